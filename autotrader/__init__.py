@@ -1,0 +1,1 @@
+"""The AutoTrader site: settings, URLs, wiring; nobody imports it, except its core."""

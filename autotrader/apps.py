@@ -1,0 +1,22 @@
+"""App configurations of the site: the admin and the wiring."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class DeskAdminConfig(AdminConfig):
+    """Django's admin; named here so that a site of our own can take its place."""
+
+
+class SiteConfig(AppConfig):
+    name = "autotrader"
+    label = "site"
+    verbose_name = "AutoTrader"
+
+    def ready(self) -> None:
+        """Join the packages once every app is loaded."""
+        from autotrader import wiring
+
+        wiring.connect()

@@ -1,0 +1,1 @@
+"""The cellar: what every room may import and which imports nothing of ours."""

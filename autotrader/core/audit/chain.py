@@ -1,0 +1,74 @@
+"""Canonical JSON and the hash chain over it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+HASHED_FIELDS = (
+    "type",
+    "account",
+    "actor",
+    "correlation_id",
+    "subject",
+    "subject_version",
+    "old_state",
+    "new_state",
+    "cause",
+    "document",
+    "quarantined",
+)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, UUID):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, (set, frozenset, tuple)):
+        return sorted(value) if isinstance(value, (set, frozenset)) else list(value)
+    raise TypeError(f"{type(value).__name__} is not JSON-safe")
+
+
+def canonical(value: Any) -> str:
+    """One text for one value: sorted keys, no blanks, no NaN. Raises TypeError or ValueError on what JSON cannot hold."""
+    return json.dumps(
+        value, default=_plain, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
+    )
+
+
+def instant(value: datetime) -> str:
+    """An aware datetime as UTC with microseconds."""
+    if value.tzinfo is None:
+        raise ValueError("a naive datetime has no instant")
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def to_document(value: Mapping[str, Any]) -> tuple[str, bool]:
+    """The document's text, and whether it had to be quarantined. Never raises: money paths record here."""
+    try:
+        return canonical(value).replace("\\u0000", "\\\\u0000"), False
+    except (TypeError, ValueError, RecursionError, UnicodeError):
+        return canonical({"text": repr(value).encode("ascii", "backslashreplace").decode()[:20_000]}), True
+
+
+def event_hash(previous: str, seq: int, at: datetime, market_at: datetime | None, fields: Mapping[str, Any]) -> str:
+    """SHA-256 over the previous hash, the position, both times and the hashed fields."""
+    body = {name: fields[name] for name in HASHED_FIELDS}
+    body |= {"seq": seq, "at": instant(at), "market_at": instant(market_at) if market_at else None}
+    return hashlib.sha256((previous + canonical(body)).encode("utf-8", "surrogatepass")).hexdigest()

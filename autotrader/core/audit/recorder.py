@@ -1,0 +1,159 @@
+"""The frames of `recording()`: events are gathered, then written in one go at the end of the outermost transaction."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+
+from autotrader.core.audit.chain import event_hash, to_document
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.clock import system_now
+from autotrader.core.errors import AlreadyDone
+
+if TYPE_CHECKING:
+    from autotrader.core.audit.models import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Who acts, and under which correlation id."""
+
+    actor: str = "system"
+    correlation_id: str = ""
+
+
+@dataclass(slots=True)
+class _Pending:
+    type: EventType
+    subject: str
+    version: int | None
+    market_at: datetime | None
+    fields: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Frame:
+    events: list[_Pending] = field(default_factory=list)
+
+
+_acting: ContextVar[Acting] = ContextVar("acting", default=Acting())
+_local = threading.local()
+
+
+def _stack() -> list[_Frame]:
+    if not hasattr(_local, "frames"):
+        _local.frames = []
+    frames: list[_Frame] = _local.frames
+    return frames
+
+
+@contextmanager
+def acting(*, actor: str | None = None, correlation_id: str | None = None) -> Iterator[Acting]:
+    """Name the actor and the correlation id for everything recorded inside; what is not given is inherited."""
+    outer = _acting.get()
+    inner = Acting(actor or outer.actor, correlation_id or outer.correlation_id or uuid.uuid4().hex)
+    token = _acting.set(inner)
+    try:
+        yield inner
+    finally:
+        _acting.reset(token)
+
+
+@contextmanager
+def recording(*, durable: bool = False) -> Iterator[None]:
+    """One transaction (outermost) or one savepoint (nested) with its events.
+
+    `durable` refuses to run inside another transaction: leaving the block means the rows are committed.
+    Raises AlreadyDone, with everything rolled back, where the same event of the same subject version is on record.
+    """
+    stack = _stack()
+    frame = _Frame()
+    outermost = not stack
+    stack.append(frame)
+    try:
+        with transaction.atomic(durable=durable):
+            yield
+            if outermost:
+                _write(frame.events)
+    finally:
+        stack.pop()
+    if not outermost:
+        stack[-1].events.extend(frame.events)
+
+
+def record(
+    type: EventType,
+    subject: str,
+    *,
+    version: int | None = None,
+    old_state: str = "",
+    new_state: str = "",
+    account: str = "",
+    cause: str = "",
+    market_at: datetime | None = None,
+    document: Mapping[str, Any] | None = None,
+) -> None:
+    """Add an event to the open frame. `subject` is "kind:identity"; `version` is the row's version after the change."""
+    stack = _stack()
+    if not stack:
+        raise RuntimeError("audit.record() outside audit.recording()")
+    text, quarantined = to_document(document or {})
+    who = _acting.get()
+    fields = {
+        "type": str(type),
+        "account": account,
+        "actor": who.actor,
+        "correlation_id": who.correlation_id or uuid.uuid4().hex,
+        "subject": subject,
+        "subject_version": version,
+        "old_state": old_state,
+        "new_state": new_state,
+        "cause": cause.replace("\x00", "\\x00"),
+        "document": text,
+        "quarantined": quarantined,
+    }
+    stack[-1].events.append(_Pending(type, subject, version, market_at, fields))
+
+
+def _write(pending: list[_Pending]) -> None:
+    """Number, chain and insert the events under the head's lock, the last lock this transaction takes."""
+    if not pending:
+        return
+    # Imported late: the package is imported before the app registry is ready.
+    from autotrader.core.audit.models import AuditHead, Event
+
+    head = AuditHead.objects.select_for_update().get(pk=1)
+    seq, previous = head.seq, head.hash
+    rows = []
+    for item in pending:
+        seq += 1
+        at = system_now()
+        digest = event_hash(previous, seq, at, item.market_at, item.fields)
+        rows.append(
+            Event(seq=seq, at=at, market_at=item.market_at, previous_hash=previous, hash=digest, **item.fields)
+        )
+        previous = digest
+    try:
+        with transaction.atomic():
+            Event.objects.bulk_create(rows)
+    except IntegrityError as error:
+        raise _already_done(rows) or error from error
+    AuditHead.objects.filter(pk=1).update(seq=seq, hash=previous)
+
+
+def _already_done(rows: list[Event]) -> AlreadyDone | None:
+    from autotrader.core.audit.models import Event
+
+    for row in rows:
+        key = {name: getattr(row, name) for name in ("correlation_id", "type", "subject", "subject_version")}
+        if row.subject_version is not None and Event.objects.filter(**key).exists():
+            return AlreadyDone(f"{row.type} of {row.subject} is already recorded.", details=key)
+    return None

@@ -1,0 +1,186 @@
+"""Django's settings, all from the environment; every variable stands in .env.example with its reader."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from autotrader.core.errors import ConfigInvalid
+from autotrader.settings import desk, env
+from autotrader.settings.files import secret_file
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+if env.text("AUTOTRADER_ENV_FILE", ".env") != "none":
+    env.load_dotenv(BASE_DIR / env.text("AUTOTRADER_ENV_FILE", ".env"))
+
+DEBUG = env.boolean("AUTOTRADER_DEBUG", default=False)
+AUTOTRADER_STATE_DIR = (BASE_DIR / env.text("AUTOTRADER_STATE_DIR", "var")).resolve()
+AUTOTRADER_BIND = env.text("AUTOTRADER_BIND", "127.0.0.1:8000")
+SECRET_KEY = env.secret("AUTOTRADER_SECRET_KEY") or secret_file(AUTOTRADER_STATE_DIR / "django.secret")
+ALLOWED_HOSTS = list(env.words("AUTOTRADER_ALLOWED_HOSTS")) or ["127.0.0.1", "localhost", "[::1]"]
+CSRF_TRUSTED_ORIGINS = list(env.words("AUTOTRADER_TRUSTED_ORIGINS"))
+
+INSTALLED_APPS = [
+    "daphne",
+    "unfold",
+    "autotrader.apps.DeskAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "channels",
+    "rest_framework",
+    "django_htmx",
+    "django_q",
+    "autotrader.core.users",
+    "autotrader.core.audit",
+    "autotrader.core.artifacts",
+    "broker",
+    "research",
+    "trading",
+    "autotrader.apps.SiteConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "autotrader.urls"
+ASGI_APPLICATION = "autotrader.asgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTOTRADER_DATABASE_URL = env.secret("AUTOTRADER_DATABASE_URL")
+AUTOTRADER_PG_CONNECT_TIMEOUT_SECONDS = env.integer("AUTOTRADER_PG_CONNECT_TIMEOUT_SECONDS", 3, low=1, high=60)
+
+
+def _database(url: str) -> dict[str, Any]:
+    """The one database: SQLite in the state folder, or what AUTOTRADER_DATABASE_URL says."""
+    if not url:
+        url = f"sqlite:///{AUTOTRADER_STATE_DIR / 'autotrader.sqlite3'}"
+    config: dict[str, Any] = environ.Env.db_url_config(url)
+    if "sqlite" in config["ENGINE"]:
+        config["OPTIONS"] = {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA busy_timeout=20000;"
+            "PRAGMA recursive_triggers=ON;",
+        }
+        config["TEST"] = {"NAME": env.text("AUTOTRADER_TEST_SQLITE") or None}
+    elif "postgresql" in config["ENGINE"]:
+        config["OPTIONS"] = {**config.get("OPTIONS", {}), "connect_timeout": AUTOTRADER_PG_CONNECT_TIMEOUT_SECONDS}
+        config["CONN_HEALTH_CHECKS"] = True
+    else:
+        raise ConfigInvalid("AUTOTRADER_DATABASE_URL must start with sqlite:// or postgresql://.")
+    return config
+
+
+AUTOTRADER_STATE_DIR.mkdir(parents=True, exist_ok=True)
+DATABASES = {"default": _database(AUTOTRADER_DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "users.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {}),
+        ("MinimumLengthValidator", {"min_length": 15}),
+        ("CommonPasswordValidator", {}),
+    )
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "static/"
+STATIC_ROOT = AUTOTRADER_STATE_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "autotrader" / "static"]
+MEDIA_ROOT = AUTOTRADER_STATE_DIR / "files"
+WHITENOISE_USE_FINDERS = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+# The desk. Each name is read where .env.example says.
+_desk = desk.read()
+AUTOTRADER_BROKER = _desk.broker
+AUTOTRADER_BROKER_HOST = _desk.broker_host
+AUTOTRADER_BROKER_PORT = _desk.broker_port
+AUTOTRADER_BROKER_PORT_IS_SET = _desk.broker_port_is_set
+AUTOTRADER_BROKER_CLIENT_ID = _desk.broker_client_id
+AUTOTRADER_BROKER_URL = _desk.broker_url
+AUTOTRADER_BROKER_BIND = _desk.broker_bind
+AUTOTRADER_BROKER_SECRET = _desk.broker_secret
+AUTOTRADER_PAPER_DATA = _desk.paper_data
+TRADING_MODE = _desk.trading_mode
+ORDERS_ENABLED = _desk.orders_enabled
+LIVE_TRADING_OVERRIDE_FILE = _desk.override_file
+AUTOTRADER_ALLOWED_ACCOUNTS = _desk.allowed_accounts
+OPENAI_API_BASE = _desk.model_base_url
+OPENAI_API_KEY = _desk.model_api_key
+AUTOTRADER_AI_MODEL = _desk.model_name
+AUTOTRADER_AI_BUDGET_USD_PER_DAY = _desk.model_budget_per_day
+AUTOTRADER_AI_TIMEOUT_SECONDS = _desk.model_timeout_seconds
+AUTOTRADER_CYCLE_INTERVAL_SECONDS = _desk.cycle_interval_seconds
+AUTOTRADER_IN_FLIGHT = _desk.in_flight
+# Only run_broker and commands or tests that may become the owner set this; web and worker never do.
+AUTOTRADER_MAY_OWN_BROKER = os.environ.get("AUTOTRADER_PROCESS_ROLE", "command") not in {"web", "worker"}
+
+Q_CLUSTER: dict[str, Any] = {
+    "name": "work",
+    "workers": 2,
+    "queue_limit": 2,
+    "bulk": 1,
+    "timeout": 150,
+    "retry": 600,
+    "max_attempts": 1,
+    "catch_up": False,
+    "poll": 0.2,
+    "orm": "default",
+    "save_limit": 250,
+    "label": "Queue",
+    "ALT_CLUSTERS": {"now": {"workers": 1, "queue_limit": 1, "bulk": 1, "timeout": 150, "retry": 600, "poll": 0.2}},
+}
+
+LOG_LEVEL = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "ib_insync": {"level": "ERROR"},
+        "django.request": {"level": "ERROR"},
+        "daphne": {"level": "WARNING"},
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "matplotlib": {"level": "WARNING"},
+    },
+}
+
+UNFOLD: dict[str, Any] = {"SITE_TITLE": "AutoTrader", "SITE_HEADER": "AutoTrader", "SITE_SYMBOL": "monitoring"}

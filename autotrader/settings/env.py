@@ -1,0 +1,91 @@
+"""The one parser of the environment: typed, loud, with secrets from `<NAME>_FILE` too."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from autotrader.core.errors import ConfigInvalid
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off"}
+
+
+def load_dotenv(path: Path) -> None:
+    """Read `NAME=value` lines of `path`, if it exists, without overriding what the environment already says."""
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip().isidentifier():
+            raise ConfigInvalid(f"{path.name} line {number} is not NAME=value.")
+        os.environ.setdefault(name.strip(), value.strip().strip("'\""))
+
+
+def text(name: str, default: str = "") -> str:
+    """The variable's text, stripped; an empty value counts as absent."""
+    return os.environ.get(name, "").strip() or default
+
+
+def secret(name: str, default: str = "") -> str:
+    """The variable, or the content of the file that `<NAME>_FILE` names."""
+    path = text(f"{name}_FILE")
+    if not path:
+        return text(name, default)
+    if text(name):
+        raise ConfigInvalid(f"{name} and {name}_FILE are both set; keep one of them.")
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigInvalid(f"{name}_FILE names {path}, which cannot be read ({error.strerror}).") from error
+
+
+def boolean(name: str, *, default: bool) -> bool:
+    """true/false, yes/no, on/off, 1/0."""
+    value = text(name).lower()
+    if not value:
+        return default
+    if value in TRUE | FALSE:
+        return value in TRUE
+    raise ConfigInvalid(f"{name}={value} is not a truth value; write true or false.")
+
+
+def integer(name: str, default: int, *, low: int, high: int) -> int:
+    """A whole number within [low, high]."""
+    value = text(name)
+    try:
+        number = int(value) if value else default
+    except ValueError as error:
+        raise ConfigInvalid(f"{name}={value} is not a whole number.") from error
+    if not low <= number <= high:
+        raise ConfigInvalid(f"{name}={number} is outside {low} to {high}.")
+    return number
+
+
+def decimal(name: str, default: str) -> Decimal:
+    """A finite decimal number, zero or more."""
+    value = text(name, default)
+    try:
+        number = Decimal(value)
+    except InvalidOperation as error:
+        raise ConfigInvalid(f"{name}={value} is not a number.") from error
+    if not number.is_finite() or number < 0:
+        raise ConfigInvalid(f"{name}={value} must be a finite number, zero or more.")
+    return number
+
+
+def choice(name: str, default: str, options: tuple[str, ...]) -> str:
+    """One of the listed words."""
+    value = text(name, default).lower()
+    if value not in options:
+        raise ConfigInvalid(f"{name}={value} is unknown; it is one of {', '.join(options)}.")
+    return value
+
+
+def words(name: str) -> tuple[str, ...]:
+    """A comma-separated list."""
+    return tuple(part.strip() for part in text(name).split(",") if part.strip())

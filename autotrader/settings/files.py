@@ -1,0 +1,30 @@
+"""Secrets that the first run makes and keeps in the state folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def secret_file(path: Path) -> str:
+    """The secret kept in `path`; made at random with mode 0600 by whoever comes first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return _read_written(path)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(secrets.token_urlsafe(48))
+    return _read_written(path)
+
+
+def _read_written(path: Path) -> str:
+    value = path.read_text().strip()
+    # Another process may sit between creating and writing the file.
+    for _ in range(1000):
+        if value:
+            return value
+        os.sched_yield()
+        value = path.read_text().strip()
+    raise OSError(f"{path} is empty; delete it and start again")

@@ -1,0 +1,1 @@
+"""Interactive Brokers behind one port; knows nothing of trading."""

@@ -1,0 +1,1 @@
+"""The desk: strategies, cycles, decisions, risk, orders, trades."""
