@@ -1,0 +1,1 @@
+"""The analysts: one file each, named as in the registry of `research.facade`."""

@@ -1,0 +1,34 @@
+"""The front door of research: the functions its callers use; heavy parts load on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from research.types import OHLCV, Analyst, IndicatorParameters, Indicators, ModelSettings
+
+_ANALYSTS = Path(__file__).parent / "analysts"
+
+
+def analyst_names() -> list[str]:
+    """The names of the analysts there are: the files of the folder."""
+    return sorted(path.stem for path in _ANALYSTS.glob("*.py") if not path.stem.startswith("_"))
+
+
+def indicators(bars: OHLCV, parameters: IndicatorParameters | None = None) -> Indicators:
+    """The indicators of each bar; see `research.indicators.compute`."""
+    from research.indicators import compute
+
+    return compute(bars, parameters or IndicatorParameters())
+
+
+def analyst(name: str, settings: ModelSettings | None = None, *, correlation_id: str = "", cycle: str = "") -> Analyst:
+    """The analyst of that name; LookupError names the ones there are, ValueError what it lacks.
+
+    `correlation_id` is stored with each paid call; calls of one `cycle` share `settings.budget_per_cycle`.
+    """
+    if name not in analyst_names():
+        raise LookupError(f"no analyst {name!r}; there are {', '.join(analyst_names())}")
+    module = import_module(f"research.analysts.{name}")
+    return cast("Analyst", module.create(settings, correlation_id, cycle))
