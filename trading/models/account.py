@@ -1,0 +1,51 @@
+"""Accounts, which separate the ledgers, and their values over time."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from autotrader.core.money import money_field
+
+
+class AccountKind(models.TextChoices):
+    PAPER = "paper", "Paper"
+    LIVE = "live", "Live"
+    SHADOW = "shadow", "Shadow"
+    REPLAY = "replay", "Replay"
+
+
+class Account(models.Model):
+    """One ledger: the broker's `DU…`, a strategy's `SHADOW:…`, a replay's `DUR…`."""
+
+    id = models.CharField(primary_key=True, max_length=40)
+    kind = models.CharField(max_length=10, choices=AccountKind)
+    base_currency = models.CharField(max_length=3)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class AccountSnapshot(models.Model):
+    """The account's values at a time: each cycle, each fill. History only; never served as live."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="snapshots")
+    cause = models.CharField(max_length=10, choices=[("cycle", "Cycle"), ("fill", "Fill")])
+    cycle = models.ForeignKey("trading.Cycle", null=True, blank=True, on_delete=models.PROTECT)
+    at = models.DateTimeField()
+    market_at = models.DateTimeField()
+    net_liquidation = money_field(null=True)
+    cash = money_field(null=True)
+    realized_pnl = money_field(null=True)
+    unrealized_pnl = money_field(null=True)
+    positions = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["account", "at"], name="snapshot_account_at")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.at:%Y-%m-%d %H:%M}"

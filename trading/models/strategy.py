@@ -1,0 +1,85 @@
+"""What a person sets up: a strategy and the limits it trades within."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+
+from autotrader.core.money import money_field, quantity_field, ratio_field
+
+
+class Mode(models.TextChoices):
+    AUTO = "auto", "Auto: send to the broker"
+    SHADOW = "shadow", "Shadow: fill on live quotes in a ledger of its own"
+
+
+class RiskProfile(models.Model):
+    """Limits of a strategy; fractions are of 1 (0.05 = 5 %), amounts in the account's base currency."""
+
+    name = models.CharField(max_length=80, unique=True)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    min_reward_ratio = ratio_field(default=Decimal("1"), help_text="Least R = |target − price| / |price − stop|.")
+    min_profit_margin = ratio_field(default=Decimal("0.05"), help_text="Least |target − price| / price.")
+    max_price_deviation = ratio_field(
+        default=Decimal("0.01"), help_text="How far the analyst's price may be from the quote."
+    )
+    price_collar = ratio_field(default=Decimal("0.01"), help_text="How far a marketable limit may reach past the quote.")
+    max_spread = ratio_field(default=Decimal("0.01"), help_text="Widest (ask − bid) / mid.")
+    max_quote_age_seconds = models.PositiveIntegerField(default=15)
+    risk_per_trade = ratio_field(default=Decimal("0.01"), help_text="Equity at risk between entry and stop.")
+    max_position_fraction = ratio_field(default=Decimal("0.2"), help_text="Largest position as a part of equity.")
+    max_exposure_fraction = ratio_field(default=Decimal("1"), help_text="All positions and open entries together.")
+    max_order_value = money_field(default=Decimal("250000"))
+    max_order_quantity = quantity_field(default=Decimal("10000"))
+    max_open_orders = models.PositiveIntegerField(default=10, help_text="Working entries of the account.")
+    max_orders_per_day = models.PositiveIntegerField(default=10, help_text="Entries of a strategy in one market day.")
+    allowed_symbols = models.JSONField(default=list, blank=True, help_text="Empty: the strategy's own instruments.")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(risk_per_trade__gt=0, risk_per_trade__lte=Decimal("0.1")), name="risk_per_trade_sane"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(price_collar__gt=0, price_collar__lte=Decimal("0.1")), name="price_collar_sane"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Strategy(models.Model):
+    """A workflow version on instruments, with parameters, limits, schedule and mode."""
+
+    name = models.CharField(max_length=80, unique=True)
+    enabled = models.BooleanField(default=True)
+    workflow_version = models.ForeignKey("trading.WorkflowVersion", on_delete=models.PROTECT, related_name="strategies")
+    instruments = models.ManyToManyField("trading.Instrument", blank=True, related_name="strategies")
+    parameters = models.JSONField(
+        default=dict, blank=True, help_text='For example {"period_1": "2 Y", "bar_1": "1 day", "period_2": "5 Y", …}.'
+    )
+    risk_profile = models.ForeignKey(RiskProfile, on_delete=models.PROTECT, related_name="strategies")
+    analyst = models.CharField(
+        max_length=20,
+        blank=True,
+        choices=[("rules", "Rules"), ("model", "Model")],
+        help_text="Empty: the model where one is configured, else the rules.",
+    )
+    mode = models.CharField(max_length=10, choices=Mode, default=Mode.AUTO)
+    allow_short = models.BooleanField(default=False)
+    interval_seconds = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Empty: AUTOTRADER_CYCLE_INTERVAL_SECONDS; 0: never by schedule."
+    )
+    priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "strategies"
+        permissions = [("run_cycle", "Can run a cycle now")]
+
+    def __str__(self) -> str:
+        return self.name
