@@ -70,7 +70,8 @@ class WorkflowExecution(models.Model):
     due_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=80, blank=True)
     next_step = models.PositiveSmallIntegerField(default=0)
-    outcome = models.CharField(max_length=20, blank=True, help_text="hold, refused, ordered, simulated, shadow, dry_run")
+    delayed_step = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The step whose delay was served.")
+    outcome = models.CharField(max_length=20, blank=True, help_text="hold, refused, ordered, simulated, shadow, dry_run, decided")
     reason = models.TextField(blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -91,6 +92,11 @@ class WorkflowExecution(models.Model):
 
     def __str__(self) -> str:
         return f"execution {self.pk}"
+
+    @property
+    def correlation_id(self) -> str:
+        """Joins everything this execution caused; begins with its cycle's."""
+        return f"{self.cycle.correlation_id}.{self.pk}"
 
 
 class StepRun(models.Model):

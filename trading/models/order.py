@@ -70,6 +70,8 @@ class Order(models.Model):
     submission_state = models.CharField(max_length=4, blank=True)
     broker_status = models.CharField(max_length=20, blank=True, help_text="The broker's own last word.")
     broker_detail = models.TextField(blank=True)
+    broker_quantity = quantity_field(null=True, help_text="Total quantity by the broker's word; an OCA group may cut it.")
+    rejected = models.BooleanField(default=False, help_text="The broker refused it.")
     missing = models.CharField(max_length=10, blank=True, help_text="Reconcile: unproven or proven.")
     filled_quantity = quantity_field(default=0)
     average_price = price_field(null=True)
@@ -77,6 +79,7 @@ class Order(models.Model):
     created_at = models.DateTimeField()
     market_at = models.DateTimeField()
     sending_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True, help_text="The close at which a DAY order ends, in market time.")
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
