@@ -163,6 +163,11 @@ def ascii_text(text: str) -> str:
     return text.encode("ascii", errors="backslashreplace").decode("ascii")
 
 
+def row(*values: Value) -> tuple[Value, ...]:
+    """Fields that belong together, to be unpacked into a message."""
+    return values
+
+
 def message(*values: Value) -> bytes:
     """A whole frame of the given fields, the first of which is the message id."""
     text = "\0".join([spell(value) for value in values])

@@ -59,4 +59,3 @@ def _session_text(session: SessionHours, zone: ZoneInfo) -> str:
     if session.open is None or session.close is None:
         return f"{session.day:%Y%m%d}:CLOSED"
     return f"{session.open.astimezone(zone):%Y%m%d:%H%M}-{session.close.astimezone(zone):%Y%m%d:%H%M}"
-

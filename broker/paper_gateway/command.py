@@ -1,0 +1,102 @@
+"""Running a gateway as a process: its options on the command line, one line when it listens, a clean end on a signal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from broker.paper_gateway.errors import PaperGatewayError
+from broker.paper_gateway.running import DEFAULT_CASH, DEFAULT_HOST, DEFAULT_PORT, GatewayOptions, running
+
+EXIT_DONE, EXIT_FAILED = 0, 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a gateway process."""
+    parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port for TWS API clients, 0 = any free one")
+    parser.add_argument("--control", type=_port, help="control port on loopback, 0 = any free one; none by default")
+    parser.add_argument("--data", type=Path, help="folder of OHLCV CSV files to replay; else seeded prices")
+    parser.add_argument("--store", type=Path, help="SQLite file that keeps account and orders; else nothing is kept")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the seeded prices (default %(default)s)")
+    parser.add_argument("--set-clock", type=_moment, help="ISO date and time at which the clock stands still")
+    parser.add_argument("--account", help="account id of a new store, such as DU1234567")
+    parser.add_argument("--cash", type=_cash, default=DEFAULT_CASH, help="cash of a new account (default %(default)s)")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input is closed")
+
+
+def options_from(arguments: argparse.Namespace) -> GatewayOptions:
+    """The options that parsed arguments stand for."""
+    return GatewayOptions(
+        host=arguments.host,
+        port=arguments.port,
+        control=arguments.control,
+        data_folder=arguments.data,
+        store_path=arguments.store,
+        seed=arguments.seed,
+        set_clock=arguments.set_clock,
+        account=arguments.account,
+        cash=arguments.cash,
+    )
+
+
+def run(options: GatewayOptions, *, exit_with_stdin: bool) -> int:
+    """Serve until SIGTERM, SIGINT or, where asked, the end of standard input; the exit code."""
+    try:
+        asyncio.run(_serve(options, exit_with_stdin=exit_with_stdin))
+    except (PaperGatewayError, OSError) as error:
+        sys.stderr.write(f"paper gateway: {error}\n")
+        return EXIT_FAILED
+    return EXIT_DONE
+
+
+async def _serve(options: GatewayOptions, *, exit_with_stdin: bool) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(options) as gateway:
+        sys.stdout.write(gateway.announcement() + "\n")
+        sys.stdout.flush()
+        if exit_with_stdin:
+            threading.Thread(target=_watch_stdin, args=(loop, stop), daemon=True).start()
+        await stop.wait()
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    # Read by descriptor: a buffered read would hold a lock that the interpreter needs to end.
+    while os.read(0, 4096):
+        pass
+    loop.call_soon_threadsafe(stop.set)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
+    return port
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO date and time") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _cash(text: str) -> Decimal:
+    try:
+        cash = Decimal(text)
+    except InvalidOperation as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from error
+    if not cash.is_finite() or cash < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount")
+    return cash

@@ -1,0 +1,61 @@
+"""Requests with a fixed answer: lists that are empty here, and features that are not simulated."""
+
+from __future__ import annotations
+
+from broker.paper_gateway.desk import Request
+from broker.paper_gateway.types import GatewayError
+from broker.paper_gateway.wire.fields import FieldReader, message
+
+
+def accept(request: Request, reader: FieldReader) -> None:
+    """A request that TWS does not answer either."""
+
+
+def not_simulated(request: Request, reader: FieldReader) -> None:
+    """A feature that this gateway does not have: an error, since silence would hang the client."""
+    raise GatewayError(322, f"Error processing request.-'bP' : cause - {request.name} is not simulated")
+
+
+def family_codes(request: Request, reader: FieldReader) -> None:
+    """reqFamilyCodes: the account belongs to no family."""
+    request.session.send(message(78, 1, request.exchange.account, ""))
+
+
+def news_providers(request: Request, reader: FieldReader) -> None:
+    """reqNewsProviders: none."""
+    request.session.send(message(85, 0))
+
+
+def depth_exchanges(request: Request, reader: FieldReader) -> None:
+    """reqMktDepthExchanges: none."""
+    request.session.send(message(80, 0))
+
+
+def smart_components(request: Request, reader: FieldReader) -> None:
+    """reqSmartComponents: none."""
+    request.session.send(message(82, request.id, 0))
+
+
+def soft_dollar_tiers(request: Request, reader: FieldReader) -> None:
+    """reqSoftDollarTiers: none."""
+    request.session.send(message(77, request.id, 0))
+
+
+def option_parameters(request: Request, reader: FieldReader) -> None:
+    """reqSecDefOptParams: there are no options, so only the end comes."""
+    request.session.send(message(76, request.id))
+
+
+def historical_news(request: Request, reader: FieldReader) -> None:
+    """reqHistoricalNews: no headline, and no more to come."""
+    request.session.send(message(87, request.id, 0))
+
+
+def scanner_parameters(request: Request, reader: FieldReader) -> None:
+    """reqScannerParameters: a document without scanners."""
+    request.session.send(message(19, 1, "<ScanParameterResponse/>"))
+
+
+def user_info(request: Request, reader: FieldReader) -> None:
+    """reqUserInfo: no white branding."""
+    request.session.send(message(107, request.id, ""))

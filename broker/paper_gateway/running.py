@@ -1,0 +1,82 @@
+"""A whole gateway from its options: exchange, wire server and control port, until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from broker.paper_gateway.control import ControlServer
+from broker.paper_gateway.exchange import PaperExchange
+from broker.paper_gateway.server import PaperGateway
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 4102
+DEFAULT_CASH = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """What a gateway is made of. Ports: 0 = any free one; control None = no control port; store None = nothing kept."""
+
+    host: str = DEFAULT_HOST
+    port: int = 0
+    control: int | None = 0
+    data_folder: Path | None = None
+    store_path: Path | None = None
+    seed: int = 1
+    set_clock: datetime | None = None
+    account: str | None = None
+    cash: Decimal = DEFAULT_CASH
+
+
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    """A gateway that listens, with its control port if it has one."""
+
+    gateway: PaperGateway
+    control: ControlServer | None
+
+    def announcement(self) -> str:
+        """One line that says where it listens and for which account."""
+        exchange = self.gateway.exchange
+        clock = f"set:{exchange.now().isoformat()}" if exchange.clock_is_set else "running"
+        control = self.control.port if self.control else "none"
+        return (
+            f"paper gateway listening host={self.gateway.host} port={self.gateway.port} control={control} "
+            f"account={exchange.account} clock={clock}"
+        )
+
+
+def system_clock() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
+    """Open the exchange and listen; closes sockets and the store at the end."""
+    exchange = PaperExchange(
+        data_folder=options.data_folder,
+        store_path=options.store_path,
+        account=options.account,
+        seed=options.seed,
+        set_clock=options.set_clock,
+        cash=options.cash,
+        system_clock=system_clock,
+    )
+    gateway = PaperGateway(exchange, host=options.host, port=options.port)
+    control = None if options.control is None else ControlServer(gateway, port=options.control)
+    try:
+        await gateway.start()
+        if control is not None:
+            await control.start()
+        yield RunningGateway(gateway, control)
+    finally:
+        if control is not None:
+            await control.stop()
+        await gateway.stop()
+        exchange.close()

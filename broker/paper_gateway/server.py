@@ -1,0 +1,166 @@
+"""The gateway itself: it listens, holds the sessions, carries engine events to clients, and keeps the clock ticking."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict, deque
+from datetime import datetime
+from types import TracebackType
+
+from broker.paper_gateway.desk import Desk
+from broker.paper_gateway.dispatch import ROUTES, dispatch, is_start
+from broker.paper_gateway.handlers.account import push_account, push_profit
+from broker.paper_gateway.handlers.market_data import push_quotes
+from broker.paper_gateway.session import Session
+from broker.paper_gateway.types import (
+    AccountChanged,
+    CommissionReported,
+    EngineEvent,
+    Exchange,
+    Executed,
+    OrderChanged,
+    OrderRefused,
+)
+from broker.paper_gateway.wire import orders_out
+from broker.paper_gateway.wire.times import stamp
+
+BEAT_SECONDS = 0.25
+BEATS_PER_PROFIT = 4
+BEATS_PER_ACCOUNT = 720
+FRAMES_KEPT = 1000
+
+logger = logging.getLogger(__name__)
+
+
+class PaperGateway:
+    """A TWS API server in front of a simulated exchange; everything happens in the loop it was started in."""
+
+    def __init__(self, exchange: Exchange, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.desk = Desk(exchange)
+        self.exchange = exchange
+        self.host = host
+        self.port = port
+        self.frames: Counter[str] = Counter()
+        self.recent: defaultdict[str, deque[list[str]]] = defaultdict(lambda: deque(maxlen=FRAMES_KEPT))
+        self._sessions: set[Session] = set()
+        self._changed: set[int] | None = None
+        self._server: asyncio.Server | None = None
+        self._beating: asyncio.Task[None] | None = None
+        exchange.listen(self._heard)
+
+    async def start(self) -> None:
+        """Listen; with port 0 the system chooses one, readable as `port` afterwards."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Session(self), self.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        if not self.exchange.clock_is_set:
+            self._beating = loop.create_task(self._beat_forever())
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection."""
+        if self._beating is not None:
+            self._beating.cancel()
+        if self._server is not None:
+            self._server.close()
+        for session in list(self._sessions):
+            session.close()
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    async def __aenter__(self) -> PaperGateway:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def connected_at(self) -> str:
+        """The time of the gateway's clock that the handshake answer carries."""
+        return stamp(self.exchange.now())
+
+    def opened(self, session: Session) -> None:
+        """A socket was accepted."""
+        self._sessions.add(session)
+
+    def closed(self, session: Session) -> None:
+        """A socket is gone: its client id is free again."""
+        self._sessions.discard(session)
+        if session.client_id is not None:
+            self.desk.clients.pop(session.client_id, None)
+
+    def received(self, session: Session, fields: list[str]) -> None:
+        """Count a message, have it answered, and write all frames that came of it."""
+        name = ROUTES[fields[0]].name if fields and fields[0] in ROUTES else "unknown"
+        self.frames[name] += 1
+        self.recent[name].append(fields)
+        if session.client_id is None and not is_start(fields):
+            session.close()
+            return
+        dispatch(self.desk, session, fields)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is in line for each client in one piece, a changed account last."""
+        changed, self._changed = self._changed, None
+        for session in list(self._sessions):
+            if changed is not None:
+                push_account(self.desk, session, changed)
+            session.flush()
+
+    async def advance(self, to: datetime) -> None:
+        """Play a set clock up to `to`; returns when every frame that came of it was handed to the sockets.
+
+        Raises GatewayError or ValueError where the exchange refuses.
+        """
+        try:
+            self.exchange.advance(to)
+            for session in self._sessions:
+                push_quotes(self.desk, session)
+            self._changed = self._changed or set()
+        finally:
+            self.flush()
+        await asyncio.gather(*[session.drained() for session in self._sessions])
+
+    def beat(self, count: int) -> None:
+        """One beat of a running clock: match working orders, then tell subscribers what moved."""
+        if self.exchange.open_orders(None):
+            self.exchange.tick()
+        for session in self._sessions:
+            push_quotes(self.desk, session)
+            if count % BEATS_PER_PROFIT == 0:
+                push_profit(self.desk, session)
+        if count % BEATS_PER_ACCOUNT == 0:
+            self._changed = self._changed or set()
+        self.flush()
+
+    async def _beat_forever(self) -> None:
+        count = 0
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            count += 1
+            try:
+                self.beat(count)
+            except Exception:
+                logger.exception("a beat of the running clock failed; the next one comes in %s s", BEAT_SECONDS)
+
+    def _heard(self, event: EngineEvent) -> None:
+        """Put what the engine says in line for the client that owns the order."""
+        match event:
+            case OrderChanged(order):
+                if session := self.desk.clients.get(order.terms.client_id):
+                    self.desk.show_order(session, order)
+            case Executed(order, execution):
+                if session := self.desk.clients.get(order.terms.client_id):
+                    spec = self.desk.contracts.by_id(execution.con_id)
+                    session.send(orders_out.execution_details(session.version, -1, execution, spec))
+            case CommissionReported(client_id, commission):
+                if session := self.desk.clients.get(client_id):
+                    session.send(orders_out.commission_report(commission))
+            case OrderRefused(client_id, order_id, code, text):
+                if session := self.desk.clients.get(client_id):
+                    session.error(order_id, code, text)
+            case AccountChanged(_, con_ids):
+                self._changed = (self._changed or set()) | set(con_ids)
