@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -32,3 +33,17 @@ def analyst(name: str, settings: ModelSettings | None = None, *, correlation_id:
         raise LookupError(f"no analyst {name!r}; there are {', '.join(analyst_names())}")
     module = import_module(f"research.analysts.{name}")
     return cast("Analyst", module.create(settings, correlation_id, cycle))
+
+
+def render_chart(
+    bars: OHLCV,
+    parameters: IndicatorParameters | None = None,
+    title: str = "",
+    *,
+    as_of: datetime | None = None,
+    indicators: Indicators | None = None,
+) -> bytes:
+    """A chart as PNG; see `research.charts.render`."""
+    from research.charts import render
+
+    return render(bars, parameters or IndicatorParameters(), title, as_of, indicators)
