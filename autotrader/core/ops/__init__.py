@@ -1,0 +1,1 @@
+"""Operations: the supervisor of the processes, and the map of the modules."""

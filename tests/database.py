@@ -1,0 +1,85 @@
+"""How a transactional test leaves the database as the migrations made it, in spite of the append-only triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+
+from tests.environment import fast_folder
+
+Rows = list[tuple[Any, ...]]
+_baseline: dict[str, Rows] = {}
+
+
+def remember_baseline() -> None:
+    """Keep the rows that migrations made; called once, on the fresh database."""
+    with connection.cursor() as cursor:
+        _baseline.update({table: _rows(cursor, table) for table in _filled(cursor, _tables())})
+
+
+def restore_baseline() -> None:
+    """Empty what a test filled and put back what it changed, in one transaction.
+
+    Rows are deleted table by table instead of Django's flush of every table, which takes ten times longer here.
+    """
+    with transaction.atomic(), connection.cursor() as cursor, append_only_lifted(cursor):
+        for table in sorted(set(_filled(cursor, _tables())) | set(_baseline)):
+            _restore(cursor, table)
+
+
+@contextmanager
+def append_only_lifted(cursor: Any) -> Iterator[None]:
+    """The one switch that lets rows of the audit log go: for this transaction, on a test database only."""
+    _refuse_real_database()
+    if connection.vendor == "postgresql":
+        cursor.execute("SET LOCAL lock_timeout = '10s'")
+        cursor.execute("SET LOCAL autotrader.allow_purge = 'on'")
+        yield
+        cursor.execute("SET LOCAL autotrader.allow_purge = 'off'")
+        return
+    cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'audit%%'")
+    triggers = cursor.fetchall()
+    for name, _ in triggers:
+        cursor.execute(f'DROP TRIGGER "{name}"')
+    yield
+    for _, statement in triggers:
+        cursor.execute(statement)
+
+
+def _refuse_real_database() -> None:
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite":
+        safe = Path(name).is_relative_to(fast_folder()) and "autotrader-test-" in name
+    else:
+        safe = name.startswith("test_")
+    if not safe:
+        raise RuntimeError(f"{name} is not a test database; nothing is deleted there")
+
+
+def _tables() -> list[str]:
+    return [table for table in connection.introspection.table_names() if table != "django_migrations"]
+
+
+def _filled(cursor: Any, tables: list[str]) -> list[str]:
+    query = " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM \"{table}\")" for table in tables)
+    cursor.execute(query)
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _rows(cursor: Any, table: str) -> Rows:
+    cursor.execute(f'SELECT * FROM "{table}" ORDER BY 1')
+    return [tuple(row) for row in cursor.fetchall()]
+
+
+def _restore(cursor: Any, table: str) -> None:
+    wanted = _baseline.get(table, [])
+    if wanted and _rows(cursor, table) == wanted:
+        return
+    cursor.execute(f'DELETE FROM "{table}"')
+    if wanted:
+        holes = ", ".join(["%s"] * len(wanted[0]))
+        cursor.executemany(f'INSERT INTO "{table}" VALUES ({holes})', wanted)

@@ -1,0 +1,66 @@
+"""The environment of a test process: its own state folder and database file, nothing of the developer's settings."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+KEPT = {"AUTOTRADER_DATABASE_URL", "AUTOTRADER_REQUIRE_BROWSER"}
+OURS = ("AUTOTRADER_", "OPENAI_", "Q_CLUSTER_")
+NAMES = {"TRADING_MODE", "ORDERS_ENABLED", "PAPER_TRADING_MODE", "LIVE_TRADING_OVERRIDE_FILE", "LOG_LEVEL"}
+SHARED_MEMORY = Path("/dev/shm")
+ROOM = 1 << 30
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+
+
+def fast_folder() -> Path:
+    """Where test databases lie: shared memory, or the temporary folder where that has under 1 GB free."""
+    if SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK) and shutil.disk_usage(SHARED_MEMORY).free > ROOM:
+        return SHARED_MEMORY
+    return Path(tempfile.gettempdir())
+
+
+def prepare() -> None:
+    """Set the environment; settings must not be loaded yet."""
+    for name in list(os.environ):
+        if (name.startswith(OURS) or name in NAMES) and name not in KEPT:
+            del os.environ[name]
+    folder = Path(tempfile.mkdtemp(prefix="autotrader-test-", dir=fast_folder()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ |= {
+        "AUTOTRADER_ENV_FILE": "none",
+        "AUTOTRADER_STATE_DIR": str(folder / "state"),
+        "AUTOTRADER_TEST_SQLITE": str(folder / "test.sqlite3"),
+        "DJANGO_SETTINGS_MODULE": "autotrader.settings",
+    }
+
+
+def close_network() -> None:
+    """From here on, a socket of this process that leaves the machine raises."""
+    sys.addaudithook(_refuse_outside)
+
+
+def _refuse_outside(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
+        address = arguments[1]
+        if isinstance(address, tuple) and not _is_local(address[0]):
+            raise RuntimeError(f"a test tried to reach {address[0]}; only loopback is open")
+    elif event == "socket.getaddrinfo" and not _is_local(arguments[0]):
+        raise RuntimeError(f"a test tried to look up {arguments[0]}; only loopback is open")
+
+
+def _is_local(host: str | bytes | None) -> bool:
+    name = host.decode() if isinstance(host, bytes) else host
+    if not name or name == "localhost":
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
