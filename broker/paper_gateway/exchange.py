@@ -1,0 +1,450 @@
+"""The simulated exchange: joins prices, orders, ledger and store, and answers everything a wire session may ask."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from . import economics
+from .account import Valuation, account_values
+from .clock import SetClock, as_utc
+from .engine import Engine
+from .identity import RUNNING, SET, settle_account, settle_clock, settle_seed
+from .ids import OrderIds
+from .intake import Intake
+from .ledger import Ledger
+from .orders import OrderBook
+from .player import BarProgress, Player
+from .prices.calendar import eastern_day, instant, midnight
+from .prices.csv_replay import CsvReplay
+from .prices.seeded import SeededMarket
+from .prices.seeded_path import Start
+from .prices.source import Snapshot
+from .store import Store
+from .timeline import Moment, timeline
+from .types import (
+    AccountChanged,
+    AccountValue,
+    Bar,
+    Commission,
+    EngineEvent,
+    Execution,
+    GatewayError,
+    Listener,
+    OrderRefused,
+    OrderTerms,
+    OrderView,
+    PositionView,
+    Preview,
+    Quote,
+    SessionHours,
+    SymbolSpec,
+)
+from .universe import LISTED_BY_SYMBOL, Universe
+
+ZERO = Decimal(0)
+COMPLETED_SHOWN_FOR = timedelta(days=7)
+LONGEST_PAUSE = 30  # days between two sessions
+
+
+class PaperExchange:
+    """One account on one market: replayed files where a data folder is given, else seeded prices."""
+
+    base_currency = "USD"
+
+    def __init__(
+        self,
+        *,
+        data_folder: Path | None,
+        store_path: Path | None,
+        account: str | None = None,
+        seed: int = 1,
+        set_clock: datetime | None = None,
+        cash: Decimal = Decimal(1_000_000),
+        system_clock: Callable[[], datetime],
+    ) -> None:
+        """`cash` is what a new account starts with. Raises PriceDataError or StoreMismatch."""
+        self._replay = CsvReplay(data_folder) if data_folder is not None else None
+        self._seeded = SeededMarket(seed, _seeded_start)
+        self._source = self._replay or self._seeded
+        self._universe = Universe(self._replay.symbols if self._replay else ())
+        self._store = Store(store_path)
+        self.account = settle_account(self._store, account)
+        settle_seed(self._store, seed)
+        self._clock = settle_clock(self._store, set_clock, system_clock)
+        self.clock_is_set = self._clock.is_set
+        self._seed = seed
+        self._listeners: list[Listener] = []
+        self._events: list[EngineEvent] = []
+        self._last_prices: dict[int, Decimal] = {}
+        self._splits_booked = False
+        self._join(cash)
+        self._beat_at = self.now()
+        if set_clock is not None and as_utc(set_clock) > self.now():
+            self.advance(set_clock)
+
+    def _join(self, cash: Decimal) -> None:
+        """Build the parts and give them what the store holds."""
+        self._book, self._ledger = OrderBook(), Ledger(cash)
+        self._engine = Engine(self.account, self._book, self._ledger, self._events_append)
+        self._ids = OrderIds(self._store.clients())
+        self._valuation = Valuation(self._ledger, self._book, self._price)
+        self._player = Player(self._engine, self._source, self._spec)
+        self._intake = Intake(
+            engine=self._engine,
+            ids=self._ids,
+            valuation=self._valuation,
+            spec_of=self._universe.by_con_id,
+            has_price=self._has_price,
+            expiry_of=self._expiry,
+            emit=self._events_append,
+        )
+        if self._store.fact("account") is not None:
+            self._load()
+        else:
+            self._previous_equity, self._equity_day = cash, eastern_day(self.now())
+        self._save()
+
+    def _load(self) -> None:
+        for order in self._store.orders():
+            self._book.add(order)
+        self._engine.executions = self._store.executions()
+        self._store.load_ledger(self._ledger)
+        facts = {name: self._store.fact(name) or "" for name in ("next_perm_id", "previous_equity", "equity_day")}
+        self._engine.next_perm_id = int(facts["next_perm_id"])
+        self._previous_equity = Decimal(facts["previous_equity"])
+        self._equity_day = datetime.fromisoformat(facts["equity_day"]).date()
+        for symbol, row in json.loads(self._store.fact("progress") or "{}").items():
+            self._player.progress[symbol] = BarProgress(row["start"], row["low_first"], Decimal(row["price"]))
+
+    def close(self) -> None:
+        """Let go of the store file."""
+        self._store.close()
+
+    # What time it is, who listens, which ids are free
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def next_order_id(self, client_id: int) -> int:
+        return self._ids.next(client_id)
+
+    def note_order_id(self, client_id: int, order_id: int) -> None:
+        self._ids.note(client_id, order_id)
+        self._save()
+
+    # Contracts and prices
+
+    def find(
+        self, *, con_id: int, symbol: str, sec_type: str, exchange: str, primary_exchange: str, currency: str
+    ) -> Sequence[SymbolSpec]:
+        return self._universe.find(
+            con_id=con_id,
+            symbol=symbol,
+            sec_type=sec_type,
+            exchange=exchange,
+            primary_exchange=primary_exchange,
+            currency=currency,
+        )
+
+    def sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
+        symbol, today = self._spec(con_id).symbol, eastern_day(self.now())
+        return [self._source.session(symbol, today + timedelta(days=ahead)) for ahead in range(days)]
+
+    def bars(self, con_id: int, *, bar_size: str, duration: str, end: datetime | None, use_rth: bool) -> Sequence[Bar]:
+        """`use_rth` changes nothing: there are only regular hours, or only round-the-clock ones."""
+        now = self.now()
+        return self._source.bars(
+            self._spec(con_id).symbol,
+            bar_size=bar_size,
+            duration=duration,
+            end=now if end is None else min(as_utc(end), now),
+            now=now,
+            live=not self.clock_is_set,
+        )
+
+    def quote(self, con_id: int) -> Quote:
+        spec, now = self._spec(con_id), self.now()
+        return _quote(self._source.snapshot(spec.symbol, now), spec.min_tick, now)
+
+    # Orders
+
+    def submit(self, terms: OrderTerms) -> None:
+        with self._step():
+            self._catch_up()
+            ready = self._intake.submit(terms, self.now())
+            if not self.clock_is_set and self._replay is None:
+                self._player.meet_quote(ready, self.now(), self._seeded)
+
+    def preview(self, terms: OrderTerms) -> Preview:
+        preview = self._intake.preview(terms, self.now())
+        self._save()
+        return preview
+
+    def cancel(self, client_id: int, order_id: int) -> None:
+        with self._step():
+            self._catch_up()
+            refusal = self._intake.cancel(client_id, order_id, self.now())
+            if refusal is not None:
+                self._events_append(OrderRefused(client_id, order_id, *refusal))
+
+    def cancel_all(self) -> None:
+        with self._step():
+            self._catch_up()
+            self._intake.cancel_all(self.now())
+
+    def open_orders(self, client_id: int | None) -> Sequence[OrderView]:
+        return [order.view() for order in self._book.working() if client_id in (None, order.terms.client_id)]
+
+    def completed_orders(self) -> Sequence[OrderView]:
+        """Filled and cancelled orders of the last seven days, oldest first."""
+        since = self.now() - COMPLETED_SHOWN_FOR
+        ended = [order for order in self._book.all() if order.completed_at and order.completed_at >= since]
+        ended.sort(key=lambda order: (order.completed_at, order.perm_id))
+        return [order.view() for order in ended if order.status != "Inactive"]
+
+    def executions(self) -> Sequence[tuple[Execution, Commission]]:
+        return list(self._todays())[::-1]
+
+    # The account
+
+    def positions(self) -> Sequence[PositionView]:
+        """What is held now, in the order of contract ids."""
+        realized = self._realized_today()
+        return [
+            self._valuation.position(self.account, con_id, self._spec(con_id).symbol, realized.get(con_id, ZERO))
+            for con_id in sorted(self._ledger.holdings)
+        ]
+
+    def account_values(self) -> Sequence[AccountValue]:
+        self._roll_day()
+        return account_values(
+            cash=self._ledger.cash,
+            valuation=self._valuation,
+            realized_today=sum(self._realized_today().values(), ZERO),
+            previous_equity=self._previous_equity,
+            clock=SET if self.clock_is_set else RUNNING,
+        )
+
+    # Time
+
+    def advance(self, to: datetime) -> None:
+        clock = self._clock
+        if not isinstance(clock, SetClock):
+            raise ValueError("a running clock is not advanced")
+        now, until = clock.now(), as_utc(to)
+        if until < now:
+            clock.move(until)
+        with self._step():
+            for moment in timeline(self._player, self._book, self._source, self._traded_symbols(), now, until):
+                clock.move(instant(moment.at))
+                self._play(moment)
+            clock.move(until)
+            self._roll_day()
+            self._events_append(AccountChanged(self.account, tuple(sorted(self._ledger.holdings))))
+
+    def tick(self) -> None:
+        if self.clock_is_set:
+            raise ValueError("a set clock does not tick")
+        with self._step():
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Running clock: play what happened since the last beat, ending orders when their session ends."""
+        now = self.now()
+        if self.clock_is_set or now <= self._beat_at:
+            return
+        self._roll_day()
+        if self._replay is not None:
+            for moment in timeline(self._player, self._book, self._source, self._traded_symbols(), self._beat_at, now):
+                self._play(moment)
+        else:
+            self._beat_seeded(now)
+        self._beat_at = now
+
+    def _beat_seeded(self, now: datetime) -> None:
+        ends = {order.expires_at for order in self._book.live() if order.expires_at and order.expires_at <= now}
+        since = self._beat_at
+        for until in sorted({*ends, now}):
+            if until > since:
+                self._player.beat(since, until, self._seeded)
+                since = until
+            for order in self._book.live():
+                if order.expires_at is not None and order.expires_at <= until:
+                    self._player.expire(order, until)
+
+    def _play(self, moment: Moment) -> None:
+        if moment.split is not None:
+            self._split(moment)
+        elif moment.bar is not None:
+            self._player.play_corner(moment.corner, moment.bar, moment.at)
+        elif moment.order is not None:
+            self._player.expire(moment.order, instant(moment.at))
+        else:
+            self._roll_day()
+
+    def _split(self, moment: Moment) -> None:
+        """Multiply the holding, pay out fractions, and cancel the orders whose prices mean nothing any more."""
+        split, at = moment.split, instant(moment.at)
+        if split is None:
+            return
+        con_id = next(spec.con_id for spec in self._universe.all() if spec.symbol == split.symbol)
+        if con_id in self._ledger.holdings:
+            self._ledger.split(con_id, split.ratio, self._price(con_id))
+            self._splits_booked = True
+            self._events_append(AccountChanged(self.account, (con_id,)))
+        for order in self._book.live():
+            if order.is_live and order.terms.con_id == con_id:
+                self._engine.cancel(order, at, f"{split.symbol} splits {split.ratio} for 1", "Cancelled by system")
+
+    def _roll_day(self) -> None:
+        """At the first look after midnight in US/Eastern, keep the equity with which the new day began."""
+        day = eastern_day(self.now())
+        if day <= self._equity_day:
+            return
+        start = instant(midnight(day))
+        worth = (h.quantity * self._price(con_id, start) for con_id, h in self._ledger.holdings.items())
+        self._previous_equity, self._equity_day = self._ledger.cash + sum(worth, ZERO), day
+
+    # Inner workings
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Commit what a step did, then tell the listeners: nothing that was told can be forgotten."""
+        yield
+        self._save()
+        events, self._events[:] = list(self._events), []
+        for event in events:
+            for listener in self._listeners:
+                listener(event)
+
+    def _save(self) -> None:
+        engine, ids = self._engine, self._ids
+        facts = self._facts()
+        stale = any(self._store.fact(name) != value for name, value in facts.items())
+        if not (stale or engine.changed or engine.new_executions or ids.changed):
+            return
+        first = len(engine.executions) - len(engine.new_executions) + 1
+        booked = bool(engine.new_executions) or self._splits_booked
+        self._store.save(
+            facts=facts,
+            orders=list(engine.changed.values()),
+            executions=[(first + offset, *row) for offset, row in enumerate(engine.new_executions)],
+            holdings=self._ledger.holdings if booked else None,
+            clients=ids.changed or None,
+        )
+        engine.changed.clear()
+        engine.new_executions.clear()
+        ids.changed.clear()
+        self._splits_booked = False
+
+    def _facts(self) -> dict[str, str]:
+        facts = {
+            "account": self.account,
+            "seed": str(self._seed),
+            "clock_kind": SET if self.clock_is_set else RUNNING,
+            "cash": str(self._ledger.cash),
+            "realized": str(self._ledger.realized),
+            "next_perm_id": str(self._engine.next_perm_id),
+            "previous_equity": str(self._previous_equity),
+            "equity_day": self._equity_day.isoformat(),
+            "progress": json.dumps({s: asdict(p) for s, p in self._player.progress.items()}, default=str),
+        }
+        return {**facts, "clock": self.now().isoformat()} if self.clock_is_set else facts
+
+    def _events_append(self, event: EngineEvent) -> None:
+        self._events.append(event)
+
+    def _spec(self, con_id: int) -> SymbolSpec:
+        spec = self._universe.by_con_id(con_id)
+        if spec is None:
+            raise GatewayError(200, "No security definition has been found for the request")
+        return spec
+
+    def _traded_symbols(self) -> set[str]:
+        ids = {*self._ledger.holdings, *(order.terms.con_id for order in self._book.live())}
+        return {self._spec(con_id).symbol for con_id in ids}
+
+    def _has_price(self, con_id: int) -> bool:
+        snapshot = self._source.snapshot(self._spec(con_id).symbol, self.now())
+        return snapshot is not None and _is_price(snapshot.last)
+
+    def _price(self, con_id: int, at: datetime | None = None) -> Decimal:
+        """The last price that can be one; where the newest bar holds none, the one known before it."""
+        spec = self._spec(con_id)
+        snapshot = self._source.snapshot(spec.symbol, at or self.now())
+        if snapshot is not None and _is_price(snapshot.last):
+            self._last_prices[con_id] = _decimal(snapshot.last, spec.min_tick)
+        holding = self._ledger.holdings.get(con_id)
+        return self._last_prices.get(con_id, abs(holding.average_cost) if holding else ZERO)
+
+    def _expiry(self, con_id: int, now: datetime) -> datetime:
+        """The close of the session that `now` lies in, or of the next one."""
+        symbol, today = self._spec(con_id).symbol, eastern_day(now)
+        for ahead in range(LONGEST_PAUSE):
+            close = self._source.session(symbol, today + timedelta(days=ahead)).close
+            if close is not None and close > now:
+                return close
+        return now + timedelta(days=LONGEST_PAUSE)
+
+    def _todays(self) -> Iterator[tuple[Execution, Commission]]:
+        """Executions of today in US/Eastern, newest first."""
+        start = instant(midnight(eastern_day(self.now())))
+        for execution, commission in reversed(self._engine.executions):
+            if execution.time < start:
+                return
+            yield execution, commission
+
+    def _realized_today(self) -> dict[int, Decimal]:
+        totals: dict[int, Decimal] = {}
+        for execution, commission in self._todays():
+            totals[execution.con_id] = totals.get(execution.con_id, ZERO) + (commission.realized_pnl or ZERO)
+        return totals
+
+
+def _seeded_start(symbol: str) -> Start | None:
+    listing = LISTED_BY_SYMBOL.get(symbol)
+    return None if listing is None else Start(listing.price, listing.daily_volume)
+
+
+def _quote(snapshot: Snapshot | None, tick: Decimal, now: datetime) -> Quote:
+    if snapshot is None:
+        return Quote(now, None, None, None, 0, 0, 0, 0, None, None, None, None)
+    last = _price_or_none(snapshot.last, tick)
+    half = economics.half_spread(last, tick) if last else ZERO
+    size = economics.quote_size(snapshot.minute_volume) if last else 0
+    return Quote(
+        time=snapshot.time,
+        bid=last - half if last and last > half else None,
+        ask=last + half if last else None,
+        last=last,
+        bid_size=size,
+        ask_size=size,
+        last_size=economics.LOT if last else 0,
+        volume=int(snapshot.volume) if math.isfinite(snapshot.volume) else 0,
+        open=_price_or_none(snapshot.open, tick),
+        high=_price_or_none(snapshot.high, tick),
+        low=_price_or_none(snapshot.low, tick),
+        prior_close=None if snapshot.prior_close is None else _price_or_none(snapshot.prior_close, tick),
+    )
+
+
+def _is_price(price: float) -> bool:
+    return math.isfinite(price) and price > 0
+
+
+def _price_or_none(price: float, tick: Decimal) -> Decimal | None:
+    return _decimal(price, tick) if _is_price(price) else None
+
+
+def _decimal(price: float, tick: Decimal) -> Decimal:
+    return economics.to_tick(Decimal(repr(price)), tick)

@@ -1,0 +1,1 @@
+"""Where prices come from: replayed CSV files or a seeded market, behind one protocol."""

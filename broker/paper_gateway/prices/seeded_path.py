@@ -1,0 +1,127 @@
+"""The random walk behind the seeded market: daily trends and volatility regimes, and minutes that fit each day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from .calendar import ONE_DAY, midnight
+from .columns import Columns, Floats, Ints
+
+FIRST_DAY = date(2008, 1, 1)
+LAST_DAY = date(2069, 12, 31)
+_DAYS = (LAST_DAY - FIRST_DAY).days + 1
+_SHORTEST_REGIME, _LONGEST_REGIME = 20, 90
+_DAILY_VOLATILITY = (0.006, 0.011, 0.020)
+_DAILY_TREND = (0.0015, 0.0035)
+_ROOM = 0.6  # trends turn back once the log price is this far from its start
+_OVERNIGHT = 0.0005
+_LEAST_EXCESS = 0.5  # cents; less is rounding, not an excursion
+
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a symbol's path begins: dollars a share and shares a day."""
+
+    price: int
+    daily_volume: int
+
+
+@dataclass(frozen=True, slots=True)
+class DailyPath:
+    """Prices in cents and volumes of every day from FIRST_DAY to LAST_DAY."""
+
+    open: Ints
+    high: Ints
+    low: Ints
+    close: Ints
+    volume: Ints
+    volatility: Floats
+
+
+def daily_path(key: Key, start: Start) -> DailyPath:
+    """Days 00:00-24:00; each opens within a few hundredths of a percent of the close before."""
+    random = np.random.default_rng([*key, 0])
+    noise = random.standard_normal((5, _DAYS))
+    level, volatility = _levels(random, noise[0])
+    close = np.rint(start.price * 100 * np.exp(level)).astype(np.int64)
+    opening = np.rint(np.concatenate((close[:1], close[:-1])) * np.exp(_OVERNIGHT * noise[1])).astype(np.int64)
+    upper, lower = np.maximum(opening, close), np.minimum(opening, close)
+    high = np.rint(upper * np.exp(0.5 * volatility * np.abs(noise[2]))).astype(np.int64)
+    low = np.rint(lower * np.exp(-0.5 * volatility * np.abs(noise[3]))).astype(np.int64)
+    busy = 0.25 * noise[4] + 15 * (volatility - _DAILY_VOLATILITY[1])
+    volume = np.rint(start.daily_volume * np.exp(busy)).astype(np.int64)
+    return DailyPath(opening, high, low, close, volume, volatility)
+
+
+def _levels(random: np.random.Generator, noise: Floats) -> tuple[Floats, Floats]:
+    """The log price against its start, and the volatility in force, day by day."""
+    level, volatility = np.empty(_DAYS), np.empty(_DAYS)
+    first, reached = 0, 0.0
+    while first < _DAYS:
+        last = min(_DAYS, first + int(random.integers(_SHORTEST_REGIME, _LONGEST_REGIME + 1)))
+        spread = _DAILY_VOLATILITY[int(random.integers(len(_DAILY_VOLATILITY)))]
+        steps = _trend(random, reached) + spread * noise[first:last]
+        level[first:last] = reached + np.cumsum(steps)
+        volatility[first:last] = spread
+        first, reached = last, float(level[last - 1])
+    return level, volatility
+
+
+def _trend(random: np.random.Generator, reached: float) -> float:
+    """The drift of the next regime: up, down or sideways, away from the walls."""
+    strength = float(random.uniform(*_DAILY_TREND))
+    direction = int(random.integers(-1, 2))
+    if abs(reached) > _ROOM:
+        direction = -1 if reached > 0 else 1
+    return strength * direction
+
+
+def minute_path(key: Key, days: DailyPath, day: date) -> Columns:
+    """The minute bars of one day; together they have exactly its open, high, low, close and volume."""
+    index = (day - FIRST_DAY).days
+    begin, stop = midnight(day), midnight(day + ONE_DAY)
+    count = (stop - begin) // 60
+    random = np.random.default_rng([*key, 1, index])
+    noise = random.standard_normal((3, count))
+    start, high, low, close = (int(c[index]) for c in (days.open, days.high, days.low, days.close))
+    closes = _bridge(noise[0], days.volatility[index], start, high, low, close)
+    opens = np.concatenate(([start], closes[:-1]))
+    wick = np.abs(noise[1:]) * (days.volatility[index] * 0.3 / np.sqrt(count)) * start
+    highs = np.minimum(high, np.maximum(opens, closes) + wick[0].astype(np.int64))
+    lows = np.maximum(low, np.minimum(opens, closes) - wick[1].astype(np.int64))
+    highs[int(np.argmax(highs))] = high
+    lows[int(np.argmin(lows))] = low
+    volumes = _shares(random.gamma(2.0, size=count), int(days.volume[index]))
+    starts = begin + 60 * np.arange(count, dtype=np.int64)
+    ordinals = np.full(count, day.toordinal(), dtype=np.int64)
+    return Columns(starts, starts + 60, ordinals, opens / 100, highs / 100, lows / 100, closes / 100, volumes)
+
+
+def _bridge(noise: Floats, volatility: float, start: int, high: int, low: int, close: int) -> Ints:
+    """A walk in cents that ends at `close` and stays within low..high."""
+    count = len(noise)
+    walk = np.cumsum(noise) * volatility / np.sqrt(count)
+    share = np.arange(1, count + 1) / count
+    path = start * np.exp((walk - share * walk[-1]) + share * np.log(close / start))
+    path = _squeezed(path, max(start, close), high, 1)
+    return np.rint(_squeezed(path, min(start, close), low, -1)).astype(np.int64)
+
+
+def _squeezed(path: Floats, edge: int, bound: int, side: int) -> Floats:
+    """What lies beyond `edge` (above it for side 1, below for -1) scaled so that it just reaches `bound`."""
+    excess = (path - edge) * side
+    reached = float(excess.max())
+    stretch = abs(bound - edge) / reached if reached > _LEAST_EXCESS else 0.0
+    return np.where(excess > 0, edge + side * excess * stretch, path)
+
+
+def _shares(weights: Floats, total: int) -> Floats:
+    """`total` whole shares dealt out by weight; the sum is exact."""
+    edges = np.floor(np.cumsum(weights) / weights.sum() * total)
+    edges[-1] = total
+    return np.diff(edges, prepend=0.0)
