@@ -1,4 +1,4 @@
-"""Running a gateway as a process: its options on the command line, one line when it listens, a clean end on a signal."""
+"""A gateway as a process: options on the command line, one line when it listens, a clean end on a signal."""
 
 from __future__ import annotations
 

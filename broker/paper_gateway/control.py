@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from datetime import datetime
 from types import TracebackType
@@ -15,6 +16,8 @@ from broker.paper_gateway.types import GatewayError
 LOOPBACK = "127.0.0.1"
 MAX_LINE = 64 * 1024
 DEFAULT_TIMEOUT = 30.0
+
+logger = logging.getLogger(__name__)
 
 
 class ControlError(Exception):
@@ -66,6 +69,9 @@ class ControlServer:
             return {"ok": False, "error": str(error) or type(error).__name__}
         except GatewayError as error:
             return {"ok": False, "error": f"{error.code}: {error.message}"}
+        except Exception as error:
+            logger.exception("a command on the control port failed")
+            return {"ok": False, "error": f"internal error: {type(error).__name__}"}
 
     async def _obey(self, command: dict[str, Any]) -> dict[str, Any]:
         match command.get("cmd"):
@@ -101,7 +107,7 @@ class ControlServer:
 
 
 class ControlClient:
-    """A blocking client of the control port; raises ControlError for a refused command, OSError when nobody is there."""
+    """A blocking client of the control port: ControlError for a refused command, OSError when nobody is there."""
 
     def __init__(self, host: str, port: int, timeout: float = DEFAULT_TIMEOUT) -> None:
         self._socket = socket.create_connection((host, port), timeout)

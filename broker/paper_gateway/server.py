@@ -28,7 +28,7 @@ from broker.paper_gateway.wire.times import stamp
 BEAT_SECONDS = 0.25
 BEATS_PER_PROFIT = 4
 BEATS_PER_ACCOUNT = 720
-FRAMES_KEPT = 1000
+FRAMES_KEPT, KEPT_FIELDS, KEPT_LENGTH = 1000, 300, 200
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class PaperGateway:
         """Count a message, have it answered, and write all frames that came of it."""
         name = ROUTES[fields[0]].name if fields and fields[0] in ROUTES else "unknown"
         self.frames[name] += 1
-        self.recent[name].append(fields)
+        self.recent[name].append([field[:KEPT_LENGTH] for field in fields[:KEPT_FIELDS]])
         if session.client_id is None and not is_start(fields):
             session.close()
             return

@@ -15,6 +15,7 @@ from broker.paper_gateway.wire.framing import FrameReader, FrameTooLong
 GREETING = b"API\0"
 MAX_OFFER = 1024
 MAX_UNSENT = 32 * 1024 * 1024
+DRAIN_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +82,21 @@ class Session(asyncio.Protocol):
             self._transport.resume_reading()
             self._process()
 
+    def eof_received(self) -> None:
+        """The client hung up: its id is free at once, whatever it has not read."""
+        self.abort()
+
     async def drained(self) -> None:
-        """Return when every frame flushed so far was handed to the kernel, or the client is gone."""
-        await self._writable.wait()
+        """Return when every frame flushed so far was handed to the kernel; a client that does not read is cut off."""
+        try:
+            await asyncio.wait_for(self._writable.wait(), DRAIN_SECONDS)
+        except TimeoutError:
+            self.abort()
+
+    def abort(self) -> None:
+        """End the connection without sending what is left."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def send(self, *frames: bytes) -> None:
         """Put frames in line; they leave with the next flush."""
@@ -104,7 +117,7 @@ class Session(asyncio.Protocol):
             return
         if self._transport.get_write_buffer_size() + len(data) > MAX_UNSENT and not self._writable.is_set():
             logger.warning("client %s does not read; connection aborted", self.client_id)
-            self._transport.abort()
+            self.abort()
             return
         self._transport.write(data)
 

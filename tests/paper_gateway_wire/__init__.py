@@ -1,0 +1,1 @@
+"""Tests of the paper gateway over its sockets."""

@@ -1,0 +1,107 @@
+"""The control port: what it tells, how it advances the clock, and what it does with nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from ib_insync import MarketOrder
+
+from broker.paper_gateway.control import ControlClient, ControlError
+from broker.paper_gateway.embedded import EmbeddedGateway
+from tests.paper_gateway_wire.conftest import ACCOUNT, NEXT_CLOSE, START, Client
+
+
+@pytest.fixture
+def control(gateway: EmbeddedGateway) -> Iterator[ControlClient]:
+    """A client of the control port."""
+    with ControlClient("127.0.0.1", gateway.control_port) as one:
+        yield one
+
+
+async def test_status_counts_frames_by_name(control: ControlClient, client: Client) -> None:
+    status = control.status()
+    assert (status["account"], status["clock"], status["clients"]) == (ACCOUNT, "set", [1])
+    assert datetime.fromisoformat(status["now"]) == START
+    assert status["frames"]["startApi"] == 1
+    assert "placeOrder" not in status["frames"]
+    assert control.frames("placeOrder") == []
+    client.ib.placeOrder(await client.contract("SPY"), MarketOrder("BUY", 10, orderRef="seen"))
+    await client.fence()
+    assert control.status()["frames"]["placeOrder"] == 1
+    (fields,) = control.frames("placeOrder")
+    assert fields[0] == "3"
+    assert "seen" in fields
+
+
+async def test_advance_and_one_fence_show_every_fill(control: ControlClient, client: Client) -> None:
+    trade = client.ib.placeOrder(await client.contract("SPY"), MarketOrder("BUY", 10))
+    await client.fence()
+    assert await asyncio.to_thread(control.advance, NEXT_CLOSE) == NEXT_CLOSE
+    assert await client.fence() == NEXT_CLOSE
+    assert trade.isDone()
+    assert trade.fills[0].commissionReport.commission == 1.0
+
+
+def test_the_clock_never_goes_back(control: ControlClient) -> None:
+    control.advance(NEXT_CLOSE)
+    with pytest.raises(ControlError):
+        control.advance(START)
+    assert datetime.fromisoformat(control.status()["now"]) == NEXT_CLOSE
+
+
+def test_a_running_clock_cannot_be_advanced() -> None:
+    with (
+        EmbeddedGateway() as gateway,
+        ControlClient("127.0.0.1", gateway.control_port) as control,
+        pytest.raises(ControlError),
+    ):
+        assert control.status()["clock"] == "running"
+        control.advance(datetime.fromisoformat(control.status()["now"]) + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"cmd": "explode"}',
+        b'{"cmd": "advance"}',
+        b'{"cmd": "advance", "to": 5}',
+        b'{"cmd": "advance", "to": "noon"}',
+        b'{"cmd": "advance", "to": "2026-03-03T00:00:00"}',
+        b'{"cmd": ["status"]}',
+        b"[" * 20_000,
+        b"\xff\xfe",
+    ],
+)
+def test_nonsense_is_answered(gateway: EmbeddedGateway, line: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.control_port), timeout=5) as raw:
+        raw.sendall(line + b"\n" + b'{"cmd": "status"}\n')
+        answers = raw.makefile("rb")
+        refused = json.loads(answers.readline())
+        assert refused["ok"] is False
+        assert refused["error"]
+        assert json.loads(answers.readline())["ok"] is True
+
+
+def test_an_endless_line_ends_only_its_own_connection(gateway: EmbeddedGateway, control: ControlClient) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.control_port), timeout=5) as raw:
+        try:
+            raw.sendall(b"x" * 1_000_000)
+            assert raw.recv(1) == b""
+        except ConnectionError:
+            pass
+    assert control.status()["ok"] is True
+
+
+def test_the_control_port_can_be_left_out() -> None:
+    with EmbeddedGateway(set_clock=START, control=None) as gateway, pytest.raises(ValueError, match="control"):
+        assert gateway.control_port

@@ -1,0 +1,101 @@
+"""The gateway as a process of its own, and what importing it loads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from broker.paper_gateway.control import ControlClient
+from tests.paper_gateway_wire.conftest import ACCOUNT, START, connected
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """A running gateway process and what its one line of output says."""
+    command = [sys.executable, "-m", "broker.paper_gateway", "--port", "0", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            assert child.stdout is not None
+            line = child.stdout.readline()
+            yield child, dict(word.split("=", 1) for word in line.split() if "=" in word)
+        finally:
+            child.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    store = tmp_path / "paper.sqlite3"
+    arguments = ["--control", "0", "--store", str(store), "--set-clock", START.isoformat(), "--account", ACCOUNT]
+    with process(*arguments) as (child, said):
+        assert said["account"] == ACCOUNT
+        async with connected(int(said["port"])) as client:
+            assert await client.fence() == START
+        with ControlClient("127.0.0.1", int(said["control"])) as control:
+            assert control.status()["clock"] == "set"
+        child.send_signal(number)
+        assert child.wait(10) == 0
+        assert child.stderr is not None
+        assert child.stderr.read() == ""
+    assert store.exists()
+
+
+def test_it_ends_with_its_standard_input() -> None:
+    with process("--exit-with-stdin") as (child, said):
+        assert said["control"] == "none"
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(10) == 0
+
+
+def test_a_port_in_use_is_one_sentence_and_exit_1() -> None:
+    with process() as (_, said):
+        second = subprocess.run(
+            [sys.executable, "-m", "broker.paper_gateway", "--port", said["port"]],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert second.returncode == 1
+    assert len(second.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--set-clock", "noon"], ["--cash", "NaN"], ["--port", "70000"], ["--control", "x"], ["--what"]]
+)
+def test_bad_arguments_are_exit_2(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "broker.paper_gateway", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+
+
+def test_the_management_command_has_the_same_options() -> None:
+    environment = {**os.environ, "AUTOTRADER_BROKER_PORT": "4777"}
+    command = [sys.executable, "manage.py", "run_paper_gateway", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    for option in ("--host", "--port", "--control", "--data", "--store", "--seed", "--set-clock", "--exit-with-stdin"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize(
+    "module", ["broker.paper_gateway", "broker.paper_gateway.server", "broker.paper_gateway.embedded"]
+)
+def test_importing_it_loads_neither_django_nor_a_client_library(module: str) -> None:
+    script = f"import {module}, sys; print(sorted({{'django', 'ib_insync', 'eventkit'}} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.strip() == "[]"
