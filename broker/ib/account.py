@@ -1,0 +1,82 @@
+"""The account's values and positions, from the account-updates subscription and the broker's list of positions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from broker import types
+from broker.errors import AccountError
+from broker.ib import mapping
+
+CLOCK_KEY, CLOCK_SET = "PaperClock", "set"
+TOTAL_IN_BASE = "BASE"
+Values = dict[tuple[str, str], str]
+
+
+def values_of(connection: Any) -> Values:
+    """The account's values by (key, currency)."""
+    return {
+        (row.tag, row.currency): row.value for row in connection.accountValues(connection.account) if not row.modelCode
+    }
+
+
+def clock_is_set(values: Values) -> bool:
+    """Whether the gateway declares that its clock is set by hand."""
+    return any(key == CLOCK_KEY and value == CLOCK_SET for (key, _), value in values.items())
+
+
+def summary(account: str, values: Values, now: datetime) -> types.AccountSummary:
+    """The account's values in its base currency. Raises AccountError where the broker has not even named that."""
+    currency = _base_currency(values)
+    if not currency:
+        raise AccountError(f"the broker has sent no values of account {account} yet", code="ACCOUNT_SILENT")
+
+    def value(key: str) -> Decimal | None:
+        for name in (TOTAL_IN_BASE, currency, ""):
+            if (key, name) in values:
+                return mapping.number(values[key, name])
+        return None
+
+    return types.AccountSummary(
+        account=account,
+        currency=currency,
+        net_liquidation=value("NetLiquidation"),
+        cash=value("TotalCashValue"),
+        buying_power=value("BuyingPower"),
+        available_funds=value("AvailableFunds"),
+        gross_position_value=value("GrossPositionValue"),
+        init_margin=value("InitMarginReq"),
+        maint_margin=value("MaintMarginReq"),
+        realized_pnl=value("RealizedPnL"),
+        unrealized_pnl=value("UnrealizedPnL"),
+        time=now,
+    )
+
+
+def _base_currency(values: Values) -> str:
+    return next((currency for key, currency in values if key == "NetLiquidation" and currency), "")
+
+
+async def positions(connection: Any) -> tuple[types.Position, ...]:
+    """What the account holds, asked anew; market values as the account updates last had them."""
+    rows = {
+        row.contract.conId: row for row in await connection.positions_now.ask() if row.account == connection.account
+    }
+    held = {item.contract.conId: item for item in connection.portfolio(connection.account)}
+    return tuple(_position(row, held.get(con_id)) for con_id, row in rows.items() if row.position)
+
+
+def _position(row: Any, item: Any) -> types.Position:
+    return types.Position(
+        account=row.account,
+        con_id=row.contract.conId,
+        symbol=row.contract.symbol,
+        quantity=mapping.quantity(row.position),
+        average_cost=mapping.quantity(row.avgCost),
+        market_price=mapping.price(item.marketPrice) if item else None,
+        market_value=mapping.number(item.marketValue) if item else None,
+        unrealized_pnl=mapping.number(item.unrealizedPNL) if item else None,
+        realized_pnl=mapping.number(item.realizedPNL) if item else None,
+    )

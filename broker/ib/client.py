@@ -1,0 +1,255 @@
+"""The facade of the adapter: blocking calls from any thread, one thread and loop that own ib_insync.IB."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from autotrader.core.clock import system_now
+from broker import types
+from broker.errors import BrokerUnavailable, OrderError
+from broker.ib import account, contracts, mapping, market_data, orders
+from broker.ib.connection import Connection
+from broker.ib.errors import NotBegun, NotSent
+from broker.ib.loop import LoopThread
+from broker.ib.session import ConnectionState, Endpoint, Session
+
+__all__ = ["Book", "ConnectionState", "IbClient", "NotSent"]
+T = TypeVar("T")
+Gate = Callable[[], None]
+GRACE = 2.0  # seconds to wait for the loop beyond a deadline that the loop itself observes
+CLOCK_LIMIT = 2.0
+CANCEL_LIMIT = 10.0
+STOP_LIMIT = 5.0
+REFUSED_FOR_GOOD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All that the broker knows of orders, asked anew: working ones of all clients, finished ones, today's fills."""
+
+    open_orders: tuple[types.OrderReport, ...]
+    completed_orders: tuple[types.OrderReport, ...]
+    executions: tuple[types.ExecutionReport, ...]
+
+
+class IbClient:
+    """The one thread and loop that owns ib_insync.IB."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        client_id: int,
+        paper: bool,
+        accept_account: Callable[[tuple[str, ...]], str],
+        sink: Callable[[types.BrokerEvent], None],
+        on_synced: Callable[[], None],
+        known_contract: Callable[[int], types.Contract | None],
+    ) -> None:
+        """`sink` and `on_synced` are called in the loop's thread and must only enqueue; `accept_account` too.
+
+        `known_contract` is a cache by contract id, called in the caller's thread. Nothing connects before `start`.
+        """
+        self._endpoint = Endpoint(host, port, client_id, paper)
+        self._session = Session(self._endpoint, accept_account, sink, on_synced)
+        self._known_contract = known_contract
+        self._thread = LoopThread("ib")
+        self._running: asyncio.Task[None] | None = None
+
+    # Life
+
+    def start(self) -> None:
+        """Start the thread and begin to connect; returns at once."""
+        self._thread.start()
+        self._thread.call(self._begin, STOP_LIMIT)
+
+    def stop(self) -> None:
+        """Disconnect and end the thread; idempotent."""
+        self._thread.stop(STOP_LIMIT)
+
+    def wait_connected(self, timeout: float) -> None:
+        """Wait until the broker is connected and replayed.
+
+        Raises BrokerUnavailable, naming the last error, when the time-out passed or the port is closed twice in a row.
+        """
+        self._session.wait(lambda state: state.synced or state.refusals >= REFUSED_FOR_GOOD, timeout)
+        state = self.state()
+        if not state.synced:
+            raise BrokerUnavailable(f"no connection to the broker at {self._endpoint}: {state.reason}")
+
+    def state(self) -> ConnectionState:
+        """What is known of the connection; never blocks."""
+        return self._session.state
+
+    def ping(self, timeout: float) -> None:
+        """Go through the loop and back, without the broker; raises BrokerUnavailable where the loop hangs."""
+        self._thread.call(lambda: None, timeout)
+
+    def market_now(self) -> datetime:
+        """The gateway's clock where it is set by hand, else the system's; aware UTC."""
+        if self.state().clock == "system":
+            return system_now()
+        return self._thread.call(self._session.market_now, CLOCK_LIMIT)
+
+    @property
+    def frames_written(self) -> int:
+        """How many order frames (place, modify, cancel) have left so far."""
+        return self._session.pacer.order_frames
+
+    # Reads: blocking, from any thread, `timeout` in seconds; BrokerUnavailable where no answer came
+
+    def contracts(self, query: types.ContractQuery, timeout: float) -> tuple[types.Contract, ...]:
+        """The one contract that the query means, as a tuple of one. Raises ContractNotFound."""
+        found = self._ask(lambda connection: contracts.find(connection, query, system_now()), timeout)
+        self._learn(*found)
+        return found
+
+    def quote(self, contract: types.Contract, timeout: float) -> types.Quote:
+        """A snapshot of the top of book. Raises MarketDataError."""
+        self._learn(contract)
+        session = self._session
+
+        def ask(connection: Connection) -> Awaitable[types.Quote]:
+            return market_data.quote(connection, contract, session.state.clock == "set", session.market_now)
+
+        return self._ask(ask, timeout)
+
+    def bars(self, contract: types.Contract, query: types.BarsQuery, timeout: float) -> types.Bars:
+        """Historical bars, oldest first. Raises MarketDataError."""
+        source = "paper gateway" if self._endpoint.paper else "IBKR"
+        market_now = self._session.market_now
+        return self._ask(lambda connection: market_data.bars(connection, contract, query, source, market_now), timeout)
+
+    def account(self, timeout: float) -> types.AccountSummary:
+        """The account's values. Raises AccountError where the broker has said nothing yet."""
+        return self._ask(self._account, timeout)
+
+    def positions(self, timeout: float) -> tuple[types.Position, ...]:
+        """What the account holds, asked anew."""
+        return self._ask(account.positions, timeout)
+
+    def book(self, timeout: float) -> Book:
+        """Open orders, completed orders and executions, asked anew; BrokerUnavailable if any was not answered."""
+        found = self._ask(self._book, timeout)
+        self._learn(*filter(None, map(self._known_contract, {report.con_id for report in found.open_orders})))
+        return replace(found, open_orders=tuple(map(self._on_tick, found.open_orders)))
+
+    def fence(self, timeout: float) -> None:
+        """One round trip: everything that the gateway wrote before is in the sink afterwards."""
+        self._ask(self._fence, timeout)
+
+    # Sends: TradingDisabled, OrderInvalid and NotSent prove that nothing left; anything else means that it may have
+
+    def send(self, contract: types.Contract, request: types.PlaceOrder, last_gate: Gate) -> None:
+        """Send all legs in one go. `last_gate` and the deadline are checked right before the first byte."""
+        self._learn(contract)
+
+        def write() -> None:
+            connection = self._writable()
+            built = orders.build(connection, contract, request)
+            self._pass(last_gate, request.deadline)
+            orders.place(connection, built)
+
+        self._submit(len(request.legs), write, self._until(request.deadline))
+
+    def modify(self, request: types.ModifyOrder, last_gate: Gate) -> None:
+        """Send a working order again with other prices. Raises OrderInvalid where this client has no such order."""
+
+        def write() -> None:
+            connection = self._writable()
+            contract, order = orders.changed(connection, request)
+            self._pass(last_gate, request.deadline)
+            orders.resend(connection, contract, order)
+
+        self._submit(1, write, self._until(request.deadline))
+
+    def cancel(self, order_ref: str, last_gate: Gate) -> None:
+        """Ask for the end of a working order of this client. Raises OrderInvalid where there is none."""
+
+        def write() -> None:
+            connection = self._writable(synced=False)
+            order_ids = orders.cancellable(connection, order_ref)
+            self._pass(last_gate, None)
+            orders.cancel(connection, order_ids)
+
+        self._submit(1, write, CANCEL_LIMIT)
+
+    # Inside
+
+    async def _begin(self) -> None:
+        self._running = asyncio.create_task(self._session.run())
+
+    def _ask(self, request: Callable[[Connection], Awaitable[T]], timeout: float) -> T:
+        async def run() -> T:
+            return await request(self._session.connection())
+
+        return self._thread.call(run, timeout)
+
+    async def _account(self, connection: Connection) -> types.AccountSummary:
+        if self._endpoint.paper:  # a set clock may have moved prices since the last update; TWS sends its own
+            await connection.account_values.ask()
+        return account.summary(connection.account, account.values_of(connection), system_now())
+
+    async def _book(self, connection: Connection) -> Book:
+        """In this order, so that an order which ends meanwhile is seen at least once."""
+        working = await connection.open_orders.ask()
+        finished = await connection.completed_orders.ask()
+        fills = await connection.executions()
+        wrapper = connection.wrapper
+        return Book(
+            open_orders=tuple(wrapper.report_of(trade) for trade in working),
+            completed_orders=tuple(wrapper.completed_report(trade) for trade in finished),
+            executions=tuple(wrapper.execution_report(fill) for fill in fills),
+        )
+
+    async def _fence(self, connection: Connection) -> None:
+        await connection.current_time.ask()
+        self._session.flush_summary()
+
+    def _submit(self, messages: int, write: Gate, timeout: float) -> None:
+        async def run() -> None:
+            await self._session.pacer.room_for_orders(messages)
+            write()
+
+        try:
+            self._thread.call(run, timeout)
+        except NotBegun as error:
+            raise NotSent(error.message, code=error.reason) from error
+
+    def _writable(self, *, synced: bool = True) -> Connection:
+        try:
+            return self._session.connection(synced=synced)
+        except BrokerUnavailable as error:
+            raise NotSent(error.message, code=error.reason) from error
+
+    @staticmethod
+    def _pass(last_gate: Gate, deadline: datetime | None) -> None:
+        """The last checks before the first byte; whatever they raise, nothing has left."""
+        if deadline is not None and system_now() > deadline:
+            raise NotSent(f"too late: it had to leave by {deadline.isoformat()}", code="LATE")
+        try:
+            last_gate()
+        except OrderError:
+            raise
+        except Exception as error:
+            raise NotSent(f"the last gate could not be read: {error}", code="GATE_UNREADABLE") from error
+
+    @staticmethod
+    def _until(deadline: datetime) -> float:
+        return max((deadline - system_now()).total_seconds(), 0.0) + GRACE
+
+    def _learn(self, *found: types.Contract) -> None:
+        self._session.ticks.update({contract.con_id: contract.min_tick for contract in found})
+
+    def _on_tick(self, report: types.OrderReport) -> types.OrderReport:
+        tick = self._session.ticks.get(report.con_id)
+        return replace(
+            report,
+            limit_price=mapping.on_tick(report.limit_price, tick),
+            stop_price=mapping.on_tick(report.stop_price, tick),
+        )

@@ -1,0 +1,119 @@
+"""One connection to the gateway: ib_insync's IB with our wrapper, our pacing and requests that always end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from broker.errors import BrokerUnavailable
+from broker.ib.library import ib_insync
+from broker.ib.loop import SingleFlight
+from broker.ib.pacing import Pacer
+from broker.ib.wrapper import Hooks, ReportingWrapper
+
+T = TypeVar("T")
+ANSWER_LIMIT = 30.0
+ORDER_MESSAGES = ("3\0", "4\0")
+RequestError = ib_insync.RequestError
+
+
+class PacedClient(ib_insync.Client):  # type: ignore[misc]
+    """ib_insync's client without its own queue: what is sent leaves at once, and is counted."""
+
+    MaxRequests = 0
+
+    def __init__(self, wrapper: Any, pacer: Pacer) -> None:
+        super().__init__(wrapper)
+        self._pacer = pacer
+
+    def sendMsg(self, msg: str) -> None:
+        """Send one message now."""
+        self._pacer.note(is_order=msg.startswith(ORDER_MESSAGES))
+        super().sendMsg(msg)
+
+
+class Connection(ib_insync.IB):  # type: ignore[misc]
+    """One socket to the gateway, never used again once it is lost. All methods run in the loop's thread."""
+
+    RaiseRequestErrors = True
+    TimezoneTWS = "UTC"
+
+    def __init__(self, hooks: Hooks, pacer: Pacer, doubt: Callable[[str], None]) -> None:
+        """`doubt` is told when an answer stays out that only a dead connection can owe us."""
+        super().__init__()
+        self.wrapper = ReportingWrapper(self, hooks)
+        self.client = PacedClient(self.wrapper, pacer)
+        self.account = ""
+        self._pacer = pacer
+        self._doubt = doubt
+        self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.client.conn.disconnected += self._on_closed
+        self.current_time = self._flight("the time", self.reqCurrentTimeAsync)
+        self.open_orders = self._flight("open orders", self.reqAllOpenOrdersAsync)
+        self.completed_orders = self._flight("completed orders", lambda: self.reqCompletedOrdersAsync(apiOnly=False))
+        self.positions_now = self._flight("positions", self.reqPositionsAsync)
+        self.account_values = self._flight("account values", lambda: self.reqAccountUpdatesAsync(self.account))
+
+    async def handshake(self, host: str, port: int, client_id: int, timeout: float) -> tuple[str, ...]:
+        """Connect; the accounts that the gateway names. Raises ConnectionError, OSError or TimeoutError."""
+        self.wrapper.clientId = client_id
+        connecting = asyncio.ensure_future(self.client.connectAsync(host, port, client_id, timeout))
+        await asyncio.wait({connecting, self._closed}, return_when=asyncio.FIRST_COMPLETED)
+        if not connecting.done():
+            connecting.cancel()
+            raise ConnectionError("the gateway closed the connection during the handshake")
+        await connecting
+        return tuple(self.client.getAccounts())
+
+    async def closed(self) -> str:
+        """Wait until the socket is gone; what the system said of it."""
+        return await asyncio.shield(self._closed)
+
+    def close(self, reason: str) -> None:
+        """Disconnect and end every request that still waits; `closed` answers at once, whatever the peer does."""
+        self._on_closed(reason)
+        self.wrapper.fail_pending(reason)
+        self.client.disconnect()
+
+    def is_writable(self) -> bool:
+        """Whether a frame written now would leave this process."""
+        transport = self.client.conn.transport
+        return bool(self.isConnected() and transport is not None and not transport.is_closing())
+
+    async def request(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Make a request that has an id, when there is room for it. Raises RequestError as the gateway refuses it."""
+        await self._pacer.room_for_data()
+        try:
+            return await send()
+        except ConnectionError as error:
+            raise BrokerUnavailable(f"the connection to the broker was lost: {error}") from error
+
+    async def executions(self) -> list[Any]:
+        """Today's fills of all clients, asked anew."""
+        try:
+            return await asyncio.wait_for(self.request(self.reqExecutionsAsync), ANSWER_LIMIT)
+        except (RequestError, TimeoutError) as error:
+            raise BrokerUnavailable(f"the gateway did not tell today's executions: {error!r}") from error
+
+    def _flight(self, what: str, send: Callable[[], Awaitable[T]]) -> SingleFlight[T]:
+        def fly() -> Coroutine[Any, Any, T]:
+            return self._answered(what, send)
+
+        return SingleFlight(fly)
+
+    async def _answered(self, what: str, send: Callable[[], Awaitable[T]]) -> T:
+        """The answer to a request without an id. If it stays out, no later answer could be told from it."""
+        try:
+            return await asyncio.wait_for(self.request(send), ANSWER_LIMIT)
+        except TimeoutError as error:
+            reason = f"the gateway did not answer the request for {what} within {ANSWER_LIMIT:g} s"
+            self._doubt(reason)
+            raise BrokerUnavailable(reason) from error
+
+    def _on_closed(self, message: str) -> None:
+        if not self._closed.done():
+            self._closed.set_result(message or "the gateway closed the connection")
+
+    def _onError(self, *_error: Any) -> None:
+        """Leave 1102 to the session: ib_insync would start one more account summary each time and never end it."""

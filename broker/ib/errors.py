@@ -1,0 +1,17 @@
+"""What the adapter adds to the broker's errors."""
+
+from __future__ import annotations
+
+from broker.errors import BrokerUnavailable, OrderError
+
+
+class NotSent(OrderError):
+    """It is proven that nothing left for the broker: the order was never there."""
+
+    code = "NOT_SENT"
+
+
+class NotBegun(BrokerUnavailable):
+    """A call into the connection's thread was withdrawn before it began: it had no effect and never will."""
+
+    code = "NOT_BEGUN"

@@ -1,0 +1,180 @@
+"""From ib_insync's floats and strings to our types; the only place where floats become Decimals."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from broker import types
+
+UNSET_DOUBLE_FLOOR = 1.79e308
+UNSET_INTEGERS = frozenset({2147483647, 9223372036854775807})
+SIDES: dict[str, types.Side] = {"BOT": "BUY", "SLD": "SELL", "BUY": "BUY", "SELL": "SELL"}
+
+
+def number(value: float | str | None) -> Decimal | None:
+    """The value as the broker wrote it; None where it is empty, unset, NaN or infinite."""
+    if value is None or value == "":
+        return None
+    try:
+        as_float = float(value)
+    except ValueError:
+        return None
+    if not math.isfinite(as_float) or abs(as_float) >= UNSET_DOUBLE_FLOOR:
+        return None
+    return _plain(value)
+
+
+def _plain(value: float | str) -> Decimal | None:
+    try:
+        exact = Decimal(value.strip() if isinstance(value, str) else repr(value))
+    except InvalidOperation:
+        return None
+    return Decimal(int(exact)) if exact == exact.to_integral_value() else exact.normalize()
+
+
+def quantity(value: float | str | None) -> Decimal:
+    """A number of shares; an unset one is 0."""
+    return number(value) or Decimal(0)
+
+
+def integer(value: int | None) -> int:
+    """An id of the broker's; an unset one is 0."""
+    return 0 if value is None or value in UNSET_INTEGERS else value
+
+
+def price(value: float | str | None, tick: Decimal | None = None) -> Decimal | None:
+    """A price on the contract's tick grid where that is known; 0 and below mean that there is none."""
+    exact = number(value)
+    return None if exact is None or exact <= 0 else on_tick(exact, tick)
+
+
+def on_tick(value: Decimal | None, tick: Decimal | None) -> Decimal | None:
+    """The price on the tick grid, or as it is where the grid is not known."""
+    if value is None or not tick:
+        return value
+    return _plain(str((value / tick).to_integral_value() * tick))
+
+
+def size(value: float | None) -> Decimal | None:
+    """A quantity at a quote: 0 is a size, a negative number means that there is none."""
+    exact = number(value)
+    return None if exact is None or exact < 0 else exact
+
+
+def side(value: str) -> types.Side:
+    """BUY or SELL of an execution; raises KeyError for any other word."""
+    return SIDES[value]
+
+
+def utc(moment: datetime) -> datetime:
+    """The moment in UTC; one without a zone is UTC already, as TWS writes it."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def order_report(
+    trade: Any,
+    *,
+    order: Any,
+    status: str,
+    parent_perm_id: int,
+    filled: Decimal,
+    remaining: Decimal,
+    tick: Decimal | None,
+    now: datetime,
+) -> types.OrderReport:
+    """What the broker says of a working order: `order` as its last openOrder frame had it, `status` its own word."""
+    return types.OrderReport(
+        account=order.account,
+        order_ref=order.orderRef,
+        perm_id=integer(trade.orderStatus.permId) or integer(order.permId),
+        client_id=order.clientId,
+        con_id=trade.contract.conId,
+        symbol=trade.contract.symbol,
+        side=order.action,
+        quantity=quantity(order.totalQuantity),
+        order_type=order.orderType,
+        limit_price=price(order.lmtPrice, tick),
+        stop_price=price(order.auxPrice, tick),
+        tif=order.tif,
+        status=status,
+        filled=filled,
+        remaining=remaining,
+        average_price=price(trade.orderStatus.avgFillPrice),
+        why_held=trade.orderStatus.whyHeld,
+        parent_perm_id=parent_perm_id,
+        oca_group=order.ocaGroup,
+        time=now,
+    )
+
+
+def completed_report(trade: Any, state: Any, *, tick: Decimal | None, now: datetime) -> types.OrderReport:
+    """What the broker says of a finished order; it names no order id and no client then."""
+    order = trade.order
+    filled = quantity(order.filledQuantity)
+    total = quantity(order.totalQuantity) or filled
+    return types.OrderReport(
+        account=order.account,
+        order_ref=order.orderRef,
+        perm_id=integer(order.permId),
+        client_id=0,
+        con_id=trade.contract.conId,
+        symbol=trade.contract.symbol,
+        side=order.action,
+        quantity=total,
+        order_type=order.orderType,
+        limit_price=price(order.lmtPrice, tick),
+        stop_price=price(order.auxPrice, tick),
+        tif=order.tif,
+        status=state.status,
+        filled=filled,
+        remaining=total - filled,
+        average_price=None,
+        why_held="",
+        parent_perm_id=integer(order.parentPermId),
+        oca_group=order.ocaGroup,
+        time=now,
+        completed=True,
+        detail=state.completedStatus,
+    )
+
+
+def execution_report(contract: Any, execution: Any, commission: types.CommissionReport | None) -> types.ExecutionReport:
+    """One fill, with its cost where that is known already."""
+    filled_at = number(execution.price)
+    if filled_at is None:
+        raise ValueError(f"execution {execution.execId} has no price")
+    return types.ExecutionReport(
+        account=execution.acctNumber,
+        order_ref=execution.orderRef,
+        perm_id=integer(execution.permId),
+        exec_id=execution.execId,
+        con_id=contract.conId,
+        symbol=contract.symbol,
+        side=side(execution.side),
+        quantity=quantity(execution.shares),
+        price=filled_at,
+        time=utc(execution.time),
+        exchange=execution.exchange,
+        commission=commission.commission if commission else None,
+        commission_currency=commission.currency if commission else "",
+        realized_pnl=commission.realized_pnl if commission else None,
+    )
+
+
+def commission_report(report: Any, execution: Any | None, *, now: datetime) -> types.CommissionReport:
+    """The cost of one fill, read before ib_insync turns an unset profit into 0."""
+    cost = number(report.commission)
+    if cost is None:
+        raise ValueError(f"execution {report.execId} has no commission")
+    return types.CommissionReport(
+        account=execution.acctNumber if execution else "",
+        order_ref=execution.orderRef if execution else "",
+        exec_id=report.execId,
+        commission=cost,
+        currency=report.currency,
+        realized_pnl=number(report.realizedPNL),
+        time=now,
+    )

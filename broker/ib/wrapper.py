@@ -1,0 +1,209 @@
+"""What every incoming frame says, turned into reports; ib_insync's own guesses at an order's state stay out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from autotrader.core.clock import system_now
+from broker import types
+from broker.ib import mapping
+from broker.ib.library import ib_insync
+
+LAST_TIME, DELAYED_LAST_TIME = 45, 88
+DONE = frozenset({"Filled", "Cancelled", "ApiCancelled"})
+Key = int | tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a connection wants to hear of its frames; all are called in the loop's thread."""
+
+    sink: Callable[[types.BrokerEvent], None]
+    tick: Callable[[int], Decimal | None]
+    account_values_changed: Callable[[], None]
+    executed: Callable[[], None]
+    notice: Callable[[int, str], None]
+
+
+class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
+    """ib_insync's wrapper, telling `hooks` what the broker said, once each and in the order in which it said it."""
+
+    def __init__(self, ib: Any, hooks: Hooks) -> None:
+        self._hooks = hooks
+        super().__init__(ib)
+
+    def reset(self) -> None:
+        """Forget everything of a connection; ib_insync calls it at the start and at the end of one."""
+        super().reset()
+        self.orders: dict[Key, Any] = {}  # as the last openOrder frame had it
+        self.statuses: dict[Key, str] = {}  # the last word of the broker
+        self.commissions: dict[str, types.CommissionReport] = {}
+        self.completed_states: dict[int, Any] = {}
+        self.tick_times: dict[int, datetime] = {}
+        self._filled: dict[Key, tuple[Decimal, Decimal]] = {}  # filled and remaining by the last orderStatus frame
+        self._reported: dict[Key, types.OrderReport] = {}
+        self._unreported: list[Key] = []
+
+    # Orders
+
+    def openOrder(self, orderId: int, contract: Any, order: Any, orderState: Any) -> None:
+        """Remember the order as the gateway has it; report it now or, better, with the orderStatus that follows."""
+        super().openOrder(orderId, contract, order, orderState)
+        if order.whatIf:
+            return
+        key = self.orderKey(order.clientId, order.orderId, order.permId)
+        self.orders[key] = order
+        self.statuses[key] = orderState.status
+        if key not in self._unreported:
+            self._unreported.append(key)
+
+    def orderStatus(self, orderId: int, status: str, filled: float, remaining: float, *rest: Any) -> None:
+        """Report an order with the status that the broker itself gives."""
+        super().orderStatus(orderId, status, filled, remaining, *rest)
+        _average, perm_id, _parent, _last, client_id = rest[:5]
+        key = self.orderKey(client_id, orderId, perm_id)
+        self.statuses[key] = status
+        self._filled[key] = (mapping.quantity(filled), mapping.quantity(remaining))
+        self._report(key)
+
+    def completedOrder(self, contract: Any, order: Any, orderState: Any) -> None:
+        """Keep the state of a completed order: ib_insync drops its text."""
+        super().completedOrder(contract, order, orderState)
+        self.completed_states[order.permId] = orderState
+
+    def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
+        """Report an error about an order beside its status; ib_insync would call the order cancelled."""
+        trade = None if reqId in self._futures else self.trades.get((self.clientId, reqId))
+        status = trade.orderStatus.status if trade else ""
+        super().error(reqId, errorCode, errorString, advancedOrderRejectJson)
+        if trade is None:
+            self._hooks.notice(errorCode, errorString)
+            return
+        trade.orderStatus.status = status
+        self._hooks.sink(
+            types.OrderMessage(
+                account=trade.order.account,
+                order_ref=trade.order.orderRef,
+                perm_id=mapping.integer(trade.order.permId),
+                code=errorCode,
+                message=errorString,
+                time=system_now(),
+            )
+        )
+
+    def order_report(self, key: Key) -> types.OrderReport | None:
+        """The order as the broker has described it so far; None where it has not."""
+        trade, order = self.trades.get(key), self.orders.get(key)
+        if trade is None or order is None:
+            return None
+        filled, remaining = self._filled.get(key) or self._filled_by_executions(order)
+        parent = self.trades.get((order.clientId, order.parentId)) if order.parentId else None
+        return mapping.order_report(
+            trade,
+            order=order,
+            status=self.statuses[key],
+            parent_perm_id=mapping.integer(parent.order.permId) if parent else 0,
+            filled=filled,
+            remaining=remaining,
+            tick=self._hooks.tick(trade.contract.conId),
+            now=system_now(),
+        )
+
+    def report_of(self, trade: Any) -> types.OrderReport:
+        """The report of an order that the gateway has just listed."""
+        order = trade.order
+        report = self.order_report(self.orderKey(order.clientId, order.orderId, order.permId))
+        if report is None:
+            raise LookupError(f"the gateway listed an order it did not describe: {order.permId}")
+        return report
+
+    def completed_report(self, trade: Any) -> types.OrderReport:
+        """A completed order as the broker described it."""
+        state = self.completed_states[trade.order.permId]
+        return mapping.completed_report(trade, state, tick=self._hooks.tick(trade.contract.conId), now=system_now())
+
+    def live_orders(self, order_ref: str) -> list[tuple[tuple[int, int], Any]]:
+        """This client's orders of that reference whose life is not known to be over."""
+        return [
+            (key, trade)
+            for key, trade in self.trades.items()
+            if trade.order.orderRef == order_ref
+            and trade.order.clientId == self.clientId
+            and isinstance(key, tuple)
+            and self.statuses.get(key) not in DONE
+        ]
+
+    def _filled_by_executions(self, order: Any) -> tuple[Decimal, Decimal]:
+        executions = [fill.execution for fill in self.fills.values() if fill.execution.permId == order.permId]
+        filled = max((mapping.quantity(execution.cumQty) for execution in executions), default=Decimal(0))
+        return filled, max(mapping.quantity(order.totalQuantity) - filled, Decimal(0))
+
+    def _report(self, key: Key) -> None:
+        if key in self._unreported:
+            self._unreported.remove(key)
+        report = self.order_report(key)
+        if report is None:
+            return
+        known = self._reported.get(key)
+        if known is None or replace(known, time=report.time) != report:
+            self._reported[key] = report
+            self._hooks.sink(report)
+
+    # Fills
+
+    def execDetails(self, reqId: int, contract: Any, execution: Any) -> None:
+        """Report a fill when it is first seen on this connection, live or replayed."""
+        is_new = execution.execId not in self.fills
+        super().execDetails(reqId, contract, execution)
+        if is_new:
+            self._report_waiting()
+            self._hooks.sink(self.execution_report(self.fills[execution.execId]))
+            self._hooks.executed()
+
+    def commissionReport(self, commissionReport: Any) -> None:
+        """Report the cost of a fill when it is first told or told differently."""
+        fill = self.fills.get(commissionReport.execId)
+        report = mapping.commission_report(commissionReport, fill.execution if fill else None, now=system_now())
+        super().commissionReport(commissionReport)
+        known = self.commissions.get(report.exec_id)
+        if known is None or replace(known, time=report.time) != report:
+            self.commissions[report.exec_id] = report
+            self._hooks.sink(report)
+
+    def execution_report(self, fill: Any) -> types.ExecutionReport:
+        """A fill with its cost where that is known already."""
+        return mapping.execution_report(fill.contract, fill.execution, self.commissions.get(fill.execution.execId))
+
+    # Account, market data, the end of a batch
+
+    def updateAccountValue(self, tag: str, val: str, currency: str, account: str) -> None:
+        """Note that the account's values are changing."""
+        super().updateAccountValue(tag, val, currency, account)
+        self._hooks.account_values_changed()
+
+    def tickString(self, reqId: int, tickType: int, value: str) -> None:
+        """Keep the time of the last trade, which ib_insync ignores."""
+        super().tickString(reqId, tickType, value)
+        if tickType in (LAST_TIME, DELAYED_LAST_TIME):
+            self.tick_times[reqId] = datetime.fromtimestamp(int(value), UTC)
+
+    def tcpDataProcessed(self) -> None:
+        """Report the orders whose orderStatus did not come with them."""
+        super().tcpDataProcessed()
+        self._report_waiting()
+
+    def _report_waiting(self) -> None:
+        for key in list(self._unreported):
+            self._report(key)
+
+    def fail_pending(self, reason: str) -> None:
+        """End every request that still waits for an answer."""
+        for future in list(self._futures.values()):
+            if not future.done():
+                future.set_exception(ConnectionError(reason))
+                future.exception()
+        self._futures.clear()
