@@ -46,10 +46,8 @@ def _plain(value: Any) -> Any:
 
 
 def canonical(value: Any) -> str:
-    """One text for one value: sorted keys, no blanks, no NaN. Raises TypeError or ValueError on what JSON cannot hold."""
-    return json.dumps(
-        value, default=_plain, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
-    )
+    """One text for one value: sorted keys, no blanks; TypeError or ValueError on what JSON cannot hold (NaN too)."""
+    return json.dumps(value, default=_plain, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
 def instant(value: datetime) -> str:
@@ -62,13 +60,27 @@ def instant(value: datetime) -> str:
 def to_document(value: Mapping[str, Any]) -> tuple[str, bool]:
     """The document's text, and whether it had to be quarantined. Never raises: money paths record here."""
     try:
-        return canonical(value).replace("\\u0000", "\\\\u0000"), False
-    except (TypeError, ValueError, RecursionError, UnicodeError):
-        return canonical({"text": repr(value).encode("ascii", "backslashreplace").decode()[:20_000]}), True
+        text = canonical(dict(value))
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        return canonical({"text": storable(_described(value), 20_000)}), True
+    return text, False
+
+
+def storable(text: str, limit: int) -> str:
+    """Text that both databases take: no NUL, no half surrogate, at most `limit` characters."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()[:limit]
+
+
+def _described(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # a __repr__ may raise anything, and the event must be kept all the same
+        return f"a {type(value).__name__} whose description fails with {type(error).__name__}"
 
 
 def event_hash(previous: str, seq: int, at: datetime, market_at: datetime | None, fields: Mapping[str, Any]) -> str:
     """SHA-256 over the previous hash, the position, both times and the hashed fields."""
     body = {name: fields[name] for name in HASHED_FIELDS}
     body |= {"seq": seq, "at": instant(at), "market_at": instant(market_at) if market_at else None}
-    return hashlib.sha256((previous + canonical(body)).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256((previous + canonical(body)).encode()).hexdigest()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
-from autotrader.core.audit.chain import event_hash, to_document
+from autotrader.core.audit.chain import event_hash, storable, to_document
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AlreadyDone
@@ -44,7 +44,11 @@ class _Frame:
     events: list[_Pending] = field(default_factory=list)
 
 
-_acting: ContextVar[Acting] = ContextVar("acting", default=Acting())
+# The widths of the columns; SQLite would take more, PostgreSQL would refuse the money path's transaction.
+WIDTHS = {"account": 40, "actor": 80, "correlation_id": 64, "subject": 80, "old_state": 30, "new_state": 30}
+CAUSE_LENGTH = 20_000
+_NOBODY = Acting()
+_acting: ContextVar[Acting] = ContextVar("acting", default=_NOBODY)
 _local = threading.local()
 
 
@@ -107,16 +111,19 @@ def record(
         raise RuntimeError("audit.record() outside audit.recording()")
     text, quarantined = to_document(document or {})
     who = _acting.get()
-    fields = {
-        "type": str(type),
+    texts = {
         "account": account,
         "actor": who.actor,
         "correlation_id": who.correlation_id or uuid.uuid4().hex,
         "subject": subject,
-        "subject_version": version,
         "old_state": old_state,
         "new_state": new_state,
-        "cause": cause.replace("\x00", "\\x00"),
+    }
+    fields = {
+        **{name: storable(value, WIDTHS[name]) for name, value in texts.items()},
+        "type": str(type),
+        "subject_version": version,
+        "cause": storable(cause, CAUSE_LENGTH),
         "document": text,
         "quarantined": quarantined,
     }
@@ -137,9 +144,7 @@ def _write(pending: list[_Pending]) -> None:
         seq += 1
         at = system_now()
         digest = event_hash(previous, seq, at, item.market_at, item.fields)
-        rows.append(
-            Event(seq=seq, at=at, market_at=item.market_at, previous_hash=previous, hash=digest, **item.fields)
-        )
+        rows.append(Event(seq=seq, at=at, market_at=item.market_at, previous_hash=previous, hash=digest, **item.fields))
         previous = digest
     try:
         with transaction.atomic():
@@ -150,10 +155,13 @@ def _write(pending: list[_Pending]) -> None:
 
 
 def _already_done(rows: list[Event]) -> AlreadyDone | None:
+    """The first row that is on record, or that stands twice among these."""
     from autotrader.core.audit.models import Event
 
+    seen = []
     for row in rows:
         key = {name: getattr(row, name) for name in ("correlation_id", "type", "subject", "subject_version")}
-        if row.subject_version is not None and Event.objects.filter(**key).exists():
+        if row.subject_version is not None and (key in seen or Event.objects.filter(**key).exists()):
             return AlreadyDone(f"{row.type} of {row.subject} is already recorded.", details=key)
+        seen.append(key)
     return None
