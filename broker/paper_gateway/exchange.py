@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,7 +10,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from . import economics
 from .account import Valuation, account_values
 from .clock import SetClock, as_utc
 from .engine import Engine
@@ -24,8 +22,7 @@ from .player import BarProgress, Player
 from .prices.calendar import eastern_day, instant, midnight
 from .prices.csv_replay import CsvReplay
 from .prices.seeded import SeededMarket
-from .prices.seeded_path import Start
-from .prices.source import Snapshot
+from .quotes import as_price, is_price, quote_of
 from .store import Store
 from .timeline import Moment, timeline
 from .types import (
@@ -46,7 +43,7 @@ from .types import (
     SessionHours,
     SymbolSpec,
 )
-from .universe import LISTED_BY_SYMBOL, Universe
+from .universe import Universe, seeded_start
 
 ZERO = Decimal(0)
 COMPLETED_SHOWN_FOR = timedelta(days=7)
@@ -71,12 +68,13 @@ class PaperExchange:
     ) -> None:
         """`cash` is what a new account starts with. Raises PriceDataError or StoreMismatch."""
         self._replay = CsvReplay(data_folder) if data_folder is not None else None
-        self._seeded = SeededMarket(seed, _seeded_start)
+        self._seeded = SeededMarket(seed, seeded_start)
         self._source = self._replay or self._seeded
         self._universe = Universe(self._replay.symbols if self._replay else ())
         self._store = Store(store_path)
         self.account = settle_account(self._store, account)
-        settle_seed(self._store, seed)
+        if self._replay is None:
+            settle_seed(self._store, seed)
         self._clock = settle_clock(self._store, set_clock, system_clock)
         self.clock_is_set = self._clock.is_set
         self._seed = seed
@@ -174,7 +172,7 @@ class PaperExchange:
 
     def quote(self, con_id: int) -> Quote:
         spec, now = self._spec(con_id), self.now()
-        return _quote(self._source.snapshot(spec.symbol, now), spec.min_tick, now)
+        return quote_of(self._source.snapshot(spec.symbol, now), spec.min_tick, now)
 
     # Orders
 
@@ -376,14 +374,14 @@ class PaperExchange:
 
     def _has_price(self, con_id: int) -> bool:
         snapshot = self._source.snapshot(self._spec(con_id).symbol, self.now())
-        return snapshot is not None and _is_price(snapshot.last)
+        return snapshot is not None and is_price(snapshot.last)
 
     def _price(self, con_id: int, at: datetime | None = None) -> Decimal:
         """The last price that can be one; where the newest bar holds none, the one known before it."""
         spec = self._spec(con_id)
         snapshot = self._source.snapshot(spec.symbol, at or self.now())
-        if snapshot is not None and _is_price(snapshot.last):
-            self._last_prices[con_id] = _decimal(snapshot.last, spec.min_tick)
+        if snapshot is not None and is_price(snapshot.last):
+            self._last_prices[con_id] = as_price(snapshot.last, spec.min_tick)
         holding = self._ledger.holdings.get(con_id)
         return self._last_prices.get(con_id, abs(holding.average_cost) if holding else ZERO)
 
@@ -409,42 +407,3 @@ class PaperExchange:
         for execution, commission in self._todays():
             totals[execution.con_id] = totals.get(execution.con_id, ZERO) + (commission.realized_pnl or ZERO)
         return totals
-
-
-def _seeded_start(symbol: str) -> Start | None:
-    listing = LISTED_BY_SYMBOL.get(symbol)
-    return None if listing is None else Start(listing.price, listing.daily_volume)
-
-
-def _quote(snapshot: Snapshot | None, tick: Decimal, now: datetime) -> Quote:
-    if snapshot is None:
-        return Quote(now, None, None, None, 0, 0, 0, 0, None, None, None, None)
-    last = _price_or_none(snapshot.last, tick)
-    half = economics.half_spread(last, tick) if last else ZERO
-    size = economics.quote_size(snapshot.minute_volume) if last else 0
-    return Quote(
-        time=snapshot.time,
-        bid=last - half if last and last > half else None,
-        ask=last + half if last else None,
-        last=last,
-        bid_size=size,
-        ask_size=size,
-        last_size=economics.LOT if last else 0,
-        volume=int(snapshot.volume) if math.isfinite(snapshot.volume) else 0,
-        open=_price_or_none(snapshot.open, tick),
-        high=_price_or_none(snapshot.high, tick),
-        low=_price_or_none(snapshot.low, tick),
-        prior_close=None if snapshot.prior_close is None else _price_or_none(snapshot.prior_close, tick),
-    )
-
-
-def _is_price(price: float) -> bool:
-    return math.isfinite(price) and price > 0
-
-
-def _price_or_none(price: float, tick: Decimal) -> Decimal | None:
-    return _decimal(price, tick) if _is_price(price) else None
-
-
-def _decimal(price: float, tick: Decimal) -> Decimal:
-    return economics.to_tick(Decimal(repr(price)), tick)

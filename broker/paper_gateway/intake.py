@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from .account import Valuation
-from .checks import Refusal, check_change, check_terms, invalid, refuse_ended, rejected
+from .checks import Refusal, check_change, check_terms, refuse_ended, rejected
 from .engine import Engine
 from .ids import OrderIds
 from .orders import Order
@@ -82,8 +82,6 @@ class Intake:
         refusal = check_terms(terms, self._spec_of(terms.con_id), self._engine.account)
         if refusal is None and terms.parent_id and self._parent(terms) is None:
             return Refusal(10006, "Missing parent order.")
-        if refusal is None and terms.parent_id == terms.order_id:
-            return invalid("an order cannot be its own parent")
         return refusal
 
     def _parent(self, terms: OrderTerms) -> Order | None:

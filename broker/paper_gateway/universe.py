@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from zlib import crc32
 
 from .errors import UniverseError
+from .prices.seeded_path import Start
 from .types import SymbolSpec
 
 _DERIVED_FIRST = 900_000_000
@@ -119,6 +120,12 @@ def _agrees(spec: SymbolSpec, sec_type: str, exchange: str, primary_exchange: st
 def derived_con_id(symbol: str) -> int:
     """The contract id of a symbol that has no fixed one: the same number on every machine."""
     return _DERIVED_FIRST + crc32(symbol.encode()) % _DERIVED_COUNT
+
+
+def seeded_start(symbol: str) -> Start | None:
+    """Where the seeded path of a listed symbol begins; None for any other symbol."""
+    listing = LISTED_BY_SYMBOL.get(symbol)
+    return None if listing is None else Start(listing.price, listing.daily_volume)
 
 
 def _listed_spec(listing: Listing) -> SymbolSpec:

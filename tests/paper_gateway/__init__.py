@@ -1,0 +1,1 @@
+"""The exchange side of the paper gateway."""
