@@ -5,8 +5,10 @@ The sync and async clients, the HTTP routes, the codec's tests and `docs/broker.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args, get_origin
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin
 
 from broker import types
 
@@ -70,3 +72,22 @@ class Broker(Protocol):
     def cancel(self, request: types.OrderRef) -> types.LegOutcome: ...
     def drain(self, timeout: float = 10) -> None:
         """Wait until everything the broker has said so far is applied to our rows."""
+
+
+Adapter = TypeVar("Adapter", bound=type)
+
+
+def with_async_twins(adapter: Adapter) -> Adapter:
+    """Give a synchronous adapter its `a…` twins, one a row of TABLE; each waits in a thread."""
+    for name in TABLE:
+        setattr(adapter, f"a{name}", _twin(name))
+    return adapter
+
+
+def _twin(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def twin(self: Any, *args: Any) -> Any:
+        return await asyncio.to_thread(getattr(self, name), *args)
+
+    twin.__name__ = f"a{name}"
+    twin.__doc__ = TABLE[name].doc
+    return twin

@@ -1,0 +1,82 @@
+"""docs/broker.md, made from the port's table: `python -m broker.docs` writes it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from broker import errors
+from broker.port import TABLE
+
+PATH = Path(__file__).resolve().parent.parent / "docs" / "broker.md"
+INTRO = """# The broker's port
+
+Made from `broker/port.py` by `python -m broker.docs`; do not edit.
+
+```python
+from broker import get_broker
+from broker.types import ContractQuery
+
+with get_broker() as broker:
+    (contract,) = broker.contracts(ContractQuery("SPY"))
+```
+
+Each call has an asynchronous twin (`await broker.acontracts(...)`). In the owner's process the call goes straight to
+the connection; elsewhere it is `POST /call/<name>` at the owner's address with the request as JSON (Decimals as text,
+times as ISO text, arrays as base64 of little-endian 8-byte items), `Authorization: Bearer <secret>` and `X-Deadline`
+in seconds since 1970. `drain()` waits until everything the broker has said so far is applied to our rows.
+"""
+
+
+def render() -> str:
+    """The page's text."""
+    parts = [INTRO, "## Calls\n", *_calls(), "\n## Errors\n", *_errors(), "\n## Types\n", *_types()]
+    return "\n".join(parts) + "\n"
+
+
+def _calls() -> list[str]:
+    head = ["| call | request | answer | time-out | kind | |", "|---|---|---|---|---|---|"]
+    rows = [
+        f"| `{call.name}` | {call.request.__name__} | {'list of ' if call.many else ''}{call.answer_item.__name__} "
+        f"| {call.timeout:g} s | {call.kind} | {call.doc} |"
+        for call in TABLE.values()
+    ]
+    return head + rows
+
+
+def _errors() -> list[str]:
+    head = ["| class | code | HTTP | |", "|---|---|---|---|"]
+    return head + [
+        f"| {name} | `{cls.code}` | {cls.status} | {_first_line(cls)} |" for name, cls in errors.CLASSES.items()
+    ]
+
+
+def _types() -> list[str]:
+    found: dict[str, Any] = {}
+    for call in TABLE.values():
+        for cls in (call.request, call.answer_item):
+            _gather(cls, found)
+    return [line for name in sorted(found) for line in _type(found[name])]
+
+
+def _gather(cls: Any, found: dict[str, Any]) -> None:
+    if not dataclasses.is_dataclass(cls) or not isinstance(cls, type) or cls.__name__ in found:
+        return
+    found[cls.__name__] = cls
+    for hint in get_type_hints(cls).values():
+        for inner in (hint, *getattr(hint, "__args__", ())):
+            _gather(inner, found)
+
+
+def _type(cls: Any) -> list[str]:
+    fields = [f"- `{field.name}`: `{field.type}`" for field in dataclasses.fields(cls)]
+    return [f"### {cls.__name__}\n", " ".join(str(cls.__doc__).split()) + "\n", *fields, ""]
+
+
+def _first_line(cls: type) -> str:
+    return str(cls.__doc__).splitlines()[0]
+
+
+if __name__ == "__main__":
+    PATH.write_text(render())

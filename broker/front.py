@@ -1,0 +1,78 @@
+"""The one way to a broker: the owner of this process, a new owner, or the owner elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from django.conf import settings
+
+from broker.errors import BrokerUnavailable
+from broker.port import Broker
+from broker.remote import RemoteBroker
+from broker.service import lock
+from broker.service.owner import Owner, Place, owner_here, serve
+
+CONNECT_LIMIT = 5.0
+READY_LIMIT = 5.0
+
+
+@contextmanager
+def get_broker(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    client_id: int | None = None,
+    state_dir: Path | None = None,
+    accounts: Callable[[], Collection[str]] | None = None,
+) -> Iterator[Broker]:
+    """The port, for the length of the block; what is not given is as the settings say.
+
+    The owner of this process if there is one; else the owner that AUTOTRADER_BROKER_URL names; else, where this
+    process may own and the lock is free, a new owner; else the owner that holds the lock, over HTTP. `accounts`
+    answers with the accounts that a new owner's connection may name. Raises BrokerUnavailable, within 5 s.
+    """
+    given = {"host": host, "port": port, "client_id": client_id, "state_dir": state_dir, "accounts": accounts}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    place = Place(**cast("dict[str, Any]", chosen))
+    with ExitStack() as stack:
+        yield _enter(stack, place, by_settings=not chosen)
+
+
+def _enter(stack: ExitStack, place: Place, *, by_settings: bool) -> Broker:
+    here = owner_here(place) or (owner_here() if by_settings else None)
+    if here is not None:
+        return here.broker
+    if settings.AUTOTRADER_BROKER_URL and by_settings:
+        return _remote(stack, settings.AUTOTRADER_BROKER_URL)
+    if settings.AUTOTRADER_MAY_OWN_BROKER:
+        try:
+            owner = stack.enter_context(serve(place))
+        except lock.AlreadyOwned as error:
+            return _remote_of(stack, error.holder, error)
+        return _connected(owner)
+    holder = lock.read(place.lock_path)
+    if holder is None:
+        raise BrokerUnavailable("No broker process is running; start it with manage.py up or manage.py run_broker.")
+    return _remote_of(stack, holder, lock.AlreadyOwned(place.lock_path, holder))
+
+
+def _connected(owner: Owner) -> Broker:
+    """A new owner's broker once it is connected and, where nothing hinders it, ready to send."""
+    owner.broker.client.wait_connected(CONNECT_LIMIT)
+    owner.broker.settle(READY_LIMIT)
+    return owner.broker
+
+
+def _remote_of(stack: ExitStack, holder: lock.Holder | None, refusal: lock.AlreadyOwned) -> Broker:
+    if holder is None or not holder.url:
+        raise refusal
+    return _remote(stack, holder.url)
+
+
+def _remote(stack: ExitStack, url: str) -> Broker:
+    remote = RemoteBroker(url, settings.AUTOTRADER_BROKER_SECRET)
+    stack.callback(remote.close)
+    return cast("Broker", remote)

@@ -1,0 +1,24 @@
+"""Own the broker connection and serve it to the other processes until told to stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from broker.service.lock import AlreadyOwned
+from broker.service.run import ClientIdTaken, run
+
+OWNED_ELSEWHERE = 3
+
+
+class Command(BaseCommand):
+    help = "Own the connection to the broker and serve it to the other processes."
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Exit code 3 where another owner has the connection."""
+        try:
+            run(lambda line: self.stdout.write(line))
+        except (AlreadyOwned, ClientIdTaken) as error:
+            raise CommandError(error.message, returncode=OWNED_ELSEWHERE) from error

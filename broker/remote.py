@@ -1,0 +1,192 @@
+"""The same port over HTTP: the owner in another process, asked whether it lives before it is relied on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import select
+import threading
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from autotrader.core.clock import system_now
+from broker import codec, gates, types
+from broker.errors import CLASSES, BrokerError, BrokerUnavailable
+from broker.port import TABLE, Call, with_async_twins
+
+PING_LIMIT = 1.0
+FRESH = 1.0
+ANSWER_SLACK = 2.0
+DRAIN = Call("drain", types.Nothing, types.Nothing, 10, "read", "Wait until what the broker has said is applied.")
+BROKEN = (http.client.HTTPException, OSError)
+
+
+class _Life:
+    """What this process knows of one owner: when it last answered, and until when it counts as down."""
+
+    def __init__(self) -> None:
+        self.answered = float("-inf")
+        self.down_until = float("-inf")
+        self.reason = ""
+
+    def note_answer(self) -> None:
+        self.answered, self.down_until = time.monotonic(), float("-inf")
+
+    def note_down(self, reason: str) -> None:
+        self.answered, self.down_until, self.reason = float("-inf"), time.monotonic() + FRESH, reason
+
+
+_lives: dict[str, _Life] = {}
+
+
+@with_async_twins
+class RemoteBroker:
+    """The port's methods, one a row of the table; one kept connection a thread."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise BrokerUnavailable(f"{url} is no http:// address of an owner.")
+        self._url = url
+        self._host, self._port = parts.hostname, parts.port or 80
+        self._secret = secret
+        self._life = _lives.setdefault(url, _Life())
+        self._local = threading.local()
+        self._open: set[http.client.HTTPConnection] = set()
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        while self._open:
+            self._open.pop().close()
+
+    def drain(self, timeout: float = 10) -> None:
+        """Wait until everything the broker has said so far is applied to our rows."""
+        self._call(DRAIN, "/drain", b"{}", timeout)
+
+    def call(self, name: str, request: Any) -> Any:
+        """Make the call of a row. Raises what the owner raised, or BrokerUnavailable."""
+        row = TABLE[name]
+        return codec.from_json(row.answer, self._call(row, f"/call/{name}", codec.dumps(request).encode(), row.timeout))
+
+    def _call(self, row: Call, path: str, body: bytes, timeout: float) -> Any:
+        gates.refuse_in_transaction()
+        deadline = system_now().timestamp() + timeout
+        self._check_alive()
+        # A place or modify that comes twice is known by its Submission; a cancel is not.
+        attempts = 1 if row.name == "cancel" else 2
+        for attempt in range(1, attempts + 1):
+            try:
+                return self._exchange(path, body, deadline)
+            except BROKEN as error:
+                self._drop()
+                if attempt == attempts or isinstance(error, TimeoutError):
+                    raise self._unavailable(f"the call was broken off ({_say(error)})") from error
+        raise AssertionError("unreachable")
+
+    def _check_alive(self) -> None:
+        if time.monotonic() < self._life.down_until:
+            raise BrokerUnavailable(self._life.reason)
+        if time.monotonic() - self._life.answered > FRESH:
+            self._ping()
+
+    def _ping(self) -> None:
+        connection = self._connect(PING_LIMIT)
+        try:
+            connection.request("GET", "/ping", headers=self._headers())
+            _result(connection.getresponse())
+        except (*BROKEN, BrokerUnavailable) as error:
+            raise self._unavailable(f"it does not answer ({_say(error)})") from error
+        finally:
+            connection.close()
+        self._life.note_answer()
+
+    def _exchange(self, path: str, body: bytes, deadline: float) -> Any:
+        connection = self._kept()
+        headers = {**self._headers(), "X-Deadline": f"{deadline:.3f}", "Content-Type": "application/json"}
+        connection.request("POST", path, body, headers)
+        self._await_answer(connection, deadline + ANSWER_SLACK)
+        response = connection.getresponse()
+        self._life.note_answer()
+        return _result(response)
+
+    def _await_answer(self, connection: http.client.HTTPConnection, limit: float) -> None:
+        """Wait for the first byte; each second beside a longer call, ask whether the owner still lives."""
+        poll = select.poll()
+        poll.register(connection.sock, select.POLLIN)
+        while not poll.poll(FRESH * 1000):
+            if system_now().timestamp() > limit:
+                raise TimeoutError("no answer in time")
+            try:
+                self._ping()
+            except BrokerUnavailable:
+                self._drop()
+                raise
+
+    def _kept(self) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.sock is None:
+            connection = self._connect(PING_LIMIT)
+            connection.connect()
+            # Bodies are small and come at once; the wait for the first byte is `_await_answer`'s.
+            connection.sock.settimeout(10)
+            self._local.connection = connection
+            self._open.add(connection)
+        return connection
+
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+
+    def _drop(self) -> None:
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._open.discard(connection)
+            self._local.connection = None
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._secret}"}
+
+    def _unavailable(self, reason: str) -> BrokerUnavailable:
+        self._life.note_down(f"The broker's owner at {self._url} is not available: {reason}.")
+        return BrokerUnavailable(self._life.reason)
+
+
+def _result(response: http.client.HTTPResponse) -> Any:
+    """The answer's JSON, or the error that the owner raised, as the same class."""
+    text = response.read()
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise BrokerUnavailable(f"What answers there is no owner (HTTP {response.status}).") from error
+    if response.status == 200:
+        return document
+    try:
+        error = document["error"]
+        cls, code = CLASSES.get(error["class"], BrokerError), error["code"]
+    except (KeyError, TypeError) as problem:
+        raise BrokerUnavailable(f"What answers there is no owner (HTTP {response.status}).") from problem
+    raise cls(error["message"], code=code, details=error["details"])
+
+
+def _say(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _method(call: Call) -> Any:
+    if call.request is types.Nothing:
+
+        def method(self: RemoteBroker) -> Any:
+            return self.call(call.name, types.Nothing())
+    else:
+
+        def method(self: RemoteBroker, request: Any) -> Any:  # type: ignore[misc]
+            return self.call(call.name, request)
+
+    method.__name__ = call.name
+    method.__doc__ = call.doc
+    return method
+
+
+for _row in TABLE.values():
+    setattr(RemoteBroker, _row.name, _method(_row))

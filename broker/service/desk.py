@@ -1,0 +1,45 @@
+"""What flows upward from the owner, and who takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from broker import types
+
+
+class Desk(Protocol):
+    """The side that keeps orders; the wiring registers it."""
+
+    def apply(self, event: types.BrokerEvent) -> None:
+        """Book one thing the broker said; called in the writer's transaction, must be idempotent."""
+
+    def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
+        """Orders of ours whose life at the broker is not over: SENDING to PARTIALLY_FILLED, and UNKNOWN."""
+
+
+class NoDesk:
+    """Takes evidence and keeps no orders: the owner alone."""
+
+    def apply(self, event: types.BrokerEvent) -> None:
+        """Nothing to book."""
+
+    def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
+        """No orders."""
+        return ()
+
+
+_desk: Desk = NoDesk()
+
+
+def register(desk: Desk) -> Desk:
+    """Make `desk` the one that takes evidence; answers the one before."""
+    global _desk
+    before, _desk = _desk, desk
+    return before
+
+
+def registered() -> Desk:
+    """The one that takes evidence."""
+    return _desk

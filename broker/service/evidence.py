@@ -1,0 +1,119 @@
+"""One thing the broker said becomes one committed transaction: the raw message, the desk's rows and the Events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from broker import codec, types
+from broker.models import BrokerMessage
+from broker.service.desk import Desk
+
+ACTOR = "broker"
+State = BrokerMessage.State
+
+
+def key_of(event: types.BrokerEvent) -> str:
+    """What an event that fails blocks: its order; empty where it belongs to none."""
+    order_ref: str = getattr(event, "order_ref", "")
+    perm_id: int = getattr(event, "perm_id", 0)
+    return order_ref or (f"perm:{perm_id}" if perm_id else "")
+
+
+def apply(event: types.BrokerEvent, desk: Desk, now: datetime) -> None:
+    """Store and book the event; whatever is raised leaves nothing behind."""
+    with audit.acting(actor=ACTOR), audit.recording():
+        _message(event, now, State.APPLIED, "").save()
+        _book(event, desk)
+
+
+def store_failed(event: types.BrokerEvent, problem: str, now: datetime, *, alarm: bool) -> None:
+    """Keep an event that could not be applied; `alarm` records it for people."""
+    with audit.acting(actor=ACTOR), audit.recording():
+        row = _message(event, now, State.ERROR, problem)
+        row.save()
+        if alarm:
+            document = {"kind": row.kind, "order_ref": row.order_ref, "error": problem}
+            audit.record(
+                EventType.BROKER_MESSAGE_FAILED,
+                f"broker_message:{row.pk}",
+                account=getattr(event, "account", "")[:40],
+                cause=problem,
+                document=document,
+            )
+
+
+def record_overflow(lost: int) -> None:
+    """Say that events were dropped at the bound of the queue."""
+    with audit.acting(actor=ACTOR), audit.recording():
+        audit.record(
+            EventType.BROKER_MESSAGE_FAILED,
+            "broker:queue",
+            cause=f"{lost} broker events came while the queue was full; the broker's book is read again",
+            document={"lost": lost},
+        )
+
+
+def failed() -> dict[str, list[BrokerMessage]]:
+    """The messages in state ERROR in the order they came, by what they block."""
+    blocked: dict[str, list[BrokerMessage]] = {}
+    for row in BrokerMessage.objects.filter(state=State.ERROR).order_by("id"):
+        blocked.setdefault(_key_of_row(row), []).append(row)
+    return blocked
+
+
+def retry(rows: Iterable[BrokerMessage], desk: Desk) -> str:
+    """Apply failed messages in order, each in its transaction; the first new failure's text ends it, else empty."""
+    for row in rows:
+        event = codec.loads(getattr(types, row.kind), row.payload)
+        try:
+            with audit.acting(actor=ACTOR), audit.recording():
+                BrokerMessage.objects.filter(pk=row.pk, version=row.version).update(
+                    state=State.APPLIED, error="", version=row.version + 1
+                )
+                _book(event, desk)
+        except Exception as error:  # whatever the desk cannot book stays ERROR, with its reason
+            return describe(error)
+    return ""
+
+
+def describe(error: BaseException) -> str:
+    """An error's class and text, for a row."""
+    return f"{type(error).__name__}: {error}"
+
+
+def _message(event: types.BrokerEvent, now: datetime, state: str, problem: str) -> BrokerMessage:
+    return BrokerMessage(
+        kind=type(event).__name__,
+        order_ref=getattr(event, "order_ref", "").replace("\x00", "")[:200],
+        perm_id=getattr(event, "perm_id", 0),
+        exec_id=getattr(event, "exec_id", "").replace("\x00", "")[:200],
+        payload=codec.dumps(event),
+        received_at=now,
+        state=state,
+        error=problem.replace("\x00", ""),
+    )
+
+
+def _key_of_row(row: BrokerMessage) -> str:
+    return row.order_ref or (f"perm:{row.perm_id}" if row.perm_id else "")
+
+
+def _book(event: types.BrokerEvent, desk: Desk) -> None:
+    desk.apply(event)
+    if isinstance(event, types.ConnectionReport):
+        _record_connection(event)
+
+
+def _record_connection(event: types.ConnectionReport) -> None:
+    document: dict[str, Any] = {"clock": event.clock, "market_now": event.market_now.isoformat()}
+    common: dict[str, Any] = {"account": event.account[:40], "cause": event.detail, "document": document}
+    if event.state == "CONNECTED":
+        audit.record(EventType.BROKER_CONNECTED, "broker:connection", **common)
+    elif event.state == "LOST":
+        audit.record(EventType.BROKER_DISCONNECTED, "broker:connection", **common)
+    elif event.clock == "set":
+        audit.record(EventType.CLOCK_SUBSTITUTED, "broker:connection", market_at=event.market_now, **common)

@@ -1,0 +1,275 @@
+"""The port for callers in the owner's process: reads go to the connection, sends pass the invariants first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import DatabaseError
+
+from autotrader.core.clock import system_now
+from broker import gates, types
+from broker.errors import BrokerUnavailable, ContractNotFound, OrderError, OrderInvalid, TradingDisabled
+from broker.ib.client import IbClient
+from broker.ib.errors import NotSent
+from broker.models import Submission
+from broker.port import TABLE, with_async_twins
+from broker.service import submissions, validate
+from broker.service.contract_cache import ContractCache
+from broker.service.in_flight import InFlight
+from broker.service.reconcile import Reconciler, submission_report
+from broker.service.writer import Writer
+
+logger = logging.getLogger(__name__)
+READY_WAIT = 5.0
+
+
+@with_async_twins
+class LocalBroker:
+    """One connection's port. `name` says who owns it, for people."""
+
+    def __init__(
+        self,
+        *,
+        client: IbClient,
+        writer: Writer,
+        reconciler: Reconciler,
+        in_flight: InFlight,
+        cache: ContractCache,
+        state_dir: Path,
+        name: str,
+        now: Callable[[], datetime] = system_now,
+    ) -> None:
+        self.client = client
+        self._writer = writer
+        self._reconciler = reconciler
+        self._in_flight = in_flight
+        self._cache = cache
+        self._state_dir = state_dir
+        self._name = name
+        self._now = now
+        self._market_now = now()
+
+    # Reads
+
+    def status(self) -> types.BrokerStatus:
+        """Connection, account and clock; never fails. With a set clock out of reach, its last known time."""
+        state = self.client.state()
+        ready = self._reconciler.ready()
+        if state.clock == "system":
+            self._market_now = self._now()
+        elif state.connected:
+            try:
+                self._market_now = self.client.market_now()
+            except BrokerUnavailable as error:
+                logger.info("the gateway's clock was not read: %s", error)
+        reason = "" if ready else state.reason or "reading the broker's book"
+        return types.BrokerStatus(
+            ready=ready,
+            connected=state.connected,
+            reason=reason,
+            account=state.account,
+            accounts=state.accounts,
+            clock=state.clock,
+            market_now=self._market_now,
+            since=state.since,
+            owner=self._name,
+        )
+
+    def contracts(self, query: types.ContractQuery, timeout: float | None = None) -> tuple[types.Contract, ...]:
+        """Resolve a symbol; from the cache while that is fresh."""
+        gates.refuse_in_transaction()
+        cached = self._cache.find(query, self._now(), self.status().market_now)
+        if cached:
+            return cached
+        found: tuple[types.Contract, ...] = self.client.contracts(query, _timeout("contracts", timeout))
+        self._cache.keep(found)
+        return found
+
+    def quote(self, query: types.ConId, timeout: float | None = None) -> types.Quote:
+        """A snapshot of the top of book."""
+        gates.refuse_in_transaction()
+        return self.client.quote(self._contract(query.con_id), _timeout("quote", timeout))
+
+    def bars(self, query: types.BarsQuery, timeout: float | None = None) -> types.Bars:
+        """Historical bars, oldest first."""
+        gates.refuse_in_transaction()
+        return self.client.bars(self._contract(query.con_id), query, _timeout("bars", timeout))
+
+    def account(self, timeout: float | None = None) -> types.AccountSummary:
+        """The account's values."""
+        gates.refuse_in_transaction()
+        return self.client.account(_timeout("account", timeout))
+
+    def positions(self, timeout: float | None = None) -> tuple[types.Position, ...]:
+        """What the account holds."""
+        gates.refuse_in_transaction()
+        return self.client.positions(_timeout("positions", timeout))
+
+    def open_orders(self, timeout: float | None = None) -> tuple[types.OrderReport, ...]:
+        """Every working order, asked anew."""
+        gates.refuse_in_transaction()
+        return self.client.book(_timeout("open_orders", timeout)).open_orders
+
+    def executions(self, timeout: float | None = None) -> tuple[types.ExecutionReport, ...]:
+        """Today's fills, asked anew."""
+        gates.refuse_in_transaction()
+        return self.client.book(_timeout("executions", timeout)).executions
+
+    def drain(self, timeout: float = 10) -> None:
+        """Wait until everything the broker has said so far is applied to our rows."""
+        gates.refuse_in_transaction()
+        self.client.fence(timeout)
+        self._writer.drain(timeout)
+
+    def settle(self, timeout: float) -> bool:
+        """Wait until orders may leave; False where they still may not after `timeout` seconds (`status` says why)."""
+        return self._reconciler.wait_ready(timeout)
+
+    def ping(self, timeout: float) -> None:
+        """Go through the connection's loop and back; raises BrokerUnavailable where it hangs."""
+        self.client.ping(timeout)
+
+    # Sends
+
+    def place(self, request: types.PlaceOrder, timeout: float | None = None) -> types.PlaceOutcome:
+        """Send a bracket or a single order, once; a repeat of the same key answers what is on record."""
+        gates.refuse_in_transaction()
+        validate.check_place(request, self._contract(request.con_id), self._now())
+        protective = all(leg.role == "stop" for leg in request.legs)
+        last_look = self._last_look(reduces=request.reduces, protective=protective)
+
+        def frame() -> None:
+            self.client.send(self._contract(request.con_id), request, last_look)
+
+        rows = submissions.place_rows(request, self._now())
+        return self._once(rows, frame, reduces=request.reduces, protective=protective)
+
+    def modify(self, request: types.ModifyOrder, timeout: float | None = None) -> types.PlaceOutcome:
+        """Change a working order's prices, once a revision."""
+        gates.refuse_in_transaction()
+        placed = self._placed(request.order_ref)
+        terms = submissions.terms_of(placed)
+        validate.check_modify(request, self._contract(terms["con_id"]), terms["order_type"], self._now())
+        protective = placed.role == "stop"
+        last_look = self._last_look(reduces=request.reduces, protective=protective)
+        rows = [submissions.modify_row(request, placed.role, self._now())]
+        return self._once(
+            rows,
+            lambda: self.client.modify(request, last_look),
+            reduces=request.reduces,
+            protective=protective,
+        )
+
+    def cancel(self, request: types.OrderRef, timeout: float | None = None) -> types.LegOutcome:
+        """Ask for the end of a working order; what becomes of it is told by evidence."""
+        gates.refuse_in_transaction()
+        validate.check_ref(request.order_ref)
+        gates.check_cancel(account=request.account, status=self.status())
+        self.client.cancel(request.order_ref, lambda: None)
+        return types.LegOutcome(request.order_ref, 0, "SENT", repeated=False)
+
+    def _once(
+        self, rows: Sequence[Submission], frame: Callable[[], None], *, reduces: bool, protective: bool
+    ) -> types.PlaceOutcome:
+        """The sender's side of the race: on record first, then the gates, then the key, then the frame."""
+        with self._in_flight.sending([row.order_ref for row in rows]), _storage():
+            before = submissions.recorded(rows)
+            if before is not None:
+                return _outcome(before.rows, repeated=True)
+            self._check_gates(rows[0].account, reduces=reduces, protective=protective)
+            claim = submissions.claim(rows)
+            self._report(claim.rows)
+            if not claim.won:
+                return _outcome(claim.rows, repeated=True)
+            return _outcome(claim.rows, repeated=False, detail=self._send(claim.rows, frame))
+
+    def _check_gates(self, account: str, *, reduces: bool, protective: bool) -> None:
+        if not self._reconciler.ready() and self.client.state().connected:
+            self._reconciler.wait_ready(READY_WAIT)
+        gates.check_send(reduces=reduces, account=account, status=self.status(), protective=protective)
+        if not self._writer.healthy:
+            raise TradingDisabled("What the broker says cannot be stored now; nothing was sent.", code="STORAGE")
+
+    def _send(self, rows: Sequence[Submission], frame: Callable[[], None]) -> str:
+        """Let the frame leave; the detail for the caller. What is proven not to have left becomes VOID."""
+        try:
+            frame()
+        except Exception as error:
+            if _proven_unsent(error):
+                return self._void(rows, error)
+            logger.exception("the outcome of %s is not known", rows[0].order_ref)
+            return f"outcome not known: {error}"
+        return ""
+
+    def _void(self, rows: Sequence[Submission], error: Exception) -> str:
+        reason = getattr(error, "reason", type(error).__name__)
+        detail = f"{reason}: {error}"
+        try:
+            submissions.mark_void(rows, detail)
+        except DatabaseError:
+            logger.exception("%s was not sent, but stays SENT on record; reconcile will prove it", rows[0].order_ref)
+            return f"not sent, but the record could not be changed: {detail}"
+        for row in rows:
+            row.state, row.detail = Submission.State.VOID, detail
+        self._report(rows)
+        return detail
+
+    def _report(self, rows: Sequence[Submission]) -> None:
+        for row in rows:
+            self._writer.put(submission_report(row, self._now()))
+
+    def _last_look(self, *, reduces: bool, protective: bool) -> Callable[[], None]:
+        return lambda: gates.halt_file_gate(self._state_dir, reduces=reduces, protective=protective)
+
+    def _placed(self, order_ref: str) -> Submission:
+        with _storage():
+            placed = submissions.of_orders([order_ref]).get(order_ref)
+        if placed is None or placed.state == Submission.State.VOID:
+            raise OrderInvalid(f"{order_ref} was never sent from here.", details={"field": "order_ref"})
+        return placed
+
+    def _contract(self, con_id: int) -> types.Contract:
+        contract = self._cache.get(con_id)
+        if contract is None:
+            raise ContractNotFound(f"Contract {con_id} is not known here; resolve its symbol with contracts() first.")
+        return contract
+
+
+class _storage:
+    """A database that does not answer shuts the door: nothing is sent without a record."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, DatabaseError):
+            raise TradingDisabled("The database does not answer; nothing was sent.", code="STORAGE") from error
+
+
+def _proven_unsent(error: Exception) -> bool:
+    """The adapter raises these only before the first byte."""
+    late = isinstance(error, OrderError) and error.reason == "LATE"
+    return late or isinstance(error, (NotSent, TradingDisabled, OrderInvalid))
+
+
+def _outcome(rows: Sequence[Submission], *, repeated: bool, detail: str = "") -> types.PlaceOutcome:
+    return types.PlaceOutcome(
+        tuple(
+            types.LegOutcome(
+                row.order_ref,
+                row.revision,
+                "VOID" if row.state == Submission.State.VOID else "SENT",
+                repeated,
+                detail or row.detail,
+            )
+            for row in rows
+        )
+    )
+
+
+def _timeout(name: str, given: float | None) -> float:
+    return TABLE[name].timeout if given is None else given

@@ -1,0 +1,174 @@
+"""The owner: the only builder of an IbClient, for as long as it holds the lock."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from autotrader.core.build import build_id
+from autotrader.core.clock import system_now
+from broker import gates
+from broker.errors import AccountError
+from broker.ib.client import IbClient
+from broker.paper_gateway.store import read_account
+from broker.service import lock
+from broker.service.contract_cache import ContractCache
+from broker.service.in_flight import InFlight
+from broker.service.local import LocalBroker
+from broker.service.reconcile import Reconciler, Timing
+from broker.service.writer import Writer
+
+STOP_LIMIT = 10.0
+Accounts = Callable[[], Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an owner connects and keeps its lock; the defaults are the settings'.
+
+    `accounts` answers with the accounts that the connection may name; without it, those of our gateway's own file
+    (paper) or of AUTOTRADER_ALLOWED_ACCOUNTS (tws).
+    """
+
+    host: str = field(default_factory=lambda: settings.AUTOTRADER_BROKER_HOST)
+    port: int = field(default_factory=lambda: settings.AUTOTRADER_BROKER_PORT)
+    client_id: int = field(default_factory=lambda: settings.AUTOTRADER_BROKER_CLIENT_ID)
+    state_dir: Path = field(default_factory=lambda: settings.AUTOTRADER_STATE_DIR)
+    paper: bool = field(default_factory=lambda: settings.AUTOTRADER_BROKER == "paper")
+    accounts: Accounts | None = None
+
+    @property
+    def lock_path(self) -> Path:
+        """The lock of this connection."""
+        return lock.lock_path(self.state_dir, self.host, self.port, self.client_id)
+
+
+class Owner:
+    """A running owner: its broker, and its line in the address book."""
+
+    def __init__(self, place: Place, held: lock.HeldLock, broker: LocalBroker, since: datetime) -> None:
+        self.place = place
+        self.broker = broker
+        self._held = held
+        self._since = since
+
+    def announce(self, url: str) -> None:
+        """Write into the lock where this owner answers; empty where it serves no other process."""
+        command = sys.argv[1] if len(sys.argv) > 1 else Path(sys.argv[0]).name
+        self._held.write(lock.holder_of_this_process(url, build_id(), self._since, command))
+
+
+_owners: list[Owner] = []
+_owners_lock = threading.Lock()
+
+
+def owner_here(place: Place | None = None) -> Owner | None:
+    """The owner that runs in this process: that of `place`, or the newest where no place is asked for."""
+    with _owners_lock:
+        found = [owner for owner in _owners if place is None or owner.place.lock_path == place.lock_path]
+    return found[-1] if found else None
+
+
+@contextmanager
+def serve(place: Place | None = None, *, timing: Timing | None = None) -> Iterator[Owner]:
+    """Own the connection for the length of the block. Raises AlreadyOwned where another process does.
+
+    Begins to connect and returns at once; a broker that is down makes no error here.
+    """
+    gates.refuse_in_transaction()
+    place = place or Place()
+    held = lock.take(place.lock_path)
+    try:
+        with _running(place, held, timing or Timing()) as owner:
+            yield owner
+    finally:
+        held.release()
+
+
+@contextmanager
+def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owner]:
+    in_flight, cache = InFlight(), ContractCache("paper" if place.paper else "tws")
+    writer = Writer(overflowed=lambda: reconciler.wake())
+    client = IbClient(
+        host=place.host,
+        port=place.port,
+        client_id=place.client_id,
+        paper=place.paper,
+        accept_account=_accept(place),
+        sink=writer.put,
+        on_synced=lambda: reconciler.wake(),
+        known_contract=cache.get,
+    )
+    reconciler = Reconciler(client, writer, in_flight, timing=timing)
+    broker = LocalBroker(
+        client=client,
+        writer=writer,
+        reconciler=reconciler,
+        in_flight=in_flight,
+        cache=cache,
+        state_dir=place.state_dir,
+        name=f"pid {os.getpid()} on {socket.gethostname()}",
+    )
+    owner = Owner(place, held, broker, system_now())
+    owner.announce("")
+    writer.start()
+    client.start()
+    reconciler.start()
+    with _owners_lock:
+        _owners.append(owner)
+    try:
+        yield owner
+    finally:
+        with _owners_lock:
+            _owners.remove(owner)
+        reconciler.stop(STOP_LIMIT)
+        client.stop()
+        writer.stop(STOP_LIMIT)
+
+
+def _accept(place: Place) -> Callable[[tuple[str, ...]], str]:
+    """The account to use, of those that a connection names. Raises AccountError where there is none."""
+
+    def accept(named: tuple[str, ...]) -> str:
+        accounts = _accounts(place)
+        if accounts is None:
+            return _only(named)
+        usable = [account for account in accounts if account in named]
+        if not usable:
+            raise AccountError(_refusal(place, named, accounts))
+        return usable[0]
+
+    return accept
+
+
+def _accounts(place: Place) -> Collection[str] | None:
+    if place.accounts is not None:
+        return place.accounts()
+    if place.paper:
+        account = read_account(place.state_dir / "paper.sqlite3")
+        return (account,) if account else ()
+    return settings.AUTOTRADER_ALLOWED_ACCOUNTS or None
+
+
+def _only(named: tuple[str, ...]) -> str:
+    if len(named) != 1:
+        raise AccountError(
+            f"The gateway names {len(named)} accounts; say in AUTOTRADER_ALLOWED_ACCOUNTS which of them to use."
+        )
+    return named[0]
+
+
+def _refusal(place: Place, named: tuple[str, ...], accounts: Collection[str]) -> str:
+    where, names = f"{place.host}:{place.port}", ", ".join(named) or "no account"
+    if place.paper and place.accounts is None:
+        return f"The gateway at {where} names {names}, which is not in our paper gateway's own file; it is not ours."
+    return f"The gateway at {where} names {names}; allowed: {', '.join(accounts) or 'none'}."

@@ -1,0 +1,257 @@
+"""Look at the broker's whole book and settle what our own record leaves open: adopt, else UNKNOWN, else VOID."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from autotrader.core.clock import system_now
+from broker import codec, types
+from broker.errors import BrokerError
+from broker.ib.client import Book, ConnectionState, IbClient
+from broker.models import Submission
+from broker.service import desk as desks
+from broker.service import submissions
+from broker.service.in_flight import InFlight
+from broker.service.writer import Writer
+
+logger = logging.getLogger(__name__)
+Verdict = Literal["leave", "void", "void_again", "missing", "proven"]
+TIMELESS = datetime.min.replace(tzinfo=UTC)  # stands for a report's time where two are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. `interval` between looks, `hurry` while an order is missing or a look failed.
+
+    `void_after`: the age at which an intent without a Submission is voided; `grace`: how long after its Submission
+    an order may be missing from a book; `proof_after`: the age from which its absence can be proof.
+    """
+
+    interval: float = 30
+    hurry: float = 5
+    retry: float = 1
+    book_timeout: float = 20
+    void_after: float = 10
+    grace: float = 2
+    proof_after: float = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One complete answer: `started` when it was asked for, `connection` when that connection began."""
+
+    book: Book
+    started: datetime
+    state: ConnectionState
+    market_now: datetime
+    in_flight: frozenset[str]
+
+    @property
+    def reports(self) -> tuple[types.OrderReport | types.ExecutionReport, ...]:
+        """Orders first, then what filled them."""
+        return (*self.book.open_orders, *self.book.completed_orders, *self.book.executions)
+
+
+def judge(
+    intent: types.UnresolvedIntent, submission: Submission | None, look: Look, earlier_misses: int, timing: Timing
+) -> Verdict:
+    """What a book that does not know the intent's order says of it.
+
+    Absence is proof only on a connection that began after the Submission was committed (its sender is gone with
+    the connection before), in a look begun `proof_after` later, the second in a row without the order.
+    """
+    age = look.started - (submission.created_at if submission else intent.since)
+    if intent.order_ref in look.in_flight:
+        return "leave"
+    if submission is None:
+        return "void" if age >= timedelta(seconds=timing.void_after) else "leave"
+    if submission.state == Submission.State.VOID:
+        return "void_again"
+    if age < timedelta(seconds=timing.grace):
+        return "leave"
+    young = age < timedelta(seconds=timing.proof_after) or look.state.since <= submission.created_at
+    return "missing" if young or earlier_misses == 0 else "proven"
+
+
+class Reconciler:
+    """The thread `reconcile` asks for the book; the writer's thread compares it with our record."""
+
+    def __init__(
+        self,
+        client: IbClient,
+        writer: Writer,
+        in_flight: InFlight,
+        *,
+        timing: Timing,
+        now: Callable[[], datetime] = system_now,
+    ) -> None:
+        self._client = client
+        self._writer = writer
+        self._in_flight = in_flight
+        self._timing = timing
+        self._now = now
+        self._wake = threading.Event()
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._ready_since: datetime | None = None
+        self._pause = timing.interval
+        self._fed: dict[str, str] = {}
+        self._misses: dict[str, int] = {}
+        self._connection: datetime | None = None
+        self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
+
+    def start(self) -> None:
+        """Start looking."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End the thread."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def wake(self) -> None:
+        """Ask for a look now; never blocks."""
+        self._wake.set()
+
+    def ready(self) -> bool:
+        """True once a look on the connection of this moment was compared."""
+        state = self._client.state()
+        return state.connected and state.synced and state.since == self._ready_since
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait for `ready()`; False after `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(self.ready, timeout)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(self._pause if self.ready() else self._timing.retry)
+            self._wake.clear()
+            if not self._stopping:
+                self._look()
+
+    def _look(self) -> None:
+        try:
+            look = self._ask()
+        except BrokerError as error:
+            # Not answered is not "not there": this was no look.
+            logger.info("no look at the broker's book: %s", error)
+            self._pause = self._timing.hurry
+            return
+        if look is None:
+            return
+        done = threading.Event()
+        self._writer.submit(lambda: self._compare_then(look, done))
+        while not done.wait(0.2):
+            if self._stopping:
+                return
+
+    def _ask(self) -> Look | None:
+        """The book as one connection told it; None without a connection that has told its all."""
+        before = self._client.state()
+        if not (before.connected and before.synced):
+            return None
+        started, in_flight = self._now(), self._in_flight.refs()
+        book = self._client.book(self._timing.book_timeout)
+        market_now = self._client.market_now()
+        if self._client.state().since != before.since:
+            self._wake.set()
+            return None
+        return Look(book, started, before, market_now, in_flight)
+
+    def _compare_then(self, look: Look, done: threading.Event) -> None:
+        try:
+            self.compare(look)
+        finally:
+            done.set()
+
+    def compare(self, look: Look) -> None:
+        """In the writer's thread: feed the book as evidence, judge what it does not know, then be ready."""
+        if look.state.since != self._connection:
+            self._connection = look.state.since
+            self._fed.clear()
+            self._misses.clear()
+        self._writer.retry_blocked()
+        self._feed(look.reports)
+        intents = [i for i in desks.registered().unresolved(self._now()) if i.account == look.state.account]
+        known = {report.order_ref for report in look.reports}
+        absent = [intent for intent in intents if intent.order_ref not in known]
+        self._misses = {i.order_ref: self._misses[i.order_ref] for i in absent if i.order_ref in self._misses}
+        self._judge_all(absent, look)
+        self._pause = self._timing.hurry if absent else self._timing.interval
+        self._become_ready(look)
+
+    def _feed(self, reports: Iterable[types.OrderReport | types.ExecutionReport]) -> None:
+        for report in reports:
+            key, text = _identity(report), codec.dumps(replace(report, time=TIMELESS))
+            if self._fed.get(key) != text and self._writer.apply(report):
+                self._fed[key] = text
+
+    def _judge_all(self, absent: Sequence[types.UnresolvedIntent], look: Look) -> None:
+        rows = submissions.of_orders([intent.order_ref for intent in absent])
+        for intent in absent:
+            if self._writer.blocks(intent.order_ref):
+                continue
+            row = rows.get(intent.order_ref)
+            verdict = judge(intent, row, look, self._misses.get(intent.order_ref, 0), self._timing)
+            self._settle(intent, row, verdict)
+
+    def _settle(self, intent: types.UnresolvedIntent, row: Submission | None, verdict: Verdict) -> None:
+        if verdict == "void":
+            row = self._void(intent)
+            verdict = "void_again" if row is not None else "leave"
+        if verdict == "void_again" and row is not None:
+            self._writer.apply(submission_report(row, self._now()))
+        if verdict == "missing":
+            self._misses[intent.order_ref] = self._misses.get(intent.order_ref, 0) + 1
+            if intent.state != "UNKNOWN":
+                self._report_missing(intent, proven=False, detail="the broker's book does not show this order")
+        if verdict == "proven":
+            self._report_missing(intent, proven=True, detail="two complete books of a new connection lack this order")
+
+    def _void(self, intent: types.UnresolvedIntent) -> Submission | None:
+        """Race for the intent's key; the row where it is VOID now, None where the sender was first."""
+        detail = "no frame was ever recorded for this order; none will leave"
+        claim = submissions.claim([submissions.void_row(intent, detail, self._now())])
+        return claim.rows[0] if claim.void else None
+
+    def _report_missing(self, intent: types.UnresolvedIntent, *, proven: bool, detail: str) -> None:
+        self._writer.apply(types.OrderMissing(intent.account, intent.order_ref, proven, detail, self._now()))
+
+    def _become_ready(self, look: Look) -> None:
+        first = self._ready_since != look.state.since
+        if first:
+            state = look.state
+            self._writer.apply(
+                types.ConnectionReport(state.account, "READY", state.clock, look.market_now, "", self._now())
+            )
+        with self._changed:
+            self._ready_since = look.state.since
+            self._changed.notify_all()
+
+
+def submission_report(row: Submission, now: datetime) -> types.SubmissionReport:
+    """What our own record says of a frame."""
+    terms = submissions.prices_of(row) if row.revision else {}
+    return types.SubmissionReport(
+        row.account,
+        row.order_ref,
+        row.revision,
+        "VOID" if row.state == Submission.State.VOID else "SENT",
+        now,
+        row.detail,
+        terms.get("limit_price"),
+        terms.get("stop_price"),
+    )
+
+
+def _identity(report: types.OrderReport | types.ExecutionReport) -> str:
+    if isinstance(report, types.ExecutionReport):
+        return f"exec:{report.exec_id}"
+    return f"order:{report.perm_id}:{report.order_ref}"

@@ -1,0 +1,207 @@
+"""The thread `writer`: the only writer of broker evidence, one transaction an event, none dropped within its bound."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
+
+from autotrader.core.clock import system_now
+from broker import types
+from broker.errors import BrokerUnavailable
+from broker.service import desk as desks
+from broker.service import evidence
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+BOUND = 10_000
+IDLE = 30.0
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+# An error of the database that comes back this often although the database answers belongs to the message.
+PATIENCE = 5
+
+
+class Stopped(Exception):
+    """The writer was stopped while the database did not answer; what it held is read again at the next start."""
+
+
+class Writer:
+    """Takes events from any thread, applies them in order in its own.
+
+    `overflowed` is called after events were refused at the bound; it must only ask for a new look at the book.
+    """
+
+    def __init__(
+        self,
+        *,
+        overflowed: Callable[[], None],
+        now: Callable[[], datetime] = system_now,
+        bound: int = BOUND,
+    ) -> None:
+        self._overflowed = overflowed
+        self._now = now
+        self._bound = bound
+        self._queue: queue.SimpleQueue[types.BrokerEvent | Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._stopping = threading.Event()
+        self._outage = False
+        self._lost = 0
+        self._blocked: set[str] = set()
+
+    def start(self) -> None:
+        """Start the thread; it first takes up what an earlier owner could not apply."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Apply what is queued, as long as the database answers and the time lasts; then end the thread."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+        self._stopping.set()
+        self._thread.join(LONGEST_PAUSE + 1)
+
+    def put(self, event: types.BrokerEvent) -> None:
+        """Queue an event; never blocks."""
+        if self._queue.qsize() >= self._bound:
+            self._lost += 1
+            return
+        self._queue.put(event)
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Queue work for the writer's thread."""
+        self._queue.put(job)
+
+    def drain(self, timeout: float) -> None:
+        """Wait until everything queued so far is applied or stored; raises BrokerUnavailable after `timeout` s."""
+        reached = threading.Event()
+        self._queue.put(reached.set)
+        if not reached.wait(timeout):
+            raise BrokerUnavailable(f"The broker's events were not applied within {timeout:g} s.", code="NOT_DRAINED")
+
+    @property
+    def healthy(self) -> bool:
+        """False while evidence cannot be stored: then nothing may be sent."""
+        return self._thread.is_alive() and not self._outage and self._queue.qsize() < self._bound // 2
+
+    def blocks(self, key: str) -> bool:
+        """True where an earlier event of this order could not be applied yet."""
+        return key in self._blocked
+
+    def apply(self, event: types.BrokerEvent) -> bool:
+        """In the writer's thread: apply, or store as ERROR and answer False."""
+        key = evidence.key_of(event)
+        if key and key in self._blocked:
+            self._keep(
+                lambda: evidence.store_failed(event, f"{key} waits for an earlier message", self._now(), alarm=False)
+            )
+            return False
+        problem = self._attempt(event)
+        if problem and key:
+            self._blocked.add(key)
+        return not problem
+
+    def retry_blocked(self) -> None:
+        """In the writer's thread: apply again what failed, order by order."""
+        waiting = self._keep(evidence.failed)
+        still = set()
+        for key, rows in waiting.items():
+            problem = self._keep(lambda rows=rows: evidence.retry(rows, desks.registered()))  # type: ignore[misc]
+            if problem:
+                logger.error("%s stays blocked: %s", key or "a message", problem)
+                still.add(key)
+        self._blocked = still - {""}
+
+    def _run(self) -> None:
+        try:
+            self.retry_blocked()
+            while self._step():
+                pass
+        except Stopped:
+            logger.error("the writer ends with events that were not stored; the next start reads them again")
+        finally:
+            connections.close_all()
+
+    def _step(self) -> bool:
+        try:
+            item = self._queue.get(timeout=IDLE)
+        except queue.Empty:
+            close_old_connections()
+            return True
+        if item is None:
+            return False
+        if callable(item):
+            self._do(item)
+        else:
+            self.apply(item)
+        if self._lost:
+            self._report_lost()
+        return True
+
+    def _do(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except Stopped:
+            raise
+        except Exception:
+            logger.exception("work in the writer failed")
+            close_old_connections()
+
+    def _report_lost(self) -> None:
+        if self._queue.qsize() >= self._bound:
+            return
+        lost, self._lost = self._lost, 0
+        self._keep(lambda: evidence.record_overflow(lost))
+        self._overflowed()
+
+    def _attempt(self, event: types.BrokerEvent) -> str:
+        """Empty once applied; the problem once stored as ERROR. Waits while the database does not answer."""
+        for attempt, _ in enumerate(self._pauses()):
+            try:
+                evidence.apply(event, desks.registered(), self._now())
+                return ""
+            except (OperationalError, InterfaceError) as error:
+                problem = evidence.describe(error)
+                if attempt < PATIENCE:
+                    continue
+            except Exception as error:
+                problem = evidence.describe(error)
+            if self._stored_as_failed(event, problem):
+                return problem
+        raise Stopped
+
+    def _stored_as_failed(self, event: types.BrokerEvent, problem: str) -> bool:
+        try:
+            evidence.store_failed(event, problem, self._now(), alarm=True)
+        except DatabaseError:
+            logger.warning("the database takes no evidence; it is kept in memory")
+            return False
+        logger.error("%s could not be applied: %s", type(event).__name__, problem)
+        return True
+
+    def _keep(self, work: Callable[[], T]) -> T:
+        """Do `work`, again and again while the database does not answer."""
+        for _ in self._pauses():
+            try:
+                return work()
+            except DatabaseError:
+                logger.warning("the database does not answer; the writer waits")
+        raise Stopped
+
+    def _pauses(self) -> Iterator[None]:
+        """One turn at once, then turns with growing pauses until stopped; marks the outage meanwhile."""
+        pause = FIRST_PAUSE
+        try:
+            while True:
+                yield
+                self._outage = True
+                connections.close_all()
+                if self._stopping.wait(pause):
+                    return
+                pause = min(pause * 2, LONGEST_PAUSE)
+        finally:
+            self._outage = False
