@@ -7,7 +7,8 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from ib_insync import IB, Contract, Stock
@@ -128,6 +129,16 @@ async def eventually(condition: Callable[[], bool | Awaitable[bool]], seconds: f
 def gateway() -> Iterator[EmbeddedGateway]:
     """A gateway with seeded prices, standing at START."""
     with EmbeddedGateway(set_clock=START, account=ACCOUNT, seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+def replay(tmp_path: Path) -> Iterator[EmbeddedGateway]:
+    """A gateway that replays two weeks of one invented stock from CSV, standing inside the session of START."""
+    days = [date(2026, 2, 23) + timedelta(days=offset) for offset in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)]
+    rows = [f"{day},{100 + index},{102 + index},99,{101 + index},1000000" for index, day in enumerate(days)]
+    (tmp_path / "ACME_1d.csv").write_text("\n".join(["date,open,high,low,close,volume", *rows]) + "\n")
+    with EmbeddedGateway(set_clock=START, account=ACCOUNT, data_folder=tmp_path) as running:
         yield running
 
 

@@ -68,15 +68,16 @@ async def test_profit_and_loss(gateway: EmbeddedGateway, client: Client) -> None
     assert profit.dailyPnL == pytest.approx(item.unrealizedPNL, abs=0.02)
     assert profit.unrealizedPnL == pytest.approx(item.unrealizedPNL, abs=0.02)
     assert (single.position, single.value) == (100, pytest.approx(item.marketValue, abs=0.01))
-    overnight = item.marketPrice
     await advance(gateway, NEXT_CLOSE + timedelta(days=1), client)
-    assert profit.dailyPnL == pytest.approx((client.ib.portfolio()[0].marketPrice - overnight) * 100, abs=1.0)
+    (ticker,) = await client.ib.reqTickersAsync(spy)
+    overnight = (client.ib.portfolio()[0].marketPrice - ticker.close) * 100
+    assert profit.dailyPnL == pytest.approx(overnight, abs=0.02)
 
 
 async def test_unknown_accounts_are_refused(client: Client) -> None:
-    client.ib.client.reqAccountUpdates(True, "DU1")
+    client.ib.client.reqAccountUpdates(subscribe=True, acctCode="DU1")
     client.ib.client.reqPnL(800, "DU1", "")
-    client.ib.client.reqAccountUpdatesMulti(801, "DU1", "", False)
+    client.ib.client.reqAccountUpdatesMulti(801, "DU1", "", ledgerAndNLV=False)
     client.ib.client.reqPositionsMulti(802, "DU1", "")
     await client.fence()
     for request_id in (800, 801, 802, -1):

@@ -11,9 +11,20 @@ from datetime import UTC, datetime
 import pytest
 from ib_insync import IB
 
+from broker.paper_gateway import session
+from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.wire.framing import frame
-from tests.paper_gateway_wire.conftest import ACCOUNT, START, Client, RawClient, connected, eventually
+from tests.paper_gateway_wire.conftest import (
+    ACCOUNT,
+    NEXT_CLOSE,
+    START,
+    Client,
+    RawClient,
+    advance,
+    connected,
+    eventually,
+)
 
 
 @pytest.mark.parametrize("version", [157, 163, 169, 176])
@@ -154,16 +165,50 @@ def test_a_slow_reader_keeps_its_order_of_answers(gateway: EmbeddedGateway) -> N
         assert [int(answer[1]) for answer in answers] == list(range(60))
 
 
+def stall(raw: RawClient) -> None:
+    """Ask for history until nothing more fits into either direction, and read none of it."""
+    fields = [20, 1, 0, "SPY", "STK", "", "0.0", "", "", "SMART", "", "USD", "", "", 0]
+    text = "\0".join(str(field) for field in [*fields, "", "1 day", "5 Y", 1, "TRADES", 1, 0, ""]) + "\0"
+    raw.socket.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        while True:
+            raw.send(frame(text.encode()))
+
+
 async def test_a_client_that_never_reads_holds_nobody_up(gateway: EmbeddedGateway, client: Client) -> None:
     with RawClient(gateway.port) as raw:
-        raw.start(client_id=2)
-        raw.socket.setblocking(False)
-        fields = [20, 1, 0, "SPY", "STK", "", "0.0", "", "", "SMART", "", "USD", "", "", 0]
-        text = "\0".join(str(field) for field in [*fields, "", "1 day", "5 Y", 1, "TRADES", 1, 0, ""]) + "\0"
-        with pytest.raises(BlockingIOError):
-            for _ in range(1_000_000):
-                raw.socket.send(frame(text.encode()))
+        stall(raw.start(client_id=2))
         assert await client.fence() == START
+    await eventually(lambda: clients_of(gateway) == [1])
+
+
+async def test_an_advance_cuts_off_who_does_not_read(
+    gateway: EmbeddedGateway, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "DRAIN_SECONDS", 0.1)
+    with RawClient(gateway.port) as raw:
+        stall(raw.start(client_id=2))
+        await advance(gateway, NEXT_CLOSE, client)
+        await eventually(lambda: clients_of(gateway) == [1])
+
+
+async def test_unsent_frames_are_bounded(
+    gateway: EmbeddedGateway, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MAX_UNSENT", 1)
+    with RawClient(gateway.port) as raw:
+        raw.start(client_id=2)
+        raw.message(6, 2, 1, ACCOUNT)
+        stall(raw)
+        await advance(gateway, NEXT_CLOSE, client)
+        await eventually(lambda: clients_of(gateway) == [1])
+
+
+def clients_of(gateway: EmbeddedGateway) -> list[int]:
+    """Who is connected, by the control port."""
+    with ControlClient("127.0.0.1", gateway.control_port) as control:
+        clients: list[int] = control.status()["clients"]
+        return clients
 
 
 async def test_the_library_sees_a_stopped_gateway() -> None:

@@ -15,23 +15,13 @@ from broker.paper_gateway.wire.framing import frame
 from tests.paper_gateway_wire.conftest import START, RawClient
 
 NOW = str(int(START.timestamp()))
+WORDS = [
+    *("", "0", "1", "-1", "7", "756733", "SPY", "STK", "SMART", "USD", "BAG", "BUY", "SELL", "MKT", "LMT", "STP"),
+    *("1 day", "2 Y", "TRADES", "NaN", "Infinity", "1e999", "1.7976931348623157E308", "2147483647", "9" * 40),
+    *("PEG BENCH", "DAY", "GTC", "100", "0.01", "20260302 15:00:00 UTC", "DU7654321", "All", "\u2028", "\U0001f4c8"),
+]
 FIELDS = st.one_of(
-    st.sampled_from(
-        ["", "0", "1", "-1", "7", "756733", "SPY", "STK", "SMART", "USD", "BAG", "BUY", "SELL", "MKT", "LMT", "STP"]
-        + ["1 day", "2 Y", "TRADES", "NaN", "Infinity", "1e999", "1.7976931348623157E308", "2147483647", "9" * 40]
-        + [
-            "PEG BENCH",
-            "DAY",
-            "GTC",
-            "100",
-            "0.01",
-            "20260302 15:00:00 UTC",
-            "DU7654321",
-            "All",
-            "\u2028",
-            "\U0001f4c8",
-        ]
-    ),
+    st.sampled_from(WORDS),
     st.integers(-(2**70), 2**70).map(str),
     st.floats().map(repr),
     st.text(max_size=12).map(lambda text: text.replace("\0", "")),
@@ -151,8 +141,8 @@ def sound_order() -> list[str]:
     return [*fields, "0", "", "", "", "0", "", ""]
 
 
-def test_the_sound_order_is_sound(shared: EmbeddedGateway) -> None:
-    with RawClient(shared.port) as raw:
+def test_the_sound_order_is_sound(gateway: EmbeddedGateway) -> None:
+    with RawClient(gateway.port) as raw:
         raw.start(client_id=3)
         raw.message(*sound_order())
         assert raw.until("3")[2] == "Submitted"

@@ -83,6 +83,7 @@ async def test_a_price_only_change_keeps_the_order(gateway: EmbeddedGateway, cli
     perm_id = trade.order.permId
     trade.order.lmtPrice = price - 90
     client.ib.placeOrder(spy, trade.order)
+    await client.fence()
     (shown,) = await client.ib.reqAllOpenOrdersAsync()
     assert shown.order.lmtPrice == price - 90
     assert shown.order.permId == perm_id
@@ -100,8 +101,10 @@ async def test_a_bracket_waits_is_filled_and_its_target_ends_the_stop(gateway: E
     await advance(gateway, NEXT_CLOSE, client)
     assert entry.orderStatus.status == "Filled"
     assert (target.orderStatus.status, stop.orderStatus.status) == ("Submitted", "PreSubmitted")
-    open_orders = {trade.order.orderType: trade.order for trade in await client.ib.reqAllOpenOrdersAsync()}
-    assert open_orders["LMT"].ocaGroup == open_orders["STP"].ocaGroup == str(entry.order.permId)
+    async with connected(gateway.port, client_id=2) as other:
+        children = await other.ib.reqAllOpenOrdersAsync()
+        assert {child.order.ocaGroup for child in children} == {str(entry.order.permId)}
+        assert {child.order.ocaType for child in children} == {3}
     target.order.lmtPrice, target.order.transmit = price - 50, True
     client.ib.placeOrder(spy, target.order)
     await advance(gateway, TOMORROW, client)

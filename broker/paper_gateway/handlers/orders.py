@@ -27,7 +27,6 @@ def place_order(request: Request, reader: FieldReader) -> None:
     orders_in.refuse_unsimulated(wire)
     terms = orders_in.order_terms(request.client_id, request.id, spec.con_id, spec.symbol, wire)
     terms = replace(terms, account=exchange.account)
-    exchange.note_order_id(request.client_id, request.id)
     if not terms.what_if:
         exchange.submit(terms)
         return

@@ -116,6 +116,8 @@ def flag(text: str) -> bool:
 
 def spell(value: Value) -> str:
     """One value as its field text: booleans as 1 and 0, None as empty, decimals at their shortest."""
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):
