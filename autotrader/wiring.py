@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
+from broker import types
+from broker.service import desk
+
+
+class TradingDesk:
+    """What the broker's owner tells the desk, and asks of it."""
+
+    def apply(self, event: types.BrokerEvent) -> None:
+        """Book one broker event; runs in the writer's transaction."""
+        from trading.services.evidence import apply
+
+        apply(event)
+
+    def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
+        """Orders whose life at the broker is not over."""
+        from trading.selectors.orders import unresolved
+
+        return unresolved(now)
+
 
 def connect() -> None:
     """Register the upward flows; called once, when every app is loaded."""
+    desk.register(TradingDesk())

@@ -71,7 +71,7 @@ class WorkflowExecution(models.Model):
     worker = models.CharField(max_length=80, blank=True)
     next_step = models.PositiveSmallIntegerField(default=0)
     delayed_step = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The step whose delay was served.")
-    outcome = models.CharField(max_length=20, blank=True, help_text="hold, refused, ordered, simulated, shadow, dry_run, decided")
+    outcome = models.CharField(max_length=20, blank=True, help_text="What it came to, e.g. hold, refused, ordered.")
     reason = models.TextField(blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)

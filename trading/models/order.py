@@ -70,7 +70,7 @@ class Order(models.Model):
     submission_state = models.CharField(max_length=4, blank=True)
     broker_status = models.CharField(max_length=20, blank=True, help_text="The broker's own last word.")
     broker_detail = models.TextField(blank=True)
-    broker_quantity = quantity_field(null=True, help_text="Total quantity by the broker's word; an OCA group may cut it.")
+    broker_quantity = quantity_field(null=True, help_text="By the broker's word; an OCA group may cut it.")
     rejected = models.BooleanField(default=False, help_text="The broker refused it.")
     missing = models.CharField(max_length=10, blank=True, help_text="Reconcile: unproven or proven.")
     filled_quantity = quantity_field(default=0)
@@ -87,7 +87,9 @@ class Order(models.Model):
         permissions = [("halt_trading", "Can halt trading"), ("release_trading", "Can release trading")]
         constraints = [
             models.UniqueConstraint(
-                fields=["decision", "role"], name="one_order_per_decision_and_role", condition=models.Q(decision__isnull=False)
+                fields=["decision", "role"],
+                name="one_order_per_decision_and_role",
+                condition=models.Q(decision__isnull=False),
             ),
             models.UniqueConstraint(
                 fields=["account", "strategy", "instrument"],

@@ -24,7 +24,9 @@ class RiskProfile(models.Model):
     max_price_deviation = ratio_field(
         default=Decimal("0.01"), help_text="How far the analyst's price may be from the quote."
     )
-    price_collar = ratio_field(default=Decimal("0.01"), help_text="How far a marketable limit may reach past the quote.")
+    price_collar = ratio_field(
+        default=Decimal("0.01"), help_text="How far a marketable limit may reach past the quote."
+    )
     max_spread = ratio_field(default=Decimal("0.01"), help_text="Widest (ask − bid) / mid.")
     max_quote_age_seconds = models.PositiveIntegerField(default=15)
     risk_per_trade = ratio_field(default=Decimal("0.01"), help_text="Equity at risk between entry and stop.")

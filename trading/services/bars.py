@@ -36,7 +36,9 @@ def bars_fault(bars: Bars, least: int) -> Fault | None:
     bad = ~np.isfinite(prices).all(axis=0) | (prices <= 0).any(axis=0) | ~(bars.volume >= 0)
     bad |= (bars.high < prices.max(axis=0)) | (bars.low > prices.min(axis=0))
     if bad.any():
-        return Fault("bad_bars", f"the bar of {bars.time[int(bad.argmax())]} has a missing, negative or impossible price")
+        return Fault(
+            "bad_bars", f"the bar of {bars.time[int(bad.argmax())]} has a missing, negative or impossible price"
+        )
     if (np.diff(bars.time.astype("datetime64[s]")).astype(np.int64) <= 0).any():
         return Fault("bad_bars", "the bars are not in order of time")
     gap = np.abs(bars.open[1:] / bars.close[:-1] - 1)

@@ -1,8 +1,7 @@
-"""The chart behind an analysis: drawn when an analyst or a page first asks for it, then kept."""
+"""The chart behind an analysis: drawn when first asked for, then kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from autotrader.core.artifacts.models import Artifact
@@ -11,7 +10,7 @@ from autotrader.core.errors import AutoTraderError
 from broker.types import Bars
 from research import facade
 from research.types import IndicatorParameters
-from trading.models import Analysis
+from trading.models import Analysis, StepRun
 from trading.services.bars import bars_load
 
 
@@ -22,18 +21,18 @@ class ChartUnavailable(AutoTraderError):
     status = 404
 
 
-def indicator_parameters(chosen: Mapping[str, Any]) -> IndicatorParameters:
-    """The chosen lengths over the defaults; raises ValueError on one out of range, TypeError on an unknown one."""
+def indicator_parameters(chosen: dict[str, Any]) -> IndicatorParameters:
+    """The indicators' lengths as a step chose them; raises ValueError on a length out of range."""
     return IndicatorParameters(**chosen)
 
 
 def load_bars(artifact_id: int) -> Bars:
-    """The bars kept in that artifact."""
+    """The bars of a step's output."""
     return bars_load(Artifact.objects.get(pk=artifact_id))
 
 
 def chart_store(bars: Bars, period: str, parameters: IndicatorParameters) -> Artifact:
-    """Draw the bars and keep the PNG; the same chart is kept once."""
+    """Draw and keep the chart of these bars."""
     title = f"{bars.symbol} · {bars.bar_size} · {period}"
     picture = facade.render_chart(bars, parameters, title, as_of=bars.as_of)
     return artifact_store(kind="chart", data=picture, media_type="image/png")
@@ -48,12 +47,11 @@ def decision_chart(analysis: Analysis) -> bytes:
     bars = bars_load(analysis.bars)
     if len(bars.close) == 0:
         raise ChartUnavailable("The broker sent no bars, so there is no chart to draw.")
-    kept = chart_store(bars, analysis.period, _parameters_of(analysis))
+    kept = chart_store(bars, analysis.period, _parameters_used(analysis))
     Analysis.objects.filter(pk=analysis.pk, chart=None).update(chart=kept)
     return artifact_read(kept)
 
 
-def _parameters_of(analysis: Analysis) -> IndicatorParameters:
-    """The lengths this analysis was made with, as its execution's step recorded them."""
-    step = analysis.execution.steps.filter(name="generate_chart").first()
+def _parameters_used(analysis: Analysis) -> IndicatorParameters:
+    step = StepRun.objects.filter(execution=analysis.execution_id, name="generate_chart").first()
     return indicator_parameters(step.output.get("parameters", {}) if step else {})

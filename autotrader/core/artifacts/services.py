@@ -12,7 +12,7 @@ from autotrader.core.clock import system_now
 
 
 def artifact_store(*, kind: str, data: bytes, media_type: str) -> Artifact:
-    """Keep `data`; the file is written before its row. Call it outside transactions: a storage may be a network away."""
+    """Keep `data`; the file is written before its row. Call it outside transactions: storage may be a network away."""
     digest = hashlib.sha256(data).hexdigest()
     found = Artifact.objects.filter(sha256=digest, kind=kind).first()
     if found and default_storage.exists(found.path):

@@ -1,0 +1,104 @@
+"""Gateways that a command starts for its own length: the embedded one, and a replay's own with a set clock."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+
+from autotrader.core.clock import system_now
+from autotrader.core.errors import Invalid
+from broker import get_broker
+from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.paper_gateway.exchange import PaperExchange
+from broker.paper_gateway.types import SessionHours
+from broker.port import Broker
+
+SEARCH_BACK_DAYS = 30
+
+
+def paper_data() -> Path | None:
+    """The folder of bars to replay, if one is set."""
+    return Path(settings.AUTOTRADER_PAPER_DATA) if settings.AUTOTRADER_PAPER_DATA else None
+
+
+def listening(host: str, port: int) -> bool:
+    """True where something accepts connections."""
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def embedded_if_needed() -> Iterator[None]:
+    """Start the embedded gateway where the settings leave it to us and nobody listens; its account stays in its file."""
+    host, port = settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT
+    ours = settings.AUTOTRADER_BROKER == "paper" and not settings.AUTOTRADER_BROKER_PORT_IS_SET
+    if not ours or settings.AUTOTRADER_BROKER_URL or listening(host, port):
+        yield
+        return
+    store = settings.AUTOTRADER_STATE_DIR / "paper.sqlite3"
+    with EmbeddedGateway(host=host, port=port, data_folder=paper_data(), store_path=store):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayTimes:
+    """When a replay's cycle runs, and where its clock goes once afterwards; aware UTC."""
+
+    cycle_at: datetime
+    end: datetime
+
+
+def replay_times(day: date, symbols: list[str]) -> ReplayTimes:
+    """The end of the last session up to `day`, and the end of the next one in the data.
+
+    Raises Invalid where the data hold no such session.
+    """
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=SEARCH_BACK_DAYS)
+    exchange = PaperExchange(data_folder=paper_data(), store_path=None, set_clock=start, system_clock=system_now)
+    sessions: dict[date, SessionHours] = {}
+    for symbol in symbols:
+        for spec in exchange.find(
+            con_id=0, symbol=symbol, sec_type="STK", exchange="SMART", primary_exchange="", currency="USD"
+        ):
+            hours = exchange.sessions(spec.con_id, SEARCH_BACK_DAYS * 2)
+            sessions |= {session.day: session for session in hours if session.close is not None}
+    before = [session.close for key, session in sorted(sessions.items()) if key <= day and session.close]
+    after = [session.close for key, session in sorted(sessions.items()) if key > day and session.close]
+    if not before:
+        raise Invalid(f"There are no bars up to {day} in the {SEARCH_BACK_DAYS} days before it.", code="NO_SESSION")
+    return ReplayTimes(before[-1], after[0] if after else before[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A gateway of our own with a set clock, and the desk's connection to it."""
+
+    gateway: EmbeddedGateway
+    broker: Broker
+    account: str
+
+    def advance(self, to: datetime) -> None:
+        """Play the market up to `to`; everything that came of it is in our rows afterwards."""
+        self.gateway.advance(to)
+        self.broker.drain()
+
+
+@contextmanager
+def replay(account: str, at: datetime) -> Iterator[Replay]:
+    """An empty ledger under `account` whose clock stands at `at`; refused on anything but the embedded gateway."""
+    if settings.AUTOTRADER_BROKER != "paper" or settings.AUTOTRADER_BROKER_URL:
+        raise Invalid("--as-of replays on a gateway of its own; it needs AUTOTRADER_BROKER=paper and no broker URL.")
+    with (
+        EmbeddedGateway(port=0, data_folder=paper_data(), store_path=None, account=account, set_clock=at) as gateway,
+        get_broker(host=gateway.host, port=gateway.port, accounts=lambda: [account]) as broker,
+    ):
+        yield Replay(gateway, broker, account)

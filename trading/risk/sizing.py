@@ -1,0 +1,46 @@
+"""How much to trade: a fraction of equity at risk over the stop's distance, within every cap, in whole lots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from autotrader.core.money import to_lot
+from trading.models import RiskProfile
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What sizing looks at; amounts in the base currency, None = not known."""
+
+    equity: Decimal | None
+    available_funds: Decimal | None
+    exposure_total: Decimal
+    exposure_instrument: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The quantity and which cap set it."""
+
+    quantity: Decimal
+    capped_by: str
+
+
+def size_entry(*, limit: Decimal, stop: Decimal, lot: Decimal, room: Room, limits: RiskProfile) -> Size:
+    """The largest quantity that every cap admits; zero where equity is unknown or a price makes no sense."""
+    risk = abs(limit - stop)
+    if room.equity is None or room.equity <= 0 or limit <= 0 or risk <= 0 or room.available_funds is None:
+        return Size(ZERO, "unknown")
+    caps = {
+        "risk_per_trade": room.equity * limits.risk_per_trade / risk,
+        "max_position_fraction": (room.equity * limits.max_position_fraction - room.exposure_instrument) / limit,
+        "max_exposure_fraction": (room.equity * limits.max_exposure_fraction - room.exposure_total) / limit,
+        "max_order_value": limits.max_order_value / limit,
+        "max_order_quantity": limits.max_order_quantity,
+        "available_funds": room.available_funds / limit,
+    }
+    name = min(caps, key=lambda key: caps[key])
+    return Size(max(to_lot(caps[name], lot), ZERO), name)

@@ -1,0 +1,1 @@
+"""Reads: what the desk knows, without changing it."""

@@ -1,0 +1,61 @@
+"""Which work is claimable, and what a cycle came to."""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from trading.models import Cycle, Decision, Order, WorkflowExecution
+from trading.models.cycle import CycleState, ExecutionState
+
+
+def claimable(lane: str, cycle_id: int | None = None) -> QuerySet[WorkflowExecution]:
+    """Rows nobody works on: queued, due, or with a lease that ran out by the database's clock."""
+    free = (
+        Q(state=ExecutionState.QUEUED)
+        | Q(state=ExecutionState.WAITING, due_at__lte=Now())
+        | Q(state=ExecutionState.RUNNING, lease_until__lt=Now())
+    )
+    rows = WorkflowExecution.objects.filter(free, lane=lane)
+    if cycle_id is not None:
+        rows = rows.filter(cycle_id=cycle_id)
+    return rows.order_by("-priority", "id")
+
+
+def unfinished(cycle_id: int) -> QuerySet[WorkflowExecution]:
+    """Executions of a cycle that are neither done nor failed."""
+    return WorkflowExecution.objects.filter(cycle_id=cycle_id).exclude(
+        state__in=(ExecutionState.DONE, ExecutionState.FAILED)
+    )
+
+
+def closable_cycles() -> QuerySet[Cycle]:
+    """Running cycles all of whose executions have ended."""
+    ended = (ExecutionState.DONE, ExecutionState.FAILED)
+    return Cycle.objects.filter(state=CycleState.RUNNING).exclude(
+        pk__in=WorkflowExecution.objects.exclude(state__in=ended).values("cycle_id")
+    )
+
+
+def executions_of(cycle: Cycle) -> list[WorkflowExecution]:
+    """The cycle's executions with what a report shows of them."""
+    return list(
+        cycle.executions.select_related("strategy", "instrument", "cycle").prefetch_related("steps").order_by("id")
+    )
+
+
+def decisions_of(cycle: Cycle) -> list[Decision]:
+    """The cycle's decisions in the order of its executions."""
+    return list(
+        Decision.objects.filter(execution__cycle=cycle).select_related("instrument", "strategy").order_by("execution")
+    )
+
+
+def entry_and_exit_orders(cycle: Cycle) -> list[Order]:
+    """The orders that the cycle's decisions led to, without their protective children."""
+    return list(
+        Order.objects.filter(decision__execution__cycle=cycle, parent=None)
+        .select_related("instrument")
+        .prefetch_related("children__fills", "fills")
+        .order_by("id")
+    )

@@ -1,0 +1,44 @@
+"""Looking orders up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from broker.types import UnresolvedIntent
+from trading.models import Account, Decision, Instrument, Order, Strategy
+from trading.models.account import AccountKind
+from trading.models.order import AT_BROKER, LIVE, Role
+
+
+def live_entry(account: Account, strategy: Strategy, instrument: Instrument) -> Order | None:
+    """The one entry that may still fill."""
+    return Order.objects.filter(
+        account=account, strategy=strategy, instrument=instrument, role=Role.ENTRY, state__in=LIVE
+    ).first()
+
+
+def working_leg(account: Account, strategy: Strategy | None, instrument: Instrument, role: Role) -> Order | None:
+    """The newest protective leg that works at the broker."""
+    return Order.objects.filter(
+        account=account, strategy=strategy, instrument=instrument, role=role, state__in=("ACCEPTED", "PARTIALLY_FILLED")
+    ).first()
+
+
+def orders_of(decision: Decision) -> list[Order]:
+    """The legs a decision led to, entry first."""
+    return list(Order.objects.filter(decision=decision).order_by("id"))
+
+
+def entries_since(strategy: Strategy, account: Account, since: datetime) -> int:
+    """Entries that left, or were about to, since a market time."""
+    sent = Order.objects.filter(strategy=strategy, account=account, role=Role.ENTRY, market_at__gte=since)
+    return sent.exclude(state__in=("DRAFT", "REFUSED", "SIMULATED", "ABSENT")).count()
+
+
+def unresolved(now: datetime) -> list[UnresolvedIntent]:
+    """What the owner's reconcile has to look up: our own orders that are, or may be, at a broker."""
+    orders = Order.objects.filter(state__in=AT_BROKER).exclude(account__kind=AccountKind.SHADOW)
+    return [
+        UnresolvedIntent(order.account_id, order.order_ref, order.state, order.sending_at or order.created_at)
+        for order in orders.exclude(role=Role.EXTERNAL).order_by("id")
+    ]

@@ -1,0 +1,61 @@
+"""What a ledger holds, from fills alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import Case, DecimalField, F, Sum, When
+
+from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
+from trading.models.order import LIVE, Role
+
+ZERO = Decimal(0)
+
+
+def position_quantity(account: Account, strategy: Strategy | None, instrument: Instrument) -> Decimal:
+    """Shares held by the strategy in the account; negative = short."""
+    signed = Case(When(side="BUY", then=F("quantity")), default=-F("quantity"), output_field=DecimalField())
+    fills = Fill.objects.filter(
+        account=account, order__strategy=strategy, order__instrument=instrument, superseded=False
+    )
+    total: Decimal | None = fills.aggregate(total=Sum(signed))["total"]
+    return total or ZERO
+
+
+def open_trade(account: Account, strategy: Strategy | None, instrument: Instrument) -> Trade | None:
+    """The trade that is open in this ledger, if any."""
+    return Trade.objects.filter(account=account, strategy=strategy, instrument=instrument, state="OPEN").first()
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What is at stake in the base currency: positions at their entry price, live entries at their limit."""
+
+    positions: Decimal
+    entries: Decimal
+    open_entries: int
+    instrument: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Positions and live entries together."""
+        return self.positions + self.entries
+
+
+def exposure(account: Account, instrument: Instrument) -> Exposure:
+    """Read positions and open entries as one picture; call it under the account's lock where it decides."""
+    held = [
+        (trade.instrument_id, trade.open_quantity * trade.entry_price)
+        for trade in Trade.objects.filter(account=account, state="OPEN")
+    ]
+    entries = [
+        (order.instrument_id, (order.quantity - order.filled_quantity) * (order.limit_price or ZERO))
+        for order in Order.objects.filter(account=account, role=Role.ENTRY, state__in=LIVE)
+    ]
+    return Exposure(
+        positions=sum((value for _, value in held), ZERO),
+        entries=sum((value for _, value in entries), ZERO),
+        open_entries=len(entries),
+        instrument=sum((value for key, value in held + entries if key == instrument.pk), ZERO),
+    )

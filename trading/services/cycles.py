@@ -1,0 +1,153 @@
+"""Starting and ending cycles."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+from django.db import transaction
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.clock import system_now
+from autotrader.core.errors import Conflict, Invalid
+from trading.models import Cycle, Strategy, WorkflowExecution
+from trading.models.cycle import CycleState, ExecutionState
+from trading.selectors.executions import unfinished
+from trading.services.rows import swap
+from trading.services.wake import wake_worker
+
+
+def _runnable(strategies: Iterable[Strategy], symbols: Sequence[str]) -> list[tuple[Strategy, int]]:
+    pairs = []
+    for strategy in strategies:
+        if strategy.workflow_version.published_at is None:
+            raise Invalid(
+                f"Strategy {strategy.name} uses {strategy.workflow_version}, which is not published; publish it first.",
+                code="WORKFLOW_NOT_PUBLISHED",
+            )
+        instruments = list(strategy.instruments.all())
+        if not instruments:
+            raise Invalid(
+                f"Strategy {strategy.name} has no instruments; add at least one.", code="STRATEGY_WITHOUT_INSTRUMENTS"
+            )
+        pairs += [(strategy, row.pk) for row in instruments if not symbols or row.symbol in symbols]
+    if not pairs:
+        raise Invalid(f"No chosen strategy trades {', '.join(symbols) or 'anything'}.", code="UNKNOWN_SYMBOL")
+    return pairs
+
+
+def cycle_queue(
+    *,
+    strategies: Sequence[Strategy],
+    trigger: str,
+    actor: str,
+    symbols: Sequence[str] = (),
+    dry_run: bool = False,
+    as_of: date | None = None,
+    lane: str = "work",
+    wake: bool = True,
+) -> Cycle:
+    """Write a cycle and its claimable executions, and wake a worker once they are committed.
+
+    Raises Invalid, naming the strategy and the fix, where one cannot run. `lane` other than "work" keeps the rows
+    from the workers: a command that runs its own cycle uses a lane of its own.
+    """
+    pairs = _runnable(strategies, symbols)
+    now = system_now()
+    correlation = uuid.uuid4().hex
+    with audit.acting(actor=actor, correlation_id=correlation), audit.recording():
+        cycle = Cycle.objects.create(
+            trigger=trigger,
+            dry_run=dry_run,
+            as_of=as_of,
+            requested_by=actor,
+            correlation_id=correlation,
+            created_at=now,
+        )
+        audit.record(
+            EventType.CYCLE_QUEUED,
+            f"cycle:{cycle.pk}",
+            version=1,
+            new_state=cycle.state,
+            cause=trigger,
+            document={"strategies": [row.name for row in strategies], "symbols": list(symbols), "dry_run": dry_run},
+        )
+        for strategy, instrument_id in pairs:
+            _queue_execution(cycle, strategy, instrument_id, lane, now)
+        if wake:
+            transaction.on_commit(lambda: wake_worker(lane))
+    return cycle
+
+
+def _queue_execution(cycle: Cycle, strategy: Strategy, instrument_id: int, lane: str, now: datetime) -> None:
+    execution = WorkflowExecution.objects.create(
+        cycle=cycle,
+        strategy=strategy,
+        instrument_id=instrument_id,
+        workflow_version=strategy.workflow_version,
+        lane=lane,
+        priority=strategy.priority,
+        created_at=now,
+    )
+    with audit.acting(correlation_id=execution.correlation_id):
+        audit.record(
+            EventType.EXECUTION_QUEUED,
+            f"execution:{execution.pk}",
+            version=1,
+            new_state=execution.state,
+            document={
+                "strategy": strategy.name,
+                "instrument": instrument_id,
+                "workflow": str(strategy.workflow_version),
+            },
+        )
+
+
+def cycle_close(cycle: Cycle) -> bool:
+    """End a cycle all of whose executions have ended; False where somebody else did or work is left."""
+    if unfinished(cycle.pk).exists():
+        return False
+    failed = list(cycle.executions.filter(state=ExecutionState.FAILED).values_list("reason", flat=True))
+    try:
+        _end(cycle, CycleState.FAILED if failed else CycleState.DONE, failed[0] if failed else "")
+    except Conflict:
+        return False
+    return True
+
+
+def cycle_fail(cycle: Cycle, reason: str) -> None:
+    """End a cycle that could not run at all, with its executions."""
+    cycle.refresh_from_db()
+    with audit.acting(correlation_id=cycle.correlation_id), audit.recording():
+        for execution in unfinished(cycle.pk):
+            swap(execution, state=ExecutionState.FAILED, reason=reason, finished_at=system_now())
+            with audit.acting(correlation_id=execution.correlation_id):
+                audit.record(
+                    EventType.EXECUTION_FAILED,
+                    f"execution:{execution.pk}",
+                    version=execution.version,
+                    new_state=execution.state,
+                    cause=reason,
+                )
+        _end(cycle, CycleState.FAILED, reason)
+
+
+def _end(cycle: Cycle, state: CycleState, reason: str) -> None:
+    cycle.refresh_from_db()
+    if cycle.state in (CycleState.DONE, CycleState.FAILED):
+        raise Conflict(f"cycle {cycle.pk} has ended")
+    with audit.acting(correlation_id=cycle.correlation_id), audit.recording():
+        old = cycle.state
+        swap(cycle, state=state, reason=reason, finished_at=system_now())
+        audit.record(
+            EventType.CYCLE_FAILED if state == CycleState.FAILED else EventType.CYCLE_DONE,
+            f"cycle:{cycle.pk}",
+            version=cycle.version,
+            old_state=old,
+            new_state=state,
+            account=cycle.account_id or "",
+            cause=reason,
+            market_at=cycle.market_at,
+        )

@@ -1,0 +1,170 @@
+"""The life of a claimable row: claim, lease, step commits, waiting, end; leases run on the database's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.clock import system_now
+from trading.models import StepRun, WorkflowExecution
+from trading.models.cycle import CycleState, ExecutionState
+from trading.selectors.executions import claimable
+from trading.services.rows import swap
+
+LEASE = timedelta(seconds=30)
+
+
+class EpochLost(Exception):
+    """Another worker has claimed the row since; whoever sees this stops silently."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What one finished step leaves behind."""
+
+    index: int
+    name: str
+    input: dict[str, Any]
+    output: dict[str, Any]
+    started_at: datetime
+    error: str = ""
+    market_at: datetime | None = None
+    outcome: str = field(default="")
+
+
+def _later(lease: timedelta) -> CombinedExpression | ExpressionWrapper[Any]:
+    return ExpressionWrapper(Now() + lease, output_field=DateTimeField())
+
+
+def execution_claim(lane: str, worker: str, cycle_id: int | None = None) -> WorkflowExecution | None:
+    """Take the next free row by compare-and-swap on its epoch; None where there is nothing to do."""
+    for row in claimable(lane, cycle_id).select_related("cycle")[:20]:
+        resumed = row.state == ExecutionState.RUNNING
+        with audit.acting(actor=f"worker:{worker}", correlation_id=row.correlation_id), audit.recording():
+            free = claimable(lane, cycle_id).filter(pk=row.pk, epoch=row.epoch).order_by()
+            won = free.update(
+                epoch=F("epoch") + 1,
+                version=F("version") + 1,
+                state=ExecutionState.RUNNING,
+                worker=worker,
+                lease_until=_later(LEASE),
+                started_at=row.started_at or system_now(),
+            )
+            if won != 1:
+                continue
+            claimed = _load(row.pk)
+            kind = EventType.EXECUTION_RESUMED if resumed else EventType.EXECUTION_CLAIMED
+            _record(claimed, kind, old=row.state, cause=f"epoch {claimed.epoch}")
+        return claimed
+    return None
+
+
+def _load(pk: int) -> WorkflowExecution:
+    return WorkflowExecution.objects.select_related(
+        "cycle", "strategy__risk_profile", "instrument", "workflow_version", "account"
+    ).get(pk=pk)
+
+
+def epoch_hold(execution: WorkflowExecution, lease: timedelta = LEASE, **changes: Any) -> None:
+    """Extend the lease in the same UPDATE that checks the epoch; raises EpochLost. Call in the writing transaction."""
+    done = WorkflowExecution.objects.filter(
+        pk=execution.pk, epoch=execution.epoch, state=ExecutionState.RUNNING
+    ).update(lease_until=_later(lease), version=F("version") + 1, **changes)
+    if done != 1:
+        raise EpochLost(f"execution {execution.pk} epoch {execution.epoch}")
+    execution.version += 1
+    for name, value in changes.items():
+        setattr(execution, name, value)
+
+
+def lease_extend(execution: WorkflowExecution, seconds: float) -> None:
+    """Commit a longer lease before a call that may take that long."""
+    with audit.recording():
+        epoch_hold(execution, timedelta(seconds=seconds + 10))
+
+
+def step_commit(execution: WorkflowExecution, step: StepRecord, *, failed: bool = False) -> StepRun:
+    """Keep a step's result under the epoch check; call inside `audit.recording()` with the rows the step writes."""
+    finished = system_now()
+    epoch_hold(execution, next_step=step.index if failed else step.index + 1)
+    run = StepRun.objects.create(
+        execution=execution,
+        index=step.index,
+        name=step.name,
+        state="FAILED" if failed else "DONE",
+        epoch=execution.epoch,
+        worker=execution.worker,
+        input=step.input,
+        output=step.output,
+        error=step.error,
+        started_at=step.started_at,
+        finished_at=finished,
+        ms=max(0, round((finished - step.started_at).total_seconds() * 1000)),
+    )
+    audit.record(
+        EventType.STEP_FAILED if failed else EventType.STEP_DONE,
+        f"step:{execution.pk}.{step.index}",
+        version=1,
+        new_state=run.state,
+        account=execution.account_id or "",
+        cause=step.error or step.name,
+        market_at=step.market_at,
+        document={"name": step.name, "ms": run.ms, "output": step.output},
+    )
+    return run
+
+
+def execution_wait(execution: WorkflowExecution, step_index: int, seconds: int) -> None:
+    """Give the row back until the step's delay has passed; no thread is held meanwhile."""
+    with audit.recording():
+        due = _later(timedelta(seconds=seconds))
+        epoch_hold(execution, delayed_step=step_index, state=ExecutionState.WAITING)
+        WorkflowExecution.objects.filter(pk=execution.pk).update(due_at=due)
+        _record(execution, EventType.EXECUTION_WAITING, old="RUNNING", cause=f"{seconds} s before step {step_index}")
+
+
+def execution_end(execution: WorkflowExecution, *, outcome: str, reason: str, failed: bool = False) -> None:
+    """End the row under the epoch check; call inside `audit.recording()`."""
+    state = ExecutionState.FAILED if failed else ExecutionState.DONE
+    epoch_hold(execution, state=state, outcome=outcome, reason=reason[:2000], finished_at=system_now())
+    kind = EventType.EXECUTION_FAILED if failed else EventType.EXECUTION_DONE
+    _record(execution, kind, old="RUNNING", cause=reason or outcome)
+
+
+def cycle_started(execution: WorkflowExecution, market_at: datetime, account_id: str) -> None:
+    """The first execution of a cycle to be claimed starts it."""
+    cycle = execution.cycle
+    cycle.refresh_from_db()
+    if cycle.state != CycleState.QUEUED:
+        return
+    with audit.acting(correlation_id=cycle.correlation_id), audit.recording():
+        swap(cycle, state=CycleState.RUNNING, started_at=system_now(), market_at=market_at, account_id=account_id)
+        audit.record(
+            EventType.CYCLE_STARTED,
+            f"cycle:{cycle.pk}",
+            version=cycle.version,
+            old_state="QUEUED",
+            new_state=cycle.state,
+            account=account_id,
+            market_at=market_at,
+        )
+
+
+def _record(execution: WorkflowExecution, kind: EventType, *, old: str, cause: str) -> None:
+    audit.record(
+        kind,
+        f"execution:{execution.pk}",
+        version=execution.version,
+        old_state=old,
+        new_state=execution.state,
+        account=execution.account_id or "",
+        cause=cause,
+        document={"worker": execution.worker, "epoch": execution.epoch, "outcome": execution.outcome},
+    )

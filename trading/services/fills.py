@@ -1,0 +1,113 @@
+"""Booking executions: once by exec_id, corrections replacing their predecessor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.clock import system_now
+from autotrader.core.money import quantize_money, quantize_price
+from broker import types
+from trading.models import Fill, Order
+from trading.services.trades import trades_rebuild
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The sum of an order's current executions."""
+
+    quantity: Decimal
+    price: Decimal | None
+
+
+def filled_quantity(order: Order) -> Filled:
+    """What the current (not superseded) fills of an order add up to."""
+    fills = list(Fill.objects.filter(order=order, superseded=False))
+    quantity = sum((fill.quantity for fill in fills), ZERO)
+    value = sum((fill.quantity * fill.price for fill in fills), ZERO)
+    return Filled(quantity, quantize_price(value / quantity) if quantity else None)
+
+
+def split_exec_id(exec_id: str) -> tuple[str, int]:
+    """Root and correction number: only the digits after the last dot tell a correction from its original."""
+    root, dot, last = exec_id.rpartition(".")
+    return (root, int(last)) if dot and last.isdigit() else (exec_id, 1)
+
+
+def fill_book(order: Order, event: types.ExecutionReport) -> bool:
+    """Book the execution if it is new; True where something changed. Call inside `audit.recording()`."""
+    known = Fill.objects.filter(account=order.account, exec_id=event.exec_id).first()
+    if known is not None:
+        return _late_commission(known, event)
+    root, correction = split_exec_id(event.exec_id)
+    current = Fill.objects.filter(account=order.account, exec_root=root, superseded=False).first()
+    if current is not None and current.correction > correction:
+        return False
+    if current is not None:
+        Fill.objects.filter(pk=current.pk).update(superseded=True)
+    fill = Fill.objects.create(
+        account=order.account,
+        order=order,
+        exec_id=event.exec_id,
+        exec_root=root,
+        correction=correction,
+        side=event.side,
+        quantity=event.quantity,
+        price=event.price,
+        commission=None if event.commission is None else quantize_money(event.commission),
+        realized_pnl=None if event.realized_pnl is None else quantize_money(event.realized_pnl),
+        time=event.time,
+        at=system_now(),
+    )
+    _record(fill, EventType.FILL_CORRECTED if current else EventType.FILL_BOOKED, "execution")
+    trades_rebuild(order, market_at=event.time)
+    return True
+
+
+def _late_commission(fill: Fill, event: types.ExecutionReport) -> bool:
+    if event.commission is None or fill.commission is not None:
+        return False
+    _commission(fill, event.commission, event.realized_pnl)
+    return False
+
+
+def commission_book(event: types.CommissionReport) -> None:
+    """Add the commission to its fill; a commission without a fill is an error that keeps the message."""
+    fill = Fill.objects.select_related("order__decision__execution__cycle").get(
+        account_id=event.account, exec_id=event.exec_id
+    )
+    if fill.commission is None or fill.commission != quantize_money(event.commission):
+        execution = fill.order.decision.execution if fill.order.decision else None
+        correlation = execution.correlation_id if execution else f"order.{fill.order_id}"
+        with audit.acting(actor="broker", correlation_id=correlation):
+            _commission(fill, event.commission, event.realized_pnl)
+
+
+def _commission(fill: Fill, commission: Decimal, realized_pnl: Decimal | None) -> None:
+    fill.commission = quantize_money(commission)
+    fill.realized_pnl = None if realized_pnl is None else quantize_money(realized_pnl)
+    Fill.objects.filter(pk=fill.pk).update(commission=fill.commission, realized_pnl=fill.realized_pnl)
+    _record(fill, EventType.FILL_COMMISSION, "commission report")
+    trades_rebuild(fill.order, market_at=fill.time)
+
+
+def _record(fill: Fill, kind: EventType, cause: str) -> None:
+    audit.record(
+        kind,
+        f"fill:{fill.exec_id}",
+        account=fill.account_id,
+        cause=cause,
+        market_at=fill.time,
+        document={
+            "order_ref": fill.order.order_ref,
+            "side": fill.side,
+            "quantity": fill.quantity,
+            "price": fill.price,
+            "commission": fill.commission,
+            "realized_pnl": fill.realized_pnl,
+        },
+    )

@@ -1,0 +1,45 @@
+"""Moving an order to a state: one compare-and-swap and one Event."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from autotrader.core import audit
+from autotrader.core.clock import system_now
+from autotrader.core.errors import Conflict
+from trading.models import Order
+from trading.models.order import TERMINAL, OrderState
+from trading.services.order_states import EVENT_OF, may_move
+from trading.services.rows import swap
+
+
+def order_document(order: Order) -> dict[str, Any]:
+    """The order as events keep it."""
+    names = (
+        "order_ref", "perm_id", "role", "side", "quantity", "order_type", "limit_price", "stop_price", "tif",
+        "filled_quantity", "average_price", "broker_status", "broker_detail", "intent_hash",
+    )  # fmt: skip
+    document: dict[str, Any] = {name: getattr(order, name) for name in names}
+    return document | {"group": order.group, "decision": order.decision_id, "instrument": order.instrument_id}
+
+
+def order_move(order: Order, state: OrderState, *, cause: str, market_at: datetime, **changes: Any) -> None:
+    """Move along the graph and record it; call inside `audit.recording()`. Raises Conflict on a forbidden move."""
+    old = OrderState(order.state)
+    if not may_move(old, state):
+        raise Conflict(f"order {order.order_ref} cannot go from {old} to {state}")
+    if state in TERMINAL:
+        changes.setdefault("ended_at", system_now())
+    swap(order, state=state, **changes)
+    audit.record(
+        EVENT_OF[state],
+        f"order:{order.order_ref}",
+        version=order.version,
+        old_state=old,
+        new_state=state,
+        account=order.account_id,
+        cause=cause,
+        market_at=market_at,
+        document=order_document(order),
+    )

@@ -1,0 +1,147 @@
+"""Trades are built from fills alone; the same fills always give the same trades."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import QuerySet
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.money import quantize_money, quantize_price
+from trading.models import Fill, Order, Trade
+from trading.services.rows import swap
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class RoundTrip:
+    """One round trip while it is built; quantities are positive, commissions are shared by quantity."""
+
+    side: str
+    opening: Fill
+    fills: list[Fill] = field(default_factory=list)
+    entered: Decimal = ZERO
+    exited: Decimal = ZERO
+    entry_value: Decimal = ZERO
+    exit_value: Decimal = ZERO
+    commission: Decimal = ZERO
+
+    @property
+    def open_quantity(self) -> Decimal:
+        """What is still held."""
+        return self.entered - self.exited
+
+    def take(self, fill: Fill, quantity: Decimal) -> None:
+        """Book `quantity` of the fill, as entry or exit by its side."""
+        part = quantity / fill.quantity
+        self.commission += (fill.commission or ZERO) * part
+        if (fill.side == "BUY") == (self.side == "long"):
+            self.entered += quantity
+            self.entry_value += quantity * fill.price
+        else:
+            self.exited += quantity
+            self.exit_value += quantity * fill.price
+        self.fills.append(fill)
+
+    def pnl(self) -> Decimal | None:
+        """Realised profit after all commissions; None while something is held."""
+        if self.open_quantity:
+            return None
+        gross = self.exit_value - self.entry_value
+        return quantize_money((gross if self.side == "long" else -gross) - self.commission)
+
+
+def round_trips(fills: Iterable[Fill]) -> list[RoundTrip]:
+    """Walk the fills of one ledger in order; a fill that turns the position ends one trip and begins the next."""
+    trips: list[RoundTrip] = []
+    current: RoundTrip | None = None
+    for fill in fills:
+        left = fill.quantity
+        if current is not None and (fill.side == "BUY") != (current.side == "long"):
+            closing = min(left, current.open_quantity)
+            current.take(fill, closing)
+            left -= closing
+            if not current.open_quantity:
+                current = None
+        if left > 0:
+            if current is None:
+                current = RoundTrip("long" if fill.side == "BUY" else "short", fill)
+                trips.append(current)
+            current.take(fill, left)
+    return trips
+
+
+def _ledger_fills(order: Order) -> QuerySet[Fill]:
+    fills = Fill.objects.filter(
+        account=order.account, order__strategy=order.strategy, order__instrument=order.instrument, superseded=False
+    )
+    return fills.select_related("order").order_by("time", "exec_root")
+
+
+def trades_rebuild(order: Order, *, market_at: datetime) -> list[Trade]:
+    """Rebuild the trades of the order's ledger (account, strategy, instrument); call inside `audit.recording()`."""
+    trips = round_trips(_ledger_fills(order))
+    keys = {trip.opening.exec_root for trip in trips}
+    stale = Trade.objects.filter(account=order.account, strategy=order.strategy, instrument=order.instrument)
+    known = {trade.opening_exec_id: trade for trade in stale}
+    for key, trade in known.items():
+        if key not in keys:
+            trade.delete()
+    return [_save(trip, known.get(trip.opening.exec_root), order, market_at) for trip in trips]
+
+
+def _values(trip: RoundTrip) -> dict[str, object]:
+    closed = not trip.open_quantity
+    return {
+        "side": trip.side,
+        "state": "CLOSED" if closed else "OPEN",
+        "quantity": trip.entered,
+        "open_quantity": trip.open_quantity,
+        "entry_price": quantize_price(trip.entry_value / trip.entered),
+        "exit_price": quantize_price(trip.exit_value / trip.exited) if trip.exited else None,
+        "commission": quantize_money(trip.commission),
+        "pnl": trip.pnl(),
+        "opened_at": trip.opening.time,
+        "closed_at": trip.fills[-1].time if closed else None,
+    }
+
+
+def _save(trip: RoundTrip, trade: Trade | None, order: Order, market_at: datetime) -> Trade:
+    values = _values(trip)
+    if trade is None:
+        trade = Trade.objects.create(
+            account=order.account,
+            strategy=order.strategy,
+            instrument=order.instrument,
+            decision=trip.opening.order.decision,
+            opening_exec_id=trip.opening.exec_root,
+            **values,
+        )
+        _record(trade, EventType.TRADE_OPENED, "", market_at)
+        if trade.state == "CLOSED":
+            _record(trade, EventType.TRADE_CLOSED, "OPEN", market_at)
+    elif any(getattr(trade, name) != value for name, value in values.items()):
+        old = trade.state
+        swap(trade, **values)
+        closed = trade.state == "CLOSED" and old != "CLOSED"
+        _record(trade, EventType.TRADE_CLOSED if closed else EventType.TRADE_CHANGED, old, market_at)
+    Fill.objects.filter(pk__in=[fill.pk for fill in trip.fills]).exclude(trade=trade).update(trade=trade)
+    return trade
+
+
+def _record(trade: Trade, kind: EventType, old: str, market_at: datetime) -> None:
+    audit.record(
+        kind,
+        f"trade:{trade.pk}",
+        version=trade.version,
+        old_state=old,
+        new_state=trade.state,
+        account=trade.account_id,
+        market_at=market_at,
+        document={"side": trade.side, "quantity": trade.quantity, "open": trade.open_quantity, "pnl": trade.pnl},
+    )

@@ -1,0 +1,1 @@
+"""Workflows: what a version may contain, and the engine that runs it."""
