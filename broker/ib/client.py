@@ -88,7 +88,7 @@ class IbClient:
 
     def ping(self, timeout: float) -> None:
         """Go through the loop and back, without the broker; raises BrokerUnavailable where the loop hangs."""
-        self._thread.call(lambda: None, timeout)
+        self._thread.call(_nothing, timeout)
 
     def market_now(self) -> datetime:
         """The gateway's clock where it is set by hand, else the system's; aware UTC."""
@@ -253,3 +253,7 @@ class IbClient:
             limit_price=mapping.on_tick(report.limit_price, tick),
             stop_price=mapping.on_tick(report.stop_price, tick),
         )
+
+
+async def _nothing() -> None:
+    """A turn of the loop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -76,7 +76,8 @@ def from_details(details: Any, exchange: str, now: datetime) -> types.Contract:
 def sessions(text: str, zone: str) -> tuple[types.SessionHours, ...]:
     """Regular sessions of "20190603:0930-20190603:1600;20190604:CLOSED", given in the contract's time zone.
 
-    A day in several parts (a lunch break) is one session; the day of a session is that of its close.
+    A day in several parts (a lunch break) is one session; its day is that of its last moment, since some open in the
+    evening before and some close at midnight.
     """
     time_zone = ZoneInfo(zone)
     entries = [entry for entry in text.split(";") if entry and CLOSED not in entry]
@@ -87,8 +88,12 @@ def sessions(text: str, zone: str) -> tuple[types.SessionHours, ...]:
             open=min(begin for begin, _ in group).replace(tzinfo=time_zone).astimezone(UTC),
             close=max(end for _, end in group).replace(tzinfo=time_zone).astimezone(UTC),
         )
-        for day, group in ((day, list(rows)) for day, rows in groupby(sorted(parts), key=lambda part: part[1].date()))
+        for day, group in ((day, list(rows)) for day, rows in groupby(sorted(parts), key=_day))
     )
+
+
+def _day(part: tuple[datetime, datetime]) -> date:
+    return (part[1] - timedelta(microseconds=1)).date()
 
 
 def _part(part: str, day: str) -> tuple[datetime, datetime]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from broker import types
-from broker.errors import OrderInvalid
+from broker.errors import BrokerUnavailable, OrderInvalid
 from broker.ib.connection import Connection
 from broker.ib.contracts import ib_contract
 from broker.ib.library import ib_insync
@@ -47,9 +49,10 @@ def build(connection: Connection, contract: types.Contract, request: types.Place
 
 
 def place(connection: Connection, orders: list[tuple[Any, Any]]) -> None:
-    """Write all frames."""
-    for contract, order in orders:
-        connection.placeOrder(contract, order)
+    """Write all frames. Raises BrokerUnavailable where it is not known how many have left."""
+    with _outcome_unknown():
+        for contract, order in orders:
+            connection.placeOrder(contract, order)
 
 
 def changed(connection: Connection, request: types.ModifyOrder) -> tuple[Any, Any]:
@@ -66,7 +69,8 @@ def changed(connection: Connection, request: types.ModifyOrder) -> tuple[Any, An
 
 def resend(connection: Connection, contract: Any, order: Any) -> None:
     """Write the frame of a changed order, leaving ib_insync's copy as the gateway last reported it."""
-    connection.client.placeOrder(order.orderId, contract, order)
+    with _outcome_unknown():
+        connection.client.placeOrder(order.orderId, contract, order)
 
 
 def cancellable(connection: Connection, order_ref: str) -> list[int]:
@@ -79,8 +83,17 @@ def cancellable(connection: Connection, order_ref: str) -> list[int]:
 
 def cancel(connection: Connection, order_ids: list[int]) -> None:
     """Write the cancel frames; the status stays what the broker says it is."""
-    for order_id in order_ids:
-        connection.client.cancelOrder(order_id)
+    with _outcome_unknown():
+        for order_id in order_ids:
+            connection.client.cancelOrder(order_id)
+
+
+@contextmanager
+def _outcome_unknown() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise BrokerUnavailable(f"it is not known which frames have left: {error!r}") from error
 
 
 def _order(connection: Connection, account: str, leg: types.OrderLeg, built: dict[str, Any]) -> Any:

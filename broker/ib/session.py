@@ -109,11 +109,15 @@ class Session:
     async def run(self) -> None:
         """Connect, hold the connection, and connect again, until cancelled."""
         delay = FIRST_DELAY
-        while True:
-            lived = await self._live_once()
-            delay = FIRST_DELAY if lived else delay
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-            delay = min(delay * 2, LONGEST_DELAY)
+        try:
+            while True:
+                lived = await self._live_once()
+                delay = FIRST_DELAY if lived else delay
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                delay = min(delay * 2, LONGEST_DELAY)
+        except asyncio.CancelledError:
+            self._set(connected=False, synced=False, reason="stopped")
+            raise
 
     async def _live_once(self) -> bool:
         """One connection from its first byte to its last; whether it was ever synced."""
@@ -138,7 +142,6 @@ class Session:
 
     def _end(self, connection: Connection) -> None:
         self._connection = None
-        self._set(synced=False, reason=self._cause)
         for task in self._tasks:
             task.cancel()
         connection.close("the connection to the broker was closed")
