@@ -11,6 +11,7 @@ import environ
 from autotrader.core.errors import ConfigInvalid
 from autotrader.settings import desk, env
 from autotrader.settings.files import secret_file
+from autotrader.settings.unfold import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 if env.text("AUTOTRADER_ENV_FILE", ".env") != "none":
@@ -68,7 +69,13 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            # Here, because a page of one package may show another's records without importing it.
+            "libraries": {
+                "desk": "autotrader.core.formats",
+                "broker_evidence": "broker.admin.tags",
+                "model_calls": "research.admin.tags",
+            },
         },
     }
 ]
@@ -135,7 +142,7 @@ AUTOTRADER_BROKER_PORT_IS_SET = _desk.broker_port_is_set
 AUTOTRADER_BROKER_CLIENT_ID = _desk.broker_client_id
 AUTOTRADER_BROKER_URL = _desk.broker_url
 AUTOTRADER_BROKER_BIND = _desk.broker_bind
-AUTOTRADER_BROKER_SECRET = _desk.broker_secret
+AUTOTRADER_BROKER_SECRET = _desk.broker_secret or secret_file(AUTOTRADER_STATE_DIR / "broker.secret")
 AUTOTRADER_PAPER_DATA = _desk.paper_data
 TRADING_MODE = _desk.trading_mode
 ORDERS_ENABLED = _desk.orders_enabled
@@ -182,5 +189,3 @@ LOGGING = {
         "matplotlib": {"level": "WARNING"},
     },
 }
-
-UNFOLD: dict[str, Any] = {"SITE_TITLE": "AutoTrader", "SITE_HEADER": "AutoTrader", "SITE_SYMBOL": "monitoring"}

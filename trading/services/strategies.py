@@ -17,7 +17,7 @@ def strategy_save(strategy: Strategy, *, actor: str, instruments: Iterable[Instr
     Raises Conflict where somebody else saved it since it was read.
     """
     with audit.acting(actor=actor), audit.recording():
-        before = _document(strategy) if strategy.pk else {}
+        before = {} if strategy._state.adding else _document(strategy)
         _save_next(strategy)
         if instruments is not None:
             strategy.instruments.set(instruments)
@@ -28,14 +28,14 @@ def strategy_save(strategy: Strategy, *, actor: str, instruments: Iterable[Instr
 def risk_profile_save(profile: RiskProfile, *, actor: str) -> RiskProfile:
     """Save the limits as their next version; raises Conflict where somebody else saved them since they were read."""
     with audit.acting(actor=actor), audit.recording():
-        before = _document(profile) if profile.pk else {}
+        before = {} if profile._state.adding else _document(profile)
         _save_next(profile)
         _record(EventType.RISK_PROFILE_CHANGED, f"risk_profile:{profile.pk}", profile, before)
     return profile
 
 
 def _save_next(row: Strategy | RiskProfile) -> None:
-    if row.pk is None:
+    if row._state.adding:
         row.version = 1
     else:
         stored = type(row)._default_manager.select_for_update().get(pk=row.pk)
@@ -47,7 +47,7 @@ def _save_next(row: Strategy | RiskProfile) -> None:
 
 def _document(row: Strategy | RiskProfile) -> dict[str, Any]:
     """The stored row by field name; a strategy's with its symbols."""
-    values: dict[str, Any] = type(row)._default_manager.filter(pk=row.pk).values().get()
+    values: dict[str, Any] = dict(type(row)._default_manager.filter(pk=row.pk).values().get())
     if isinstance(row, Strategy):
         values["instruments"] = sorted(row.instruments.values_list("symbol", flat=True))
     return values

@@ -1,0 +1,40 @@
+"""The audit log in the admin: to be read, never to be changed."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from autotrader.core.admin_kit import HistoryAdmin
+from autotrader.core.audit.models import AuditHead, Event
+from autotrader.core.formats import badge, document, instant
+
+
+@admin.register(Event)
+class EventAdmin(HistoryAdmin):
+    """Events, newest first; the document is shown as it was hashed."""
+
+    list_display = ("seq", "when", "type", "subject", "change", "account", "actor", "cause", "correlation_id")
+    list_filter = ("type", "account", "quarantined")
+    search_fields = ("=correlation_id", "subject", "=account", "cause")
+    ordering = ("-seq",)
+    exclude = ("document",)
+    readonly_fields = ("formatted_document",)
+
+    @admin.display(description="At", ordering="seq")
+    def when(self, event: Event) -> str:
+        return instant(event.at)
+
+    @admin.display(description="State")
+    def change(self, event: Event) -> str:
+        return badge(event.new_state)
+
+    @admin.display(description="Document")
+    def formatted_document(self, event: Event) -> str:
+        return document(event.document)
+
+
+@admin.register(AuditHead)
+class AuditHeadAdmin(HistoryAdmin):
+    """The end of the chain."""
+
+    list_display = ("seq", "hash")

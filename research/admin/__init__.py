@@ -1,0 +1,58 @@
+"""Paid calls to a model and the money committed to them, in the admin: to be read only."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from autotrader.core.admin_kit import HistoryAdmin
+from autotrader.core.formats import badge, document, duration, instant, number
+from research.models import ModelBudget, ModelCall
+
+
+@admin.register(ModelCall)
+class ModelCallAdmin(HistoryAdmin):
+    """Questions and answers, with what they cost."""
+
+    list_display = ("id", "when", "purpose", "model", "status", "prompt", "tokens", "price_paid", "took", "error")
+    list_filter = ("state", "purpose", "model", "prompt_name")
+    search_fields = ("=correlation_id", "=cycle", "model")
+    date_hierarchy = "created_at"
+    exclude = ("request",)
+    readonly_fields = ("formatted_request",)
+
+    @admin.display(description="At", ordering="created_at")
+    def when(self, call: ModelCall) -> str:
+        return instant(call.created_at)
+
+    @admin.display(description="State", ordering="state")
+    def status(self, call: ModelCall) -> SafeString:
+        return badge(call.state)
+
+    @admin.display(description="Prompt", ordering="prompt_name")
+    def prompt(self, call: ModelCall) -> str:
+        return f"{call.prompt_name} {call.prompt_version}"
+
+    @admin.display(description="Tokens in / out", ordering="tokens_in")
+    def tokens(self, call: ModelCall) -> str:
+        return f"{number(call.tokens_in)} / {number(call.tokens_out)}"
+
+    @admin.display(description="Cost, USD", ordering="cost")
+    def price_paid(self, call: ModelCall) -> str:
+        return number(call.cost, 4)
+
+    @admin.display(description="Took", ordering="latency_ms")
+    def took(self, call: ModelCall) -> str:
+        return duration(call.latency_ms)
+
+    @admin.display(description="Request")
+    def formatted_request(self, call: ModelCall) -> str:
+        return document(call.request)
+
+
+@admin.register(ModelBudget)
+class ModelBudgetAdmin(HistoryAdmin):
+    """What was spent and reserved in each scope."""
+
+    list_display = ("scope", "committed")
+    search_fields = ("scope",)

@@ -1,0 +1,136 @@
+"""Cycles, what they ran and each step of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+
+from autotrader.core.admin_kit import HistoryAdmin, link
+from autotrader.core.formats import badge, duration, instant
+from trading.models import Cycle, StepRun, WorkflowExecution
+from trading.selectors.stories import cycle_story, execution_story
+
+
+@admin.register(Cycle)
+class CycleAdmin(HistoryAdmin):
+    """Passes over strategies, newest first."""
+
+    list_display = (
+        "__str__",
+        "status",
+        "trigger",
+        "created",
+        "market_time",
+        "took",
+        "requested_by",
+        "dry_run",
+        "reason",
+    )
+    list_filter = ("state", "trigger", "dry_run", "account")
+    search_fields = ("=correlation_id", "executions__instrument__symbol", "requested_by")
+    list_select_related = ("account",)
+    date_hierarchy = "created_at"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        cycle = self.get_object(request, object_id)
+        context = {**(extra_context or {}), "story": cycle_story(cycle) if cycle else None}
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description="State", ordering="state")
+    def status(self, cycle: Cycle) -> SafeString:
+        return badge(cycle.state)
+
+    @admin.display(description="Asked for", ordering="created_at")
+    def created(self, cycle: Cycle) -> str:
+        return instant(cycle.created_at)
+
+    @admin.display(description="Market time", ordering="market_at")
+    def market_time(self, cycle: Cycle) -> str:
+        return instant(cycle.market_at)
+
+    @admin.display(description="Took")
+    def took(self, cycle: Cycle) -> str:
+        if cycle.started_at is None or cycle.finished_at is None:
+            return duration(None)
+        return duration((cycle.finished_at - cycle.started_at).total_seconds() * 1000)
+
+
+@admin.register(WorkflowExecution)
+class WorkflowExecutionAdmin(HistoryAdmin):
+    """One strategy on one instrument in a cycle."""
+
+    list_display = (
+        "__str__",
+        "cycle_link",
+        "strategy",
+        "instrument",
+        "status",
+        "result",
+        "decision_link",
+        "worker",
+        "created",
+        "reason",
+    )
+    list_filter = ("state", "outcome", "strategy", "lane")
+    search_fields = ("instrument__symbol", "strategy__name", "=cycle__correlation_id", "worker")
+    list_select_related = ("cycle", "strategy", "instrument", "decision__instrument")
+    date_hierarchy = "created_at"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        execution = self.get_object(request, object_id)
+        context = {**(extra_context or {}), "story": execution_story(execution) if execution else None}
+        return super().change_view(request, object_id, form_url, context)
+
+    @admin.display(description="Cycle", ordering="cycle")
+    def cycle_link(self, execution: WorkflowExecution) -> SafeString:
+        return link(execution.cycle)
+
+    @admin.display(description="State", ordering="state")
+    def status(self, execution: WorkflowExecution) -> SafeString:
+        return badge(execution.state)
+
+    @admin.display(description="Outcome", ordering="outcome")
+    def result(self, execution: WorkflowExecution) -> SafeString:
+        return badge(execution.outcome)
+
+    @admin.display(description="Decision")
+    def decision_link(self, execution: WorkflowExecution) -> SafeString:
+        return link(getattr(execution, "decision", None))
+
+    @admin.display(description="Created", ordering="created_at")
+    def created(self, execution: WorkflowExecution) -> str:
+        return instant(execution.created_at)
+
+
+@admin.register(StepRun)
+class StepRunAdmin(HistoryAdmin):
+    """Steps with their time and error."""
+
+    list_display = ("__str__", "execution_link", "symbol", "status", "took", "worker", "started_at", "error")
+    list_filter = ("state", "name")
+    search_fields = ("execution__instrument__symbol", "=execution__cycle__correlation_id", "name")
+    list_select_related = ("execution__instrument",)
+    ordering = ("-id",)
+
+    @admin.display(description="Execution", ordering="execution")
+    def execution_link(self, step: StepRun) -> SafeString:
+        return link(step.execution)
+
+    @admin.display(description="Symbol", ordering="execution__instrument__symbol")
+    def symbol(self, step: StepRun) -> str:
+        return step.execution.instrument.symbol
+
+    @admin.display(description="State", ordering="state")
+    def status(self, step: StepRun) -> SafeString:
+        return badge(step.state)
+
+    @admin.display(description="Took", ordering="ms")
+    def took(self, step: StepRun) -> str:
+        return duration(step.ms)

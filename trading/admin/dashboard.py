@@ -1,0 +1,27 @@
+"""The index: the desk at a glance, from our own history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from autotrader.core.clock import system_now
+from broker.gates import HaltState, halt_reading
+from trading.admin.halt import HALT_PERMISSION, RELEASE_PERMISSION
+from trading.selectors.overview import overview
+
+VIEW_PERMISSION = "trading.view_decision"
+
+
+def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What the index shows; people who may not see decisions get the Halt state and the list of pages."""
+    halt = halt_reading()
+    return {
+        **context,
+        "title": "Desk",
+        "halt": halt,
+        "may_halt": request.user.has_perm(HALT_PERMISSION) and halt.state is not HaltState.HALTED,
+        "may_release": request.user.has_perm(RELEASE_PERMISSION) and halt.state is not HaltState.ACTIVE,
+        "overview": overview(system_now()) if request.user.has_perm(VIEW_PERMISSION) else None,
+    }

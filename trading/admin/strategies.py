@@ -1,0 +1,215 @@
+"""Strategies and risk profiles: changed through services, run by an action of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from autotrader.core.admin_kit import DeskAdmin, change_url, link
+from autotrader.core.errors import AutoTraderError
+from autotrader.core.formats import badge, number, percent
+from trading.models import Decision, RiskProfile, Strategy, WorkflowVersion
+from trading.services.cycles import cycle_queue
+from trading.services.strategies import risk_profile_save, strategy_save
+
+if TYPE_CHECKING:
+    StrategyModelForm = forms.ModelForm[Strategy]
+else:
+    StrategyModelForm = forms.ModelForm
+
+RUN_PERMISSION = "trading.run_cycle"
+
+
+class StrategyForm(StrategyModelForm):
+    """What cannot run is refused here, with the field to correct."""
+
+    class Meta:
+        model = Strategy
+        fields = "__all__"
+
+    def clean_parameters(self) -> dict[str, Any]:
+        parameters = self.cleaned_data["parameters"]
+        if not isinstance(parameters, dict):
+            raise forms.ValidationError('Write one JSON object, for example {"period_1": "2 Y", "bar_1": "1 day"}.')
+        return parameters
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("enabled") and not cleaned.get("instruments"):
+            self.add_error("instruments", "An enabled strategy needs at least one instrument.")
+        return cleaned
+
+
+@admin.register(Strategy)
+class StrategyAdmin(DeskAdmin):
+    """Strategies; saving makes a new version, "Run cycle now" queues a cycle."""
+
+    form = StrategyForm
+    list_display = (
+        "name",
+        "status",
+        "how",
+        "workflow_link",
+        "symbols",
+        "profile_link",
+        "analyst_name",
+        "interval",
+        "priority",
+        "version",
+    )
+    list_filter = ("enabled", "mode", "risk_profile", "analyst")
+    search_fields = ("name", "instruments__symbol")
+    list_select_related = ("workflow_version__workflow", "risk_profile")
+    filter_horizontal = ("instruments",)
+    readonly_fields = ("version",)
+    actions = ("run_now",)
+    fieldsets = (
+        (None, {"fields": (("name", "enabled"), ("mode", "analyst"), "version")}),
+        ("What it runs", {"fields": ("workflow_version", "instruments", "parameters")}),
+        ("Limits", {"fields": (("risk_profile", "allow_short"),)}),
+        ("When", {"fields": (("interval_seconds", "priority"),)}),
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.run_view)
+        return [path("<int:pk>/run/", view, name="trading_strategy_run"), *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return super().get_queryset(request).prefetch_related("instruments")
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "workflow_version":
+            published = WorkflowVersion.objects.exclude(published_at=None)
+            kwargs["queryset"] = published.select_related("workflow")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """May this person run a cycle now?"""
+        return request.user.has_perm(RUN_PERMISSION)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        recent = Decision.objects.filter(strategy_id=object_id) if object_id.isdecimal() else Decision.objects.none()
+        context = {
+            **(extra_context or {}),
+            "can_run": self.has_run_permission(request),
+            "recent": recent.select_related("instrument", "account")[:8],
+        }
+        return super().change_view(request, object_id, form_url, context)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        strategy_save(obj, actor=request.user.get_username(), instruments=form.cleaned_data.get("instruments"))
+
+    @admin.action(description="Run cycle now", permissions=["run"])
+    def run_now(self, request: HttpRequest, strategies: QuerySet[Strategy]) -> HttpResponse | None:
+        """Queue one cycle over the chosen strategies and show it."""
+        return self._queue(request, list(strategies.select_related("workflow_version__workflow")))
+
+    def run_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The same for one strategy, from its own page; by POST only."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not self.has_run_permission(request):
+            raise PermissionDenied("Running a cycle needs the permission trading.run_cycle.")
+        strategy = get_object_or_404(Strategy.objects.select_related("workflow_version__workflow"), pk=pk)
+        return self._queue(request, [strategy]) or HttpResponseRedirect(change_url(strategy))
+
+    def _queue(self, request: HttpRequest, strategies: list[Strategy]) -> HttpResponse | None:
+        try:
+            cycle = cycle_queue(strategies=strategies, trigger="manual", actor=request.user.get_username())
+        except AutoTraderError as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return None
+        self.message_user(request, f"Cycle {cycle.pk} is queued; a worker takes it up.", messages.SUCCESS)
+        return HttpResponseRedirect(change_url(cycle))
+
+    @admin.display(description="Enabled", ordering="enabled")
+    def status(self, strategy: Strategy) -> SafeString:
+        return badge("ok", "enabled") if strategy.enabled else badge("plain", "disabled")
+
+    @admin.display(description="Mode", ordering="mode")
+    def how(self, strategy: Strategy) -> SafeString:
+        return badge(strategy.mode)
+
+    @admin.display(description="Workflow")
+    def workflow_link(self, strategy: Strategy) -> SafeString:
+        return link(strategy.workflow_version)
+
+    @admin.display(description="Instruments")
+    def symbols(self, strategy: Strategy) -> str:
+        return ", ".join(row.symbol for row in strategy.instruments.all()) or "none"
+
+    @admin.display(description="Risk profile", ordering="risk_profile__name")
+    def profile_link(self, strategy: Strategy) -> SafeString:
+        return link(strategy.risk_profile)
+
+    @admin.display(description="Analyst", ordering="analyst")
+    def analyst_name(self, strategy: Strategy) -> str:
+        return strategy.analyst or "as configured"
+
+    @admin.display(description="Every", ordering="interval_seconds")
+    def interval(self, strategy: Strategy) -> str:
+        if strategy.interval_seconds is None:
+            return "default"
+        return f"{number(strategy.interval_seconds)} s" if strategy.interval_seconds else "never"
+
+
+@admin.register(RiskProfile)
+class RiskProfileAdmin(DeskAdmin):
+    """Limits; saving makes a new version."""
+
+    list_display = ("name", "version", "reward", "margin", "risk", "position", "max_orders_per_day", "used_by")
+    search_fields = ("name",)
+    readonly_fields = ("version",)
+    fieldsets = (
+        (None, {"fields": (("name", "version"),)}),
+        ("The decision", {"fields": (("min_reward_ratio", "min_profit_margin"), "max_price_deviation")}),
+        ("The market", {"fields": (("max_spread", "max_quote_age_seconds"), "price_collar")}),
+        ("Size", {"fields": (("risk_per_trade", "max_position_fraction"), "max_exposure_fraction")}),
+        (
+            "Orders",
+            {
+                "fields": (
+                    ("max_order_value", "max_order_quantity"),
+                    ("max_open_orders", "max_orders_per_day"),
+                    "allowed_symbols",
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        return super().get_queryset(request).prefetch_related("strategies")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        risk_profile_save(obj, actor=request.user.get_username())
+
+    @admin.display(description="Least R", ordering="min_reward_ratio")
+    def reward(self, profile: RiskProfile) -> str:
+        return number(profile.min_reward_ratio)
+
+    @admin.display(description="Least margin", ordering="min_profit_margin")
+    def margin(self, profile: RiskProfile) -> str:
+        return percent(profile.min_profit_margin)
+
+    @admin.display(description="Risk per trade", ordering="risk_per_trade")
+    def risk(self, profile: RiskProfile) -> str:
+        return percent(profile.risk_per_trade)
+
+    @admin.display(description="Largest position", ordering="max_position_fraction")
+    def position(self, profile: RiskProfile) -> str:
+        return percent(profile.max_position_fraction)
+
+    @admin.display(description="Strategies")
+    def used_by(self, profile: RiskProfile) -> SafeString:
+        return format_html_join(", ", "{}", ((link(row),) for row in profile.strategies.all()))
