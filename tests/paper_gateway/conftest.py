@@ -127,7 +127,8 @@ class RunningTime:
 @pytest.fixture
 def running() -> Iterator[tuple[Desk, RunningTime]]:
     time = RunningTime(datetime(2026, 3, 4, 15, 0, 5, tzinfo=UTC))
-    exchange = PaperExchange(data_folder=None, store_path=None, account="DU1", system_clock=time)
+    cash = Decimal(10_000_000)
+    exchange = PaperExchange(data_folder=None, store_path=None, account="DU1", cash=cash, system_clock=time)
     yield Desk(exchange, "AAPL", 265598), time
     exchange.close()
 
