@@ -38,7 +38,7 @@ def listening(host: str, port: int) -> bool:
 
 @contextmanager
 def embedded_if_needed() -> Iterator[None]:
-    """Start the embedded gateway where the settings leave it to us and nobody listens; its account stays in its file."""
+    """Start the embedded gateway where it is left to us and nobody listens; its account stays in its own file."""
     host, port = settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT
     ours = settings.AUTOTRADER_BROKER == "paper" and not settings.AUTOTRADER_BROKER_PORT_IS_SET
     if not ours or settings.AUTOTRADER_BROKER_URL or listening(host, port):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from django.db.models.functions import Now
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
+from autotrader.core.errors import Conflict
 from trading.models import StepRun, WorkflowExecution
 from trading.models.cycle import CycleState, ExecutionState
 from trading.selectors.executions import claimable
@@ -144,7 +146,8 @@ def cycle_started(execution: WorkflowExecution, market_at: datetime, account_id:
     cycle.refresh_from_db()
     if cycle.state != CycleState.QUEUED:
         return
-    with audit.acting(correlation_id=cycle.correlation_id), audit.recording():
+    with audit.acting(correlation_id=cycle.correlation_id), suppress(Conflict), audit.recording():
+        # Conflict: another execution of the cycle has started it.
         swap(cycle, state=CycleState.RUNNING, started_at=system_now(), market_at=market_at, account_id=account_id)
         audit.record(
             EventType.CYCLE_STARTED,
