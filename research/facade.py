@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from research.types import OHLCV, Analyst, IndicatorParameters, Indicators, ModelSettings
+from research.types import OHLCV, Analyst, IndicatorParameters, Indicators, ModelCallRecord, ModelSettings
 
 _ANALYSTS = Path(__file__).parent / "analysts"
 
@@ -47,3 +48,10 @@ def render_chart(
     from research.charts import render
 
     return render(bars, parameters or IndicatorParameters(), title, as_of, indicators)
+
+
+def model_calls(ids: Iterable[int]) -> list[ModelCallRecord]:
+    """The stored calls with these ids, oldest first: prompts, requests, image hashes, answers, money."""
+    from research.services import records
+
+    return records(ids)

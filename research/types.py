@@ -117,7 +117,8 @@ class Failure:
 class TimeframeInput:
     """What an analyst is given about one timeframe; `chart` is the PNG, needed by an analyst with `needs_charts`.
 
-    `as_of` is the market time of the question (aware UTC); `evidence_id` is the id by which answers may cite this.
+    `as_of` is the market time of the question (aware UTC); `evidence_id` is the id by which answers may cite this;
+    `ordinal` counts the timeframes of a workflow from 1.
     """
 
     period: str
@@ -126,6 +127,7 @@ class TimeframeInput:
     as_of: datetime
     evidence_id: str = ""
     chart: bytes | None = field(default=None, repr=False)
+    ordinal: int = 1
 
     @property
     def citation(self) -> str:
