@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from autotrader.core.clock import system_now
 from broker import codec, gates, types
-from broker.errors import CLASSES, BrokerError, BrokerUnavailable
+from broker.errors import CLASSES, BrokerUnavailable
 from broker.port import TABLE, Call, with_async_twins
 
 PING_LIMIT = 1.0
@@ -162,11 +162,11 @@ def _result(response: http.client.HTTPResponse) -> Any:
     if response.status == 200:
         return document
     try:
-        error = document["error"]
-        cls, code = CLASSES.get(error["class"], BrokerError), error["code"]
-    except (KeyError, TypeError) as problem:
-        raise BrokerUnavailable(f"What answers there is no owner (HTTP {response.status}).") from problem
-    raise cls(error["message"], code=code, details=error["details"])
+        told = document["error"]
+        cls, message, code, details = CLASSES[told["class"]], told["message"], told["code"], told["details"]
+    except (KeyError, TypeError) as error:
+        raise BrokerUnavailable(f"What answers there is no owner (HTTP {response.status}).") from error
+    raise cls(message, code=code, details=details)
 
 
 def _say(error: BaseException) -> str:

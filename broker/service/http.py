@@ -120,7 +120,7 @@ class OwnerApp:
 
     def _call(self, call: Call, body: bytes, deadline: datetime | None) -> Any:
         try:
-            request = codec.loads(call.request, body.decode() or "{}")
+            request: Any = codec.loads(call.request, body.decode() or "{}")
         except (codec.CodecError, UnicodeDecodeError) as error:
             raise Refused(400, "MALFORMED", f"The request does not fit {call.name}: {error}.") from error
         left = self._left(deadline, call.timeout)

@@ -1,0 +1,191 @@
+"""Each gate allows, refuses and fails closed; the stricter of row and file holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from autotrader.core.audit.models import Event
+from broker import gates, types
+from broker.errors import TradingDisabled
+from broker.gates import HaltState
+from broker.models import Halt
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOW = datetime(2024, 1, 2, tzinfo=UTC)
+STATUS = types.BrokerStatus(
+    ready=True,
+    connected=True,
+    reason="",
+    account="DU1",
+    accounts=("DU1",),
+    clock="system",
+    market_now=NOW,
+    since=NOW,
+    owner="test",
+)
+
+
+@pytest.fixture(autouse=True)
+def state(settings: Settings, tmp_path: Path) -> Path:
+    settings.AUTOTRADER_STATE_DIR = tmp_path
+    return tmp_path
+
+
+def live(settings: Settings, state: Path) -> None:
+    """All that a live order needs."""
+    override = state / "live"
+    override.touch()
+    settings.AUTOTRADER_BROKER, settings.TRADING_MODE, settings.ORDERS_ENABLED = "tws", "live", True
+    settings.LIVE_TRADING_OVERRIDE_FILE, settings.AUTOTRADER_ALLOWED_ACCOUNTS = str(override), ("U7",)
+    gates.halt_set(HaltState.ACTIVE, "ann", "go")
+
+
+def code_of(**changes: Any) -> str:
+    """The code of the gate that is shut, empty where all are open."""
+    arguments: dict[str, Any] = {"reduces": False, "account": "DU1", "status": STATUS, **changes}
+    try:
+        gates.check_send(**arguments)
+    except TradingDisabled as error:
+        return error.reason
+    return ""
+
+
+def test_a_new_install_is_active_with_the_embedded_gateway_and_halted_with_a_real_one(
+    settings: Settings,
+) -> None:
+    assert gates.halt_state() is HaltState.ACTIVE
+    settings.AUTOTRADER_BROKER = "tws"
+    assert gates.halt_state() is HaltState.HALTED
+    gates.halt_set(HaltState.ACTIVE, "ann", "checked")
+    assert gates.halt_state() is HaltState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("halt", "reduces", "protective", "code"),
+    [
+        ("ACTIVE", False, False, ""),
+        ("REDUCING", False, False, "REDUCING"),
+        ("REDUCING", True, False, ""),
+        ("HALTED", False, False, "HALTED"),
+        ("HALTED", True, False, "HALTED"),
+        ("HALTED", True, True, ""),
+        ("HALTED", False, True, "HALTED"),
+    ],
+)
+def test_what_each_state_lets_pass(halt: str, reduces: bool, protective: bool, code: str) -> None:
+    gates.halt_set(halt, "ann", "because")
+    assert code_of(reduces=reduces, protective=protective) == code
+
+
+def test_halt_and_release_are_events_and_the_file_comes_and_goes(state: Path) -> None:
+    gates.halt_set(HaltState.HALTED, "ann", "strange fills")
+    assert gates.halt_file(state).exists()
+    gates.halt_set(HaltState.REDUCING, "ann", "only out")
+    assert not gates.halt_file(state).exists()
+    reading = gates.halt_set("ACTIVE", "bob", "found it")
+    assert (reading.version, reading.actor) == (3, "bob")
+    events = Event.objects.filter(type="HALT_CHANGED").order_by("seq")
+    assert [(event.old_state, event.new_state, event.actor) for event in events] == [
+        ("", "HALTED", "ann"),
+        ("HALTED", "REDUCING", "ann"),
+        ("REDUCING", "ACTIVE", "bob"),
+    ]
+
+
+def test_the_file_alone_halts_whatever_it_says(state: Path) -> None:
+    gates.halt_set(HaltState.ACTIVE, "ann", "go")
+    gates.halt_file(state).write_text("")
+    assert gates.halt_state() is HaltState.HALTED
+    with pytest.raises(TradingDisabled):
+        gates.halt_file_gate(state, reduces=True)
+    gates.halt_file_gate(state, reduces=True, protective=True)
+
+
+def test_an_unreadable_latch_halts(state: Path) -> None:
+    gates.halt_file(state).symlink_to(state / "nowhere")
+    assert gates.halt_state() is HaltState.HALTED
+    with pytest.raises(TradingDisabled):
+        gates.halt_file_gate(state / "missing folder", reduces=False)
+    (state / "a file").touch()
+    with pytest.raises(TradingDisabled):
+        gates.halt_file_gate(state / "a file", reduces=False)
+
+
+def test_an_unreadable_row_halts() -> None:
+    Halt.objects.create(pk=1, state="ACTIVE", actor="ann", at=NOW)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE broker_halt RENAME TO broker_halt_away")
+    try:
+        assert gates.halt_state() is HaltState.HALTED
+        assert code_of() == "HALTED"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE broker_halt_away RENAME TO broker_halt")
+
+
+def test_halted_holds_by_the_file_where_the_database_refuses(state: Path) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE broker_halt RENAME TO broker_halt_away")
+    try:
+        with pytest.raises(Exception, match="broker_halt"):
+            gates.halt_set(HaltState.HALTED, "ann", "now")
+        assert gates.halt_file(state).exists()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE broker_halt_away RENAME TO broker_halt")
+
+
+def test_orders_disabled(settings: Settings) -> None:
+    settings.ORDERS_ENABLED = False
+    assert code_of() == "ORDERS_DISABLED"
+
+
+@pytest.mark.parametrize(
+    ("account", "code"),
+    [("DU1", ""), ("DF2", ""), ("DUR9", ""), ("U1", "ACCOUNT_NOT_PAPER"), ("", "ACCOUNT_NOT_PAPER")],
+)
+def test_paper_mode_trades_only_what_proves_to_be_paper(account: str, code: str) -> None:
+    assert code_of(account=account, status=dataclasses.replace(STATUS, account=account)) == code
+
+
+def test_an_order_for_another_account_than_the_connections_is_refused() -> None:
+    assert code_of(account="DU2") == "ACCOUNT_NOT_ALLOWED"
+
+
+def test_live_needs_its_file_and_its_list(settings: Settings, state: Path) -> None:
+    live(settings, state)
+    status = dataclasses.replace(STATUS, account="U7")
+    assert code_of(account="U7", status=status) == ""
+    assert code_of(account="U8", status=dataclasses.replace(status, account="U8")) == "ACCOUNT_NOT_ALLOWED"
+    (state / "live").unlink()
+    assert code_of(account="U7", status=status) == "LIVE_OVERRIDE_MISSING"
+
+
+def test_the_broker_must_be_ready() -> None:
+    assert code_of(status=dataclasses.replace(STATUS, ready=False)) == "BROKER_NOT_READY"
+
+
+def test_a_cancel_passes_a_halt_and_needs_account_connection_and_orders(settings: Settings) -> None:
+    gates.halt_set(HaltState.HALTED, "ann", "now")
+    unready = dataclasses.replace(STATUS, ready=False)
+    gates.check_cancel(account="DU1", status=unready)
+    for account, status in (("U1", STATUS), ("DU1", dataclasses.replace(unready, connected=False))):
+        with pytest.raises(TradingDisabled):
+            gates.check_cancel(account=account, status=status)
+    settings.ORDERS_ENABLED = False
+    with pytest.raises(TradingDisabled):
+        gates.check_cancel(account="DU1", status=STATUS)
+
+
+def test_the_snapshot_says_what_was_in_force_and_keeps_secrets() -> None:
+    found = gates.snapshot("DU1")
+    assert {"mode": "paper", "orders_enabled": True, "account": "DU1", "halt": "ACTIVE"}.items() <= found.items()
+    assert found["build"]
+    assert not any("secret" in name or "key" in name for name in found)
