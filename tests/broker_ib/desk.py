@@ -16,6 +16,7 @@ from broker.paper_gateway.embedded import EmbeddedGateway
 E = TypeVar("E")
 TIMEOUT = 10.0
 CLOSE = datetime(2019, 6, 3, 20, 0, tzinfo=UTC)  # a Monday's close in New York
+HOUR = timedelta(hours=1)  # still the same day: the broker tells executions of the current day only
 DAY = timedelta(days=1)
 CENT = Decimal("0.01")
 
