@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,9 +14,10 @@ from .engine import Engine
 from .identity import RUNNING, SET, settle_account, settle_clock, settle_seed
 from .ids import OrderIds
 from .intake import Intake
+from .keeper import DayStart, Keeper
 from .ledger import Ledger
 from .orders import OrderBook
-from .player import BarProgress, Player
+from .player import Player
 from .prices.calendar import eastern_day, instant, midnight
 from .prices.csv_replay import CsvReplay
 from .prices.seeded import SeededMarket
@@ -81,7 +80,6 @@ class PaperExchange:
         self._listeners: list[Listener] = []
         self._events: list[EngineEvent] = []
         self._last_prices: dict[int, Decimal] = {}
-        self._splits_booked = False
         self._join(cash)
         self._beat_at = self.now()
         if set_clock is not None and as_utc(set_clock) > self.now():
@@ -103,23 +101,10 @@ class PaperExchange:
             expiry_of=self._expiry,
             emit=self._events_append,
         )
-        if self._store.fact("account") is not None:
-            self._load()
-        else:
-            self._previous_equity, self._equity_day = cash, eastern_day(self.now())
+        self._day_start = DayStart(cash, eastern_day(self.now()))
+        self._keeper = Keeper(self._store, self._engine, self._ids, self._player, self._day_start)
+        self._keeper.load()
         self._save()
-
-    def _load(self) -> None:
-        for order in self._store.orders():
-            self._book.add(order)
-        self._engine.executions = self._store.executions()
-        self._store.load_ledger(self._ledger)
-        facts = {name: self._store.fact(name) or "" for name in ("next_perm_id", "previous_equity", "equity_day")}
-        self._engine.next_perm_id = int(facts["next_perm_id"])
-        self._previous_equity = Decimal(facts["previous_equity"])
-        self._equity_day = datetime.fromisoformat(facts["equity_day"]).date()
-        for symbol, row in json.loads(self._store.fact("progress") or "{}").items():
-            self._player.progress[symbol] = BarProgress(row["start"], row["low_first"], Decimal(row["price"]))
 
     def close(self) -> None:
         """Let go of the store file."""
@@ -138,7 +123,8 @@ class PaperExchange:
 
     def note_order_id(self, client_id: int, order_id: int) -> None:
         self._ids.note(client_id, order_id)
-        self._save()
+        if self._ids.changed:
+            self._save()
 
     # Contracts and prices
 
@@ -229,7 +215,7 @@ class PaperExchange:
             cash=self._ledger.cash,
             valuation=self._valuation,
             realized_today=sum(self._realized_today().values(), ZERO),
-            previous_equity=self._previous_equity,
+            previous_equity=self._day_start.equity,
             clock=SET if self.clock_is_set else RUNNING,
         )
 
@@ -298,7 +284,7 @@ class PaperExchange:
         con_id = next(spec.con_id for spec in self._universe.all() if spec.symbol == split.symbol)
         if con_id in self._ledger.holdings:
             self._ledger.split(con_id, split.ratio, self._price(con_id))
-            self._splits_booked = True
+            self._keeper.holdings_changed = True
             self._events_append(AccountChanged(self.account, (con_id,)))
         for order in self._book.live():
             if order.is_live and order.terms.con_id == con_id:
@@ -307,11 +293,11 @@ class PaperExchange:
     def _roll_day(self) -> None:
         """At the first look after midnight in US/Eastern, keep the equity with which the new day began."""
         day = eastern_day(self.now())
-        if day <= self._equity_day:
+        if day <= self._day_start.day:
             return
         start = instant(midnight(day))
         worth = (h.quantity * self._price(con_id, start) for con_id, h in self._ledger.holdings.items())
-        self._previous_equity, self._equity_day = self._ledger.cash + sum(worth, ZERO), day
+        self._day_start.equity, self._day_start.day = self._ledger.cash + sum(worth, ZERO), day
 
     # Inner workings
 
@@ -326,38 +312,9 @@ class PaperExchange:
                 listener(event)
 
     def _save(self) -> None:
-        engine, ids = self._engine, self._ids
-        facts = self._facts()
-        stale = any(self._store.fact(name) != value for name, value in facts.items())
-        if not (stale or engine.changed or engine.new_executions or ids.changed):
-            return
-        first = len(engine.executions) - len(engine.new_executions) + 1
-        booked = bool(engine.new_executions) or self._splits_booked
-        self._store.save(
-            facts=facts,
-            orders=list(engine.changed.values()),
-            executions=[(first + offset, *row) for offset, row in enumerate(engine.new_executions)],
-            holdings=self._ledger.holdings if booked else None,
-            clients=ids.changed or None,
-        )
-        engine.changed.clear()
-        engine.new_executions.clear()
-        ids.changed.clear()
-        self._splits_booked = False
-
-    def _facts(self) -> dict[str, str]:
-        facts = {
-            "account": self.account,
-            "seed": str(self._seed),
-            "clock_kind": SET if self.clock_is_set else RUNNING,
-            "cash": str(self._ledger.cash),
-            "realized": str(self._ledger.realized),
-            "next_perm_id": str(self._engine.next_perm_id),
-            "previous_equity": str(self._previous_equity),
-            "equity_day": self._equity_day.isoformat(),
-            "progress": json.dumps({s: asdict(p) for s, p in self._player.progress.items()}, default=str),
-        }
-        return {**facts, "clock": self.now().isoformat()} if self.clock_is_set else facts
+        kind = SET if self.clock_is_set else RUNNING
+        identity = {"account": self.account, "seed": str(self._seed), "clock_kind": kind}
+        self._keeper.save({**identity, "clock": self.now().isoformat()} if self.clock_is_set else identity)
 
     def _events_append(self, event: EngineEvent) -> None:
         self._events.append(event)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.paper_gateway.errors import PriceDataError
@@ -193,6 +193,7 @@ def visible(market: CsvReplay, symbol: str, size: str, end: datetime, now: datet
     return []
 
 
+@settings(deadline=None, max_examples=40)
 @given(minutes=st.integers(0, 7 * 365 * 24 * 60), ahead=st.integers(-1000, 1000))
 def test_no_bar_lies_after_the_clock(real: CsvReplay, minutes: int, ahead: int) -> None:
     now = datetime(2014, 1, 10, tzinfo=UTC) + timedelta(minutes=minutes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.paper_gateway.ledger import Ledger
@@ -38,6 +38,7 @@ def test_a_fill_may_close_and_open_at_once() -> None:
     assert (ledger.holdings[1].quantity, ledger.holdings[1].average_cost) == (-50, Decimal("11.98"))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 3), SHARES, CENTS, FEES), max_size=30), CENTS)
 def test_cash_and_value_are_the_start_and_the_profits(
     fills: list[tuple[int, Decimal, Decimal, Decimal]], mark: Decimal
@@ -54,6 +55,7 @@ def test_cash_and_value_are_the_start_and_the_profits(
     assert abs(ledger.cash + value - (start + flows - paid)) < Decimal("1E-12")
 
 
+@settings(deadline=None, max_examples=40)
 @given(SHARES, CENTS, st.sampled_from(["2", "7", "1.5", "0.1"]).map(Decimal))
 def test_a_split_creates_no_money(shares: Decimal, price: Decimal, ratio: Decimal) -> None:
     ledger = Ledger(Decimal(1_000_000))

@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.paper_gateway.prices.seeded import SeededMarket
@@ -49,6 +49,7 @@ def test_bars_of_a_day_add_up_to_the_day(day: date, size: str) -> None:
     assert all(one.end == two.start for one, two in itertools.pairwise(parts))
 
 
+@settings(deadline=None, max_examples=40)
 @given(later=st.integers(0, 5_000_000), size=st.sampled_from(["1 hour", "1 day", "15 mins"]))
 def test_a_closed_bar_never_changes(later: int, size: str) -> None:
     source = market()
