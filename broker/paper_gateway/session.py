@@ -122,9 +122,11 @@ class Session(asyncio.Protocol):
         self._transport.write(data)
 
     def close(self) -> None:
-        """Send what is in line, then close."""
+        """Send what is in line, then close; a client that does not read is not waited for."""
         self.flush()
-        if self._transport is not None:
+        if not self._writable.is_set():
+            self.abort()
+        elif self._transport is not None:
             self._transport.close()
 
     def _process(self) -> None:

@@ -45,7 +45,9 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(port: int, client_id: int = 1, version: int = 176) -> AsyncIterator[Client]:
+async def connected(
+    port: int, client_id: int = 1, version: int = 176, host: str = "127.0.0.1"
+) -> AsyncIterator[Client]:
     """An ib_insync client, connected for the length of the block."""
     ib = IB()
     ib.client.MinClientVersion = min(157, version)
@@ -53,7 +55,7 @@ async def connected(port: int, client_id: int = 1, version: int = 176) -> AsyncI
     ib.client.MaxRequests = 0
     client = Client(ib)
     ib.errorEvent += lambda request_id, code, text, contract: client.errors.append((request_id, code, text))
-    await ib.connectAsync("127.0.0.1", port, clientId=client_id, timeout=10)
+    await ib.connectAsync(host, port, clientId=client_id, timeout=10)
     try:
         yield client
     finally:
@@ -150,7 +152,9 @@ async def client(gateway: EmbeddedGateway) -> AsyncIterator[Client]:
 
 
 async def advance(gateway: EmbeddedGateway, to: datetime, *clients: Client) -> None:
-    """Advance the gateway's clock and let every client handle what came of it."""
+    """Advance the gateway's clock once it has heard all clients, and let them handle what came of it."""
+    for one in clients:
+        await one.fence()
     await asyncio.to_thread(gateway.advance, to)
     for one in clients:
         assert await one.fence() == to

@@ -21,9 +21,23 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A running gateway process and what its one line of output says."""
-    command = [sys.executable, "-m", "broker.paper_gateway", "--port", "0", *arguments]
+    with launched(["-m", "broker.paper_gateway", "--port", "0", *arguments], None) as running:
+        yield running
+
+
+@contextmanager
+def launched(
+    command: list[str], environment: dict[str, str] | None
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """A Python process that prints one line of name=value words."""
     with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as child:
         try:
             assert child.stdout is not None
@@ -81,13 +95,17 @@ def test_bad_arguments_are_exit_2(arguments: list[str]) -> None:
     assert done.returncode == 2
 
 
-def test_the_management_command_has_the_same_options() -> None:
-    environment = {**os.environ, "AUTOTRADER_BROKER_PORT": "4777"}
-    command = [sys.executable, "manage.py", "run_paper_gateway", "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    for option in ("--host", "--port", "--control", "--data", "--store", "--seed", "--set-clock", "--exit-with-stdin"):
-        assert option in done.stdout
+async def test_the_management_command_takes_its_defaults_from_the_settings(tmp_path: Path) -> None:
+    environment = {**os.environ, "AUTOTRADER_STATE_DIR": str(tmp_path), "AUTOTRADER_BROKER_HOST": "127.0.0.2"}
+    command = ["manage.py", "run_paper_gateway", "--port", "0", "--exit-with-stdin"]
+    with launched(command, environment) as (child, said):
+        assert said["host"] == "127.0.0.2"
+        async with connected(int(said["port"]), host="127.0.0.2") as client:
+            assert client.ib.managedAccounts() == [said["account"]]
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(10) == 0
+    assert (tmp_path / "paper.sqlite3").exists()
 
 
 @pytest.mark.parametrize(

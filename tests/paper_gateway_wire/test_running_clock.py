@@ -32,6 +32,7 @@ async def test_orders_meet_the_quotes_of_now(live: EmbeddedGateway) -> None:
         marketable = client.ib.placeOrder(spy, LimitOrder("BUY", 1, round(ticker.ask + 5, 2)))
         resting = client.ib.placeOrder(spy, LimitOrder("BUY", 1, round(ticker.bid / 2, 2)))
         await eventually(lambda: bought.isDone() and marketable.isDone())
+        await client.fence()
         assert bought.fills[0].execution.price == pytest.approx(ticker.ask, rel=0.01)
         assert resting.orderStatus.status == "Submitted"
 
