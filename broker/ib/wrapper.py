@@ -71,9 +71,13 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
         self._report(key)
 
     def completedOrder(self, contract: Any, order: Any, orderState: Any) -> None:
-        """Keep the state of a completed order: ib_insync drops its text."""
+        """Keep the state of a completed order: ib_insync drops its text, and leaves an order open that ended unseen."""
         super().completedOrder(contract, order, orderState)
         self.completed_states[order.permId] = orderState
+        known = self.permId2Trade[order.permId].order
+        key = self.orderKey(known.clientId, known.orderId, known.permId)
+        if key in self.statuses:
+            self.statuses[key] = orderState.status
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
         """Report an error about an order beside its status; ib_insync would call the order cancelled."""

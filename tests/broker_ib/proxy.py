@@ -1,0 +1,96 @@
+"""A TCP proxy before a gateway that can add, drop and withhold frames on their way to the client."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import suppress
+from types import TracebackType
+
+
+def _exactly(source: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        chunk = source.recv(count - len(data))
+        if not chunk:
+            raise ConnectionError
+        data += chunk
+    return data
+
+
+def _hang_up(side: socket.socket) -> None:
+    """Close a socket that another thread may be reading."""
+    with suppress(OSError):
+        side.shutdown(socket.SHUT_RDWR)
+    side.close()
+
+
+class Proxy:
+    """Forwards one connection after the other; `muted` drops every frame to the client meanwhile."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.host, self.port = "127.0.0.1", int(self._listener.getsockname()[1])
+        self.connections = 0
+        self.muted = False
+        self._client: socket.socket | None = None
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _hang_up(self._listener)
+        if self._client is not None:
+            _hang_up(self._client)
+
+    def inject(self, *fields: object) -> None:
+        """Send the client a frame of our own, between two of the gateway's."""
+        payload = "".join(f"{field}\0" for field in fields).encode()
+        with self._lock:
+            assert self._client is not None
+            self._client.sendall(struct.pack(">I", len(payload)) + payload)
+
+    def hang_up_after(self, seconds: float) -> None:
+        """Close the client's connection a little later."""
+        assert self._client is not None
+        threading.Timer(seconds, _hang_up, [self._client]).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            gateway = socket.create_connection(self._target)
+            self._client = client
+            self.connections += 1
+            threading.Thread(target=self._up, args=(client, gateway), daemon=True).start()
+            threading.Thread(target=self._down, args=(gateway, client), daemon=True).start()
+
+    def _up(self, client: socket.socket, gateway: socket.socket) -> None:
+        try:
+            while data := client.recv(65536):
+                gateway.sendall(data)
+        except OSError:
+            pass
+        finally:
+            _hang_up(gateway)
+
+    def _down(self, gateway: socket.socket, client: socket.socket) -> None:
+        try:
+            while True:
+                head = _exactly(gateway, 4)
+                frame = head + _exactly(gateway, struct.unpack(">I", head)[0])
+                with self._lock:
+                    if not self.muted:
+                        client.sendall(frame)
+        except OSError:
+            pass
+        finally:
+            _hang_up(client)
