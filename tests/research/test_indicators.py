@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,3 +106,14 @@ def test_importing_it_loads_no_django_and_no_model_client(module: str) -> None:
     code = f"import {module}, sys; sys.exit(bool({{'django', 'openai', 'matplotlib'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 0
+
+
+def test_five_hundred_bars_take_less_than_a_millisecond() -> None:
+    bars = seeded_bars(500)
+
+    def once() -> float:
+        started = time.perf_counter()
+        compute(bars)
+        return time.perf_counter() - started
+
+    assert min(once() for _ in range(20)) < 0.001
