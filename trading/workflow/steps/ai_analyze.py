@@ -52,6 +52,7 @@ def _timeframe(context: StepContext, row: dict[str, Any]) -> research.TimeframeI
         indicators=facade.indicators(bars, indicator_parameters(prepared["parameters"])),
         as_of=datetime.fromisoformat(row["as_of"]),
         chart=artifact_read(Artifact.objects.get(pk=chart_id)) if chart_id else None,
+        ordinal=row["timeframe"],
     )
 
 
