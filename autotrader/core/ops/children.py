@@ -1,10 +1,13 @@
-"""Child processes that leave nothing behind: they end with their parent, and a whole tree can be killed."""
+"""Child processes that leave nothing behind: each leads a session of its own, and ends when its parent does."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
-from collections.abc import Iterable
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
 
 import psutil
 
@@ -22,19 +25,53 @@ def die_with_parent() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def family(pid: int) -> list[psutil.Process]:
-    """The process and all its descendants; empty where it is gone."""
+def start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """A child with its output in one pipe, no input, and a session of its own, so that Ctrl-C reaches only us."""
+    return subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        bufsize=1,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+
+
+def members(session: int) -> list[int]:
+    """Every process of the session, also those whose parent is gone. A leader's pid is not reused while one lives."""
+    return [pid for pid in psutil.pids() if pid != os.getpid() and _session(pid) == session]
+
+
+def _session(pid: int) -> int:
     try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def kill_session(session: int) -> None:
+    """SIGKILL every process of the session until none is left that could start another, at most for 5 s."""
+    deadline = time.monotonic() + 5
+    while (living := [pid for pid in members(session) if _is_alive(pid)]) and time.monotonic() < deadline:
+        for pid in living:
+            signal_to(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return []
+        return False
 
 
-def kill_all(processes: Iterable[psutil.Process]) -> None:
-    """SIGKILL each; psutil compares start times, so a pid that was given out anew is spared."""
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+def signal_to(pid: int, number: signal.Signals) -> None:
+    """Send a signal to one process, which may be gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
