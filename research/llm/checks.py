@@ -21,6 +21,17 @@ _DECLARED = re.compile(
     rf"\b(?:\s+(?:is|to|a|we|now))*[\s:*\"'=\-–]{{1,6}}(?:to\s+|a\s+)?{_WORD}\b",
     re.IGNORECASE,
 )
+_ADVISED = re.compile(
+    r"\b(?:you|we|i|one|traders?|investors?)\s+(?:should|would|must|will|shall|can|now|am|are)\s+"
+    rf"(?:now\s+|therefore\s+)?{_WORD}(?:ing)?\b",
+    re.IGNORECASE,
+)
+_ORDERED = re.compile(
+    rf"(?:^|[.!?:;\n])\s*(?:so |therefore,? |strong )?{_WORD}"
+    r"(?=\s+(?:now|here|this|it|at|immediately|the (?:stock|shares|position))\b|\s*[.!,;]|\s*$)",
+    re.IGNORECASE,
+)
+_PATTERNS = (_SHOUTED, _DECLARED, _ADVISED, _ORDERED)
 
 
 def check_view(answer: ViewAnswer, outside: str, symbol: str, last_close: float | None) -> None:
@@ -50,10 +61,10 @@ def check_decision(
 
 
 def verdicts(text: str, *, strict: bool) -> set[str]:
-    """The verdicts a text declares; `strict` counts every such word, else only shouted or declared ones."""
+    """The verdicts a text declares: shouted, named, advised or ordered ones; `strict` counts every such word."""
     if strict:
         return {word.lower() for word in _ANY.findall(text)}
-    return {word.lower() for word in [*_SHOUTED.findall(text), *_DECLARED.findall(text)]}
+    return {word.lower() for pattern in _PATTERNS for word in pattern.findall(text)}
 
 
 def _check_contradiction(answer: DecisionAnswer, outside: str) -> None:
