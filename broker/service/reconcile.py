@@ -79,7 +79,10 @@ def judge(
 
 
 class Reconciler:
-    """The thread `reconcile` asks for the book; the writer's thread compares it with our record."""
+    """The thread `reconcile` asks for the book; the writer's thread compares it with our record.
+
+    `looks` counts the books that were compared.
+    """
 
     def __init__(
         self,
@@ -95,6 +98,7 @@ class Reconciler:
         self._in_flight = in_flight
         self._timing = timing
         self._now = now
+        self.looks = 0
         self._wake = threading.Event()
         self._stopping = False
         self._changed = threading.Condition()
@@ -186,6 +190,7 @@ class Reconciler:
         self._judge_all(absent, look)
         self._pause = self._timing.hurry if absent else self._timing.interval
         self._become_ready(look)
+        self.looks += 1
 
     def _feed(self, reports: Iterable[types.OrderReport | types.ExecutionReport]) -> None:
         for report in reports:

@@ -1,0 +1,77 @@
+"""A gateway with a set clock, a desk that keeps its orders in memory, and owners that are stopped at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pytest_django import Settings
+
+from broker.paper_gateway.embedded import EmbeddedGateway
+
+# What needs models is imported in the fixtures: this file may be read before Django is set up.
+if TYPE_CHECKING:
+    from broker.service.owner import Owner, Place
+    from tests.broker_service.house import MemoryDesk
+
+
+@pytest.fixture(autouse=True)
+def state(settings: Settings, tmp_path: Path, transactional_db: None) -> Path:
+    """The state folder of this test."""
+    settings.AUTOTRADER_STATE_DIR = tmp_path
+    return tmp_path
+
+
+@pytest.fixture
+def gateway(state: Path) -> Iterator[EmbeddedGateway]:
+    """A gateway with seeded prices at the close of 2019-06-03."""
+    from tests.broker_service.house import CLOSE
+
+    with EmbeddedGateway(set_clock=CLOSE, store_path=state / "paper.sqlite3") as running:
+        yield running
+
+
+@pytest.fixture
+def desk() -> Iterator[MemoryDesk]:
+    """Takes what flows upward."""
+    from broker.service import desk as desks
+    from tests.broker_service.house import MemoryDesk
+
+    made = MemoryDesk()
+    before = desks.register(made)
+    yield made
+    desks.register(before)
+
+
+@pytest.fixture
+def place(gateway: EmbeddedGateway, settings: Settings) -> Place:
+    """Where the owner of this test connects; the settings say the same."""
+    from broker.service.owner import Place
+
+    settings.AUTOTRADER_BROKER_PORT = gateway.port
+    return Place()
+
+
+@pytest.fixture
+def start(desk: MemoryDesk) -> Iterator[Callable[..., Owner]]:
+    """Starts owners; all are stopped at the end."""
+    from broker.service.owner import serve
+    from tests.broker_service.house import FAST
+
+    with ExitStack() as stack:
+
+        def begin(place: Place, **options: Any) -> Owner:
+            owner = stack.enter_context(serve(place, **{"timing": FAST, **options}))
+            assert owner.broker.settle(10), owner.broker.status()
+            return owner
+
+        yield begin
+
+
+@pytest.fixture
+def owner(start: Callable[..., Owner], place: Place) -> Owner:
+    """An owner that is ready."""
+    return start(place)

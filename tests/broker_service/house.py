@@ -1,0 +1,98 @@
+"""What the owner's tests share: a desk in memory, requests, and counting frames at the gateway."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from broker import types
+from broker.paper_gateway.control import ControlClient
+from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.port import Broker
+from broker.service.reconcile import Timing
+
+E = TypeVar("E")
+CLOSE = datetime(2019, 6, 3, 20, 0, tzinfo=UTC)  # a Monday's close in New York
+NOW = datetime(2024, 1, 2, tzinfo=UTC)
+FAST = Timing(interval=0.1, hurry=0.1, retry=0.05)
+ACCOUNT = "DU1"
+
+
+class MemoryDesk:
+    """Keeps events in order; `failing` raises for the events of an order, `intents` are its open orders."""
+
+    def __init__(self) -> None:
+        self.events: list[types.BrokerEvent] = []
+        self.intents: list[types.UnresolvedIntent] = []
+        self.failing: dict[str, Exception] = {}
+        self.threads: set[str] = set()
+
+    def apply(self, event: types.BrokerEvent) -> None:
+        self.threads.add(threading.current_thread().name)
+        problem = self.failing.get(getattr(event, "order_ref", ""))
+        if problem is not None:
+            raise problem
+        self.events.append(event)
+
+    def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
+        return list(self.intents)
+
+    def all(self, kind: type[E], order_ref: str | None = None) -> list[E]:
+        """The events of a kind so far, of one order or of all."""
+        found = [event for event in list(self.events) if isinstance(event, kind)]
+        return [event for event in found if order_ref is None or getattr(event, "order_ref", None) == order_ref]
+
+
+def soon() -> datetime:
+    """A deadline that no test reaches."""
+    return datetime.now(UTC) + timedelta(seconds=30)
+
+
+def resolve(broker: Broker, symbol: str = "SPY") -> types.Contract:
+    """The contract of a symbol."""
+    return broker.contracts(types.ContractQuery(symbol))[0]
+
+
+def bracket(broker: Broker, group: str = "G1", quantity: int = 10) -> types.PlaceOrder:
+    """Buy far below the market, so that it works until cancelled."""
+    contract = resolve(broker)
+    last = broker.quote(types.ConId(contract.con_id)).last
+    assert last is not None
+    return request(contract.con_id, broker.status().account, last, group, quantity)
+
+
+def request(con_id: int, account: str, last: Decimal, group: str, quantity: int = 10) -> types.PlaceOrder:
+    """A sound bracket around 80 % of `last`."""
+    entry, stop, target = (price(last, factor) for factor in ("0.8", "0.7", "0.9"))
+    shares = Decimal(quantity)
+    legs = (
+        types.OrderLeg(f"{group}-E", "entry", "BUY", shares, "LMT", "DAY", limit_price=entry),
+        types.OrderLeg(f"{group}-S", "stop", "SELL", shares, "STP", "GTC", stop_price=stop, parent_ref=f"{group}-E"),
+        types.OrderLeg(
+            f"{group}-T", "target", "SELL", shares, "LMT", "GTC", limit_price=target, parent_ref=f"{group}-E"
+        ),
+    )
+    return types.PlaceOrder(account, con_id, legs, reduces=False, deadline=soon(), intent_hash=f"hash of {group}")
+
+
+def price(last: Decimal, factor: str) -> Decimal:
+    """A part of a price, in whole cents."""
+    return (last * Decimal(factor)).quantize(Decimal("0.01"))
+
+
+def changed(order: types.PlaceOrder, leg: int, **changes: Any) -> types.PlaceOrder:
+    """The request with one leg changed."""
+    legs = list(order.legs)
+    legs[leg] = replace(legs[leg], **changes)
+    return replace(order, legs=tuple(legs))
+
+
+def placed_frames(gateway: EmbeddedGateway) -> int:
+    """How many placeOrder frames have reached the gateway."""
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        frames: dict[str, int] = control.status()["frames"]
+        return frames.get("placeOrder", 0)
