@@ -23,9 +23,8 @@ else:
 
 
 class DeskAdmin(StyledAdmin):
-    """A page of the desk: no second count of big tables, filters in a sheet, wide lists."""
+    """A page of the desk: filters in a sheet, wide lists."""
 
-    show_full_result_count = False
     list_per_page = 50
     list_fullwidth = True
     list_filter_sheet = True

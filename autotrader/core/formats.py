@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -15,6 +16,7 @@ from django.utils.safestring import SafeString
 register = template.Library()
 
 ABSENT = "–"
+NUMERIC = re.compile(r"-?[0-9]+\.[0-9]+(E[-+]?[0-9]+)?", re.ASCII)
 GOOD = frozenset(
     {"DONE", "FILLED", "ALLOWED", "ACCEPTED", "ACKED", "ACTIVE", "SENT", "APPLIED", "buy", "bullish", "ok", "ordered"}
 )
@@ -95,7 +97,7 @@ def gain(value: Decimal | float | None) -> SafeString:
 @register.filter
 def percent(value: Decimal | float | None) -> str:
     """A fraction of 1 as per cent."""
-    return ABSENT if value is None else f"{number(Decimal(str(value)) * 100, 2)} %"
+    return ABSENT if value is None else f"{number(Decimal(str(value)) * 100, 2)}\N{NO-BREAK SPACE}%"
 
 
 @register.filter
@@ -129,15 +131,22 @@ def words(name: object) -> str:
     return str(name).replace("_", " ")
 
 
+def _short(value: Decimal) -> str:
+    """To four decimals where the number is 1 or more, else to four significant digits."""
+    if not value.is_finite():
+        return str(value)
+    return number(round(value, 4) if abs(value) >= 1 else Decimal(f"{value:.4g}"))
+
+
 @register.filter
 def figure(value: Any) -> str:
-    """A value of a JSON document as a person reads it: numbers to six digits, lists joined, nothing as a dash."""
+    """A value of a JSON document as a person reads it: numbers shortened, lists joined, nothing as a dash."""
     if value is None or value == "":
         return ABSENT
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        return number(Decimal(f"{value:.6g}"))
+    if isinstance(value, (float, Decimal)) or (isinstance(value, str) and NUMERIC.fullmatch(value)):
+        return _short(Decimal(str(value)))
     if isinstance(value, (list, tuple)):
         return ", ".join(figure(part) for part in value) or ABSENT
     if isinstance(value, Mapping):

@@ -105,8 +105,12 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "monitoring",
     "SITE_URL": None,
     "SHOW_BACK_BUTTON": True,
+    "SHOW_HISTORY": False,
     "BORDER_RADIUS": "6px",
     "COLORS": {"primary": PRIMARY},
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("autotrader/favicon.svg")}
+    ],
     "STYLES": [lambda request: static("autotrader/admin.css")],
     "DASHBOARD_CALLBACK": "trading.admin.dashboard.index_context",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},

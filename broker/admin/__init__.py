@@ -43,6 +43,7 @@ class BrokerMessageAdmin(HistoryAdmin):
     list_filter = ("state", "kind")
     search_fields = ("order_ref", "=perm_id", "exec_id")
     ordering = ("-id",)
+    show_full_result_count = False
     exclude = ("payload",)
     readonly_fields = ("formatted_payload",)
 

@@ -81,7 +81,7 @@ def _cycles() -> list[Cycle]:
         ordered=Count("executions", filter=Q(executions__outcome="ordered")),
         failed=Count("executions", filter=Q(executions__state="FAILED")),
     )
-    return list(annotated[:SHOWN_CYCLES])
+    return list(annotated.order_by("-id")[:SHOWN_CYCLES])
 
 
 def _counted(since: datetime) -> DecisionCount:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from django.db.models import Prefetch, Q
 
@@ -42,31 +41,31 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One step on the time line; `left` and `width` are thousandths of the whole."""
+    """One step on the time line; `left` and `width` are per cent of the whole."""
 
     step: StepRun
-    left: int
-    width: int
+    left: float
+    width: float
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Stop, price and target on one line from low to high; `price_at` in thousandths of it."""
+    """Stop, price and target on one line from low to high; places in per cent of it."""
 
     left: Decimal
     right: Decimal
-    price_at: int
+    price_at: float
     long: bool
 
     @property
-    def rest(self) -> int:
+    def rest(self) -> float:
         """From the price to the right end."""
-        return 1000 - self.price_at
+        return round(100 - self.price_at, 1)
 
     @property
-    def mark_at(self) -> int:
-        """Where the mark of the price begins."""
-        return max(self.price_at - 1, 0)
+    def word_at(self) -> float:
+        """Where the price is written: at its mark, but clear of both ends."""
+        return min(max(self.price_at, 20.0), 80.0)
 
     @property
     def words(self) -> tuple[str, str]:
@@ -90,6 +89,7 @@ class DecisionStory:
     model_calls: list[int]
     verdicts: list[RiskVerdict]
     orders: list[Order]
+    changes: list[OrderChange]
     fills: list[Fill]
     trades: list[Trade]
     steps: list[Bar]
@@ -159,7 +159,8 @@ def decision_story(decision: Decision) -> DecisionStory:
     ).get(pk=decision.pk)
     analyses = list(row.execution.analyses.select_related("bars", "chart").order_by("timeframe"))
     verdicts = list(row.verdicts.order_by("allowed", "id"))
-    orders = _legs(row)
+    changes = list(OrderChange.objects.filter(decision=row).select_related("order__instrument"))
+    orders = _legs(row) + [change.order for change in changes]
     return DecisionStory(
         decision=row,
         why=why(row, verdicts),
@@ -168,8 +169,9 @@ def decision_story(decision: Decision) -> DecisionStory:
         model_calls=_model_calls(row, analyses),
         verdicts=verdicts,
         orders=orders,
+        changes=changes,
         fills=_fills(Q(order__in=orders)),
-        trades=_trades(row),
+        trades=_trades(row, orders),
         steps=timeline(row.execution.steps.order_by("index")),
         events=_events(row.execution.correlation_id, [f"order:{order.order_ref}" for order in orders]),
     )
@@ -181,11 +183,18 @@ def why(decision: Decision, verdicts: Iterable[RiskVerdict]) -> str:
     if decision.state == DecisionState.REFUSED:
         refusals = [verdict for verdict in verdicts if not verdict.allowed]
         for verdict in sorted(refusals, key=lambda verdict: verdict.code != code):
-            return verdict.message
+            return _sentence(verdict.message)
+    reason = code.replace("_", " ").lower()
+    if decision.state == DecisionState.HOLD and decision.type != DecisionType.HOLD and reason:
+        return f"The analyst says {decision.type}, but it is held: {reason}."
     sentence = decision.rationale.strip().split("\n")[0]
-    if sentence:
-        return sentence
-    return f"{code.replace('_', ' ')}." if code else "No reason was recorded."
+    return _sentence(sentence or reason or "no reason was recorded")
+
+
+def _sentence(text: str) -> str:
+    """The text with a capital at its start and a stop at its end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
 def order_story(order: Order) -> OrderStory:
@@ -239,9 +248,9 @@ def timeline(steps: Iterable[StepRun]) -> list[Bar]:
     whole = max((max(step.finished_at for step in rows) - start).total_seconds(), 0.001)
     bars = []
     for step in rows:
-        left = round(1000 * (step.started_at - start).total_seconds() / whole)
-        width = round(1000 * (step.finished_at - step.started_at).total_seconds() / whole)
-        bars.append(Bar(step, min(left, 994), max(width, 6)))
+        left = round(100 * (step.started_at - start).total_seconds() / whole, 1)
+        width = round(100 * (step.finished_at - step.started_at).total_seconds() / whole, 1)
+        bars.append(Bar(step, min(left, 99.4), max(width, 0.6)))
     return bars
 
 
@@ -256,7 +265,9 @@ def _ladder(decision: Decision) -> Ladder | None:
     low, high = min(stop, target), max(stop, target)
     if not low < price < high:
         return None
-    return Ladder(left=low, right=high, price_at=int(1000 * (price - low) / (high - low)), long=stop < target)
+    return Ladder(
+        left=low, right=high, price_at=round(float(100 * (price - low) / (high - low)), 1), long=stop < target
+    )
 
 
 def _comparisons(decision: Decision) -> list[Comparison]:
@@ -296,10 +307,10 @@ def _fills(which: Q) -> list[Fill]:
     return list(Fill.objects.filter(which).select_related("order").order_by("time", "id"))
 
 
-def _trades(decision: Decision) -> list[Trade]:
-    """Trades the decision opened, and those its orders' fills changed."""
-    touched: dict[str, Any] = {"pk__in": Fill.objects.filter(order__decision=decision).values("trade")}
-    mine = Trade.objects.filter(Q(decision=decision) | Q(**touched))
+def _trades(decision: Decision, orders: list[Order]) -> list[Trade]:
+    """Trades the decision opened, and those the fills of its orders changed."""
+    touched = Fill.objects.filter(order__in=orders).values("trade")
+    mine = Trade.objects.filter(Q(decision=decision) | Q(pk__in=touched))
     return list(mine.select_related("instrument", "strategy").order_by("id"))
 
 

@@ -17,6 +17,7 @@ class EventAdmin(HistoryAdmin):
     list_filter = ("type", "account", "quarantined")
     search_fields = ("=correlation_id", "subject", "=account", "cause")
     ordering = ("-seq",)
+    show_full_result_count = False
     exclude = ("document",)
     readonly_fields = ("formatted_document",)
 
