@@ -82,6 +82,8 @@ class PaperExchange:
         self._last_prices: dict[int, Decimal] = {}
         self._join(cash)
         self._beat_at = self.now()
+        with self._step():
+            self._expire(self._beat_at)  # what ended while the gateway was down
         if set_clock is not None and as_utc(set_clock) > self.now():
             self.advance(set_clock)
 
@@ -245,7 +247,7 @@ class PaperExchange:
     def _catch_up(self) -> None:
         """Running clock: play what happened since the last beat, ending orders when their session ends."""
         now = self.now()
-        if self.clock_is_set or now <= self._beat_at:
+        if self.clock_is_set or now < self._beat_at:
             return
         self._roll_day()
         if self._replay is not None:
@@ -253,18 +255,22 @@ class PaperExchange:
                 self._play(moment)
         else:
             self._beat_seeded(now)
+        self._expire(now)
         self._beat_at = now
 
     def _beat_seeded(self, now: datetime) -> None:
-        ends = {order.expires_at for order in self._book.live() if order.expires_at and order.expires_at <= now}
+        """Walk the seeded path, stopping where a session ends, so that no order outlives its own."""
+        ends = {order.expires_at for order in self._book.live() if order.expires_at is not None}
         since = self._beat_at
-        for until in sorted({*ends, now}):
-            if until > since:
-                self._player.beat(since, until, self._seeded)
-                since = until
-            for order in self._book.live():
-                if order.expires_at is not None and order.expires_at <= until:
-                    self._player.expire(order, until)
+        for until in sorted(end for end in {*ends, now} if since < end <= now):
+            self._expire(since)
+            self._player.beat(since, until, self._seeded)
+            since = until
+
+    def _expire(self, now: datetime) -> None:
+        for order in self._book.live():
+            if order.expires_at is not None and order.expires_at <= now:
+                self._player.expire(order, now)
 
     def _play(self, moment: Moment) -> None:
         if moment.split is not None:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from .errors import StoreMismatch
 from .ledger import Holding, Ledger
 from .orders import Order
 from .types import Commission, Execution, OrderTerms
@@ -38,9 +39,12 @@ class Store:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.executescript(_TABLES)
+        try:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.executescript(_TABLES)
+        except sqlite3.DatabaseError as error:
+            raise StoreMismatch(f"{path} cannot be used as a store ({error}); name another file") from error
         self._facts: dict[str, str] = dict(self._connection.execute("SELECT name, value FROM facts"))
 
     def close(self) -> None:
@@ -108,9 +112,13 @@ def read_account(path: Path) -> str | None:
         return None
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone():
+            return None
         row = connection.execute("SELECT value FROM facts WHERE name = 'account'").fetchone()
-    except sqlite3.DatabaseError:
-        return None  # another kind of file holds no account of ours
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise
+        return None
     finally:
         connection.close()
     return None if row is None else str(row[0])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
+
+from broker.paper_gateway.exchange import PaperExchange
 
 from .conftest import Desk
 
@@ -149,3 +152,18 @@ def test_orders_already_working_go_on_when_the_clock_stops_inside_a_bar(replay: 
     assert prices(desk, 1) == [Decimal("100.01")]
     desk.day(1)
     assert prices(desk, 2) == [Decimal("108.00")]
+
+
+def test_a_set_clock_over_the_seeded_market_plays_its_hours() -> None:
+    start = datetime(2026, 3, 4, 15, tzinfo=UTC)
+    exchange = PaperExchange(data_folder=None, store_path=None, set_clock=start, system_clock=lambda: start)
+    desk = Desk(exchange, "AAPL", 265598)
+    desk.order(1, "BUY", 10, "MKT")
+    desk.order(2, "BUY", 10, "LMT", limit_price="1.00")
+    assert desk.fills() == []
+    exchange.advance(start.replace(hour=16))
+    hour = exchange.bars(265598, bar_size="1 hour", duration="1 D", end=None, use_rth=True)[-1]
+    assert (hour.start, hour.end) == (start, start.replace(hour=16))
+    assert prices(desk, 1) == [Decimal(str(hour.open)) + Decimal("0.01")]
+    exchange.advance(datetime(2026, 3, 5, 5, tzinfo=UTC))
+    assert desk.refusals(2) == [202]

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,21 @@ def test_account_is_made_once_and_can_be_read_by_others(tmp_path: Path) -> None:
     assert open_desk(tmp_path).exchange.account == account
     path.with_name("other").write_text("no database at all, but long enough to be looked at" * 20)
     assert read_account(path.with_name("other")) is None
+    with pytest.raises(StoreMismatch):
+        open_desk(tmp_path, store_path=path.with_name("other"))
+
+
+def test_orders_of_a_running_gateway_end_while_it_is_down(tmp_path: Path) -> None:
+    now = [datetime(2026, 3, 4, 15, tzinfo=UTC)]
+    settings: dict[str, Any] = {"store_path": tmp_path / "gateway.sqlite3", "system_clock": lambda: now[0]}
+    desk = Desk(PaperExchange(data_folder=None, **settings), "AAPL", 265598)
+    desk.order(1, "BUY", 10, "LMT", limit_price="1.00")
+    desk.order(2, "BUY", 10, "LMT", limit_price="1.00", tif="GTC")
+    desk.exchange.close()
+    now[0] += timedelta(days=3)
+    after = Desk(PaperExchange(data_folder=None, **settings), "AAPL", 265598)
+    assert [view.terms.order_id for view in after.exchange.open_orders(None)] == [2]
+    assert after.exchange.completed_orders()[0].completed_status == "Expired"
 
 
 @pytest.mark.parametrize("wrong", [{"account": "DU7654321"}, {"set_clock": None}, {"data_folder": None, "seed": 2}])

@@ -28,7 +28,9 @@ from .seeded_path import FIRST_DAY, LAST_DAY, DailyPath, Start, daily_path, minu
 from .source import PathBar, Snapshot, Split
 
 _MINUTE = 60
+_HOUR = 3600
 _KEPT_DAYS = 64
+_KEPT_INTRADAY_DAYS = 1500
 _CENT = Decimal("0.01")
 
 
@@ -74,9 +76,14 @@ class SeededTape:
 
     def intraday_bars(self, bar_size: str, day: date) -> list[Bar]:
         key = (bar_size, day)
-        if key not in self._intraday_bars:
-            self._intraday_bars[key] = _intraday(self.minutes(day), bar_size).bars()
-        return self._intraday_bars[key]
+        if key in self._intraday_bars:
+            return self._intraday_bars[key]
+        bars = _intraday(self.minutes(day), bar_size).bars()
+        if INTRADAY_SECONDS[bar_size] >= _HOUR:
+            if len(self._intraday_bars) >= _KEPT_INTRADAY_DAYS:
+                del self._intraday_bars[next(iter(self._intraday_bars))]
+            self._intraday_bars[key] = bars
+        return bars
 
     def so_far(self, now: datetime) -> Columns:
         """The minute bars of the day in progress, the last one cut at `now`."""
