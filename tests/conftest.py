@@ -10,9 +10,13 @@ import os  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from typing import Any  # noqa: E402
 
+import django  # noqa: E402
 import pytest  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.test import TransactionTestCase  # noqa: E402
+
+# A package's conftest that pytest loads first may import models.
+django.setup()
 
 from tests import database  # noqa: E402
 

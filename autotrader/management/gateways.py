@@ -88,6 +88,8 @@ class Replay:
 
     def advance(self, to: datetime) -> None:
         """Play the market up to `to`; everything that came of it is in our rows afterwards."""
+        # Before as well: an order meets the market only once its frame has arrived.
+        self.broker.drain()
         self.gateway.advance(to)
         self.broker.drain()
 

@@ -51,8 +51,8 @@ def _timeframe(context: StepContext, row: dict[str, Any]) -> research.TimeframeI
         bars=bars,
         indicators=facade.indicators(bars, indicator_parameters(prepared["parameters"])),
         as_of=datetime.fromisoformat(row["as_of"]),
-        chart=artifact_read(Artifact.objects.get(pk=chart_id)) if chart_id else None,
         ordinal=row["timeframe"],
+        chart=artifact_read(Artifact.objects.get(pk=chart_id)) if chart_id else None,
     )
 
 

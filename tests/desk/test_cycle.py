@@ -1,0 +1,134 @@
+"""A cycle from bars to a protected order, and back to flat, through the real socket."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from autotrader.core.audit.models import Event
+from autotrader.core.audit.verify import verify_chain
+from tests.desk.conftest import Desk, build_strategy
+from tests.research.openai_server import LoopbackModelServer, agreeable
+from trading.models import AccountSnapshot, Fill, Order, OrderChange, Trade
+
+
+def test_the_rules_buy_sell_and_hold(desk: Desk) -> None:
+    cycle = desk.run(build_strategy("s", ["RISE", "FALL", "CALM"]))
+
+    outcomes = {row.instrument.symbol: (row.outcome, row.reason) for row in cycle.executions.all()}
+    assert cycle.state == "DONE"
+    assert outcomes["RISE"][0] == "ordered"
+    assert outcomes["FALL"] == ("hold", "nothing_to_sell")
+    assert outcomes["CALM"][0] == "hold"
+    assert AccountSnapshot.objects.get(cycle=cycle).net_liquidation == Decimal("1000000")
+
+
+def test_an_allowed_entry_is_placed_filled_and_protected(desk: Desk) -> None:
+    cycle = desk.run(build_strategy("s", ["RISE"]))
+    orders = desk.orders(cycle)
+    assert {role: order.state for role, order in orders.items()} == {
+        "entry": "ACCEPTED",
+        "stop": "ACCEPTED",
+        "target": "ACCEPTED",
+    }
+    assert desk.frames("placeOrder") == 3
+
+    desk.next_day()
+
+    orders = desk.orders(cycle)
+    entry = orders["entry"]
+    assert (entry.state, entry.filled_quantity) == ("FILLED", entry.quantity)
+    assert orders["stop"].state == orders["target"].state == "ACCEPTED"
+    working = {row.order_ref: row for row in desk.market.broker.open_orders()}
+    assert set(working) == {orders["stop"].order_ref, orders["target"].order_ref}
+    trade = Trade.objects.get()
+    assert (trade.state, trade.open_quantity, trade.decision_id) == ("OPEN", entry.quantity, entry.decision_id)
+    assert AccountSnapshot.objects.filter(cause="fill").exists()
+    assert verify_chain().ok
+
+
+def test_every_step_of_the_way_has_its_event(desk: Desk) -> None:
+    cycle = desk.run(build_strategy("s", ["RISE"]))
+    desk.next_day()
+
+    execution = cycle.executions.get()
+    seen = list(
+        Event.objects.filter(correlation_id=execution.correlation_id).order_by("seq").values_list("type", flat=True)
+    )
+    for earlier, later in [
+        ("EXECUTION_QUEUED", "EXECUTION_CLAIMED"),
+        ("STEP_DONE", "DECISION_MADE"),
+        ("DECISION_MADE", "DECISION_ALLOWED"),
+        ("DECISION_ALLOWED", "ORDER_SENDING"),
+        ("ORDER_SENDING", "ORDER_PLACED"),
+        ("ORDER_PLACED", "ORDER_ACCEPTED"),
+        ("ORDER_ACCEPTED", "FILL_BOOKED"),
+        ("FILL_BOOKED", "ORDER_FILLED"),
+    ]:
+        assert seen.index(earlier) < seen.index(later)
+
+
+def test_the_intent_keeps_what_was_in_force(desk: Desk) -> None:
+    entry = desk.orders(desk.run(build_strategy("s", ["RISE"])))["entry"]
+
+    kept = entry.configuration
+    assert kept["gates"]["mode"] == "paper"
+    assert kept["gates"]["orders_enabled"] is True
+    assert kept["risk_profile"] == {"name": "test", "version": 1}
+    assert kept["verdicts"]["reward_ratio"]["least"] == "1.000000"
+    assert entry.epoch == 1
+
+
+def test_a_sell_closes_the_position_without_ever_being_naked(desk: Desk, model: LoopbackModelServer) -> None:
+    strategy = build_strategy("s", ["CALM"])
+    entry_cycle = desk.run(strategy)
+    desk.next_day()
+    assert Trade.objects.get().state == "OPEN"
+
+    model.otherwise = agreeable("sell", target=0.92, stop=1.04)
+    exit_cycle = desk.run(strategy)
+    desk.next_day()
+
+    legs = desk.orders(entry_cycle)
+    assert legs["target"].state == "FILLED"
+    assert legs["stop"].state == "CANCELLED"
+    assert desk.orders(exit_cycle) == {}
+    assert OrderChange.objects.get().state == "ACKED"
+    assert desk.market.broker.open_orders() == ()
+    assert [row for row in desk.market.broker.positions() if row.quantity] == []
+    trade = Trade.objects.get()
+    assert trade.state == "CLOSED"
+    assert trade.pnl == sum(fill.realized_pnl for fill in Fill.objects.exclude(realized_pnl=None))
+    assert trade.pnl == desk.market.broker.account().net_liquidation - Decimal(1_000_000)
+    assert verify_chain().ok
+
+
+def test_a_sell_while_flat_is_a_hold(desk: Desk, model: LoopbackModelServer) -> None:
+    model.otherwise = agreeable("sell", target=0.92, stop=1.04)
+
+    cycle = desk.run(build_strategy("s", ["CALM"]))
+
+    assert cycle.executions.get().reason == "nothing_to_sell"
+    assert not Order.objects.exists()
+
+
+def test_a_filled_target_ends_the_stop_and_closes_the_trade(desk: Desk, model: LoopbackModelServer) -> None:
+    cycle = desk.run(build_strategy("s", ["JUMP"]))
+
+    desk.next_day(2)
+
+    legs = desk.orders(cycle)
+    assert {legs["target"].state, legs["stop"].state} == {"FILLED", "CANCELLED"}
+    trade = Trade.objects.get()
+    assert trade.state == "CLOSED"
+    assert trade.pnl == desk.market.broker.account().net_liquidation - Decimal(1_000_000)
+
+
+def test_an_entry_that_never_fills_expires_with_its_children(desk: Desk, model: LoopbackModelServer) -> None:
+    strategy = build_strategy("s", ["GAPS"])
+    cycle = desk.run(strategy)
+
+    desk.next_day()
+
+    states = {role: order.state for role, order in desk.orders(cycle).items()}
+    assert states == {"entry": "EXPIRED", "stop": "CANCELLED", "target": "CANCELLED"}
+    assert not Fill.objects.exists()
