@@ -56,14 +56,17 @@ class Connection(ib_insync.IB):  # type: ignore[misc]
         self.account_values = self._flight("account values", lambda: self.reqAccountUpdatesAsync(self.account))
 
     async def handshake(self, host: str, port: int, client_id: int, timeout: float) -> tuple[str, ...]:
-        """Connect; the accounts that the gateway names. Raises ConnectionError, OSError or TimeoutError."""
+        """Connect; the accounts that the gateway names. Raises OSError."""
         self.wrapper.clientId = client_id
         connecting = asyncio.ensure_future(self.client.connectAsync(host, port, client_id, timeout))
         await asyncio.wait({connecting, self._closed}, return_when=asyncio.FIRST_COMPLETED)
         if not connecting.done():
             connecting.cancel()
             raise ConnectionError("the gateway closed the connection during the handshake")
-        await connecting
+        try:
+            await connecting
+        except TimeoutError as error:
+            raise ConnectionError(f"the gateway did not end the handshake within {timeout:g} s") from error
         return tuple(self.client.getAccounts())
 
     async def closed(self) -> str:

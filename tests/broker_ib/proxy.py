@@ -68,6 +68,8 @@ class Proxy:
             except OSError:  # closed
                 return
             gateway = socket.create_connection(self._target)
+            for side in (client, gateway):
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._client = client
             self.connections += 1
             threading.Thread(target=self._up, args=(client, gateway), daemon=True).start()

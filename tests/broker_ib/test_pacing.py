@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
+import pytest
+
+from broker.ib import pacing
 from broker.ib.pacing import ORDER_RESERVE, REAL_LIMIT, Pacer
+
+WINDOW = 0.05
+
+
+class Clock:
+    """A clock that tests set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def _short_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "WINDOW", WINDOW)
 
 
 async def _leaves_at_once(waiting: asyncio.Task[None]) -> bool:
@@ -14,15 +32,15 @@ async def _leaves_at_once(waiting: asyncio.Task[None]) -> bool:
     return waiting.done()
 
 
-def _filled(messages: int) -> Pacer:
-    pacer = Pacer(REAL_LIMIT, time.monotonic)
+def _used(messages: int, clock: Clock) -> Pacer:
+    pacer = Pacer(REAL_LIMIT, clock)
     for _ in range(messages):
         pacer.note(is_order=False)
     return pacer
 
 
 async def test_a_paper_gateway_has_no_limit() -> None:
-    pacer = Pacer(None, time.monotonic)
+    pacer = Pacer(None, Clock())
     for _ in range(1000):
         await pacer.room_for_data()
         pacer.note(is_order=False)
@@ -30,7 +48,7 @@ async def test_a_paper_gateway_has_no_limit() -> None:
 
 
 async def test_data_leaves_room_for_orders() -> None:
-    pacer = _filled(REAL_LIMIT - ORDER_RESERVE)
+    pacer = _used(REAL_LIMIT - ORDER_RESERVE, Clock())
     data = asyncio.create_task(pacer.room_for_data())
     order = asyncio.create_task(pacer.room_for_orders(3))
     assert await _leaves_at_once(order)
@@ -39,30 +57,32 @@ async def test_data_leaves_room_for_orders() -> None:
 
 
 async def test_a_full_second_makes_orders_wait_and_then_go() -> None:
-    now = [0.0]
-    pacer = Pacer(4, lambda: now[0])
-    for _ in range(4):
-        pacer.note(is_order=True)
+    clock = Clock()
+    pacer = _used(REAL_LIMIT, clock)
     order = asyncio.create_task(pacer.room_for_orders(2))
     assert not await _leaves_at_once(order)
-    now[0] = 1.0
+    clock.now = WINDOW
     await asyncio.wait_for(order, 5)
-    assert pacer.order_frames == 4
 
 
 async def test_a_burst_larger_than_a_second_is_not_stuck() -> None:
-    await asyncio.wait_for(Pacer(4, time.monotonic).room_for_orders(9), 5)
+    await asyncio.wait_for(Pacer(REAL_LIMIT, Clock()).room_for_orders(2 * REAL_LIMIT), 5)
 
 
 async def test_data_waits_while_an_order_waits() -> None:
-    now = [0.0]
-    pacer = Pacer(REAL_LIMIT, lambda: now[0])
-    for _ in range(30):
-        pacer.note(is_order=False)
+    clock = Clock()
+    pacer = _used(30, clock)
     assert await _leaves_at_once(asyncio.create_task(pacer.room_for_data()))
     orders = asyncio.create_task(pacer.room_for_orders(20))
     assert not await _leaves_at_once(orders)
     data = asyncio.create_task(pacer.room_for_data())
     assert not await _leaves_at_once(data)
-    now[0] = 1.0
+    clock.now = WINDOW
     await asyncio.wait_for(asyncio.gather(orders, data), 5)
+
+
+def test_order_frames_are_counted_without_a_limit_too() -> None:
+    pacer = Pacer(None, Clock())
+    pacer.note(is_order=True)
+    pacer.note(is_order=False)
+    assert pacer.order_frames == 1
