@@ -1,0 +1,78 @@
+"""get_broker: this process's owner, a new one, or the one elsewhere; never a second, never a guess."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+from pytest_django import Settings
+
+from broker import get_broker
+from broker.errors import BrokerUnavailable
+from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.service import lock
+from broker.service.owner import Place, owner_here
+
+
+def test_the_lock_won_makes_an_owner_for_the_length_of_the_block(place: Place) -> None:
+    with get_broker() as broker:
+        assert broker.status().ready
+        assert owner_here(place) is not None
+        with get_broker() as same:
+            assert same is broker
+    assert owner_here(place) is None
+    assert lock.read(place.lock_path) is None
+
+
+def test_a_gateway_of_its_own_is_entered_by_its_port_and_found_without(state: Path, settings: Settings) -> None:
+    store = state / "replay.sqlite3"
+    with (
+        EmbeddedGateway(store_path=store) as gateway,
+        get_broker(port=gateway.port, state_dir=state, accounts=lambda: (gateway.account,)) as broker,
+        get_broker() as inner,
+    ):
+        assert inner is broker
+        assert broker.status().account == gateway.account
+
+
+def test_an_owner_that_serves_nobody_is_named(place: Place) -> None:
+    held = lock.take(place.lock_path)
+    held.write(lock.Holder("", 42, "build", "2024-01-02T00:00:00+00:00", "run_cycle"))
+    with pytest.raises(BrokerUnavailable) as refused, get_broker():
+        pass
+    assert "owned by pid 42 (run_cycle), which serves no other process" in str(refused.value)
+    held.release()
+
+
+def test_a_closed_port_is_known_within_five_seconds(settings: Settings, state: Path) -> None:
+    with EmbeddedGateway() as gateway:
+        settings.AUTOTRADER_BROKER_PORT = gateway.port
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable) as refused, get_broker():
+        pass
+    assert time.monotonic() - began < 5
+    assert str(settings.AUTOTRADER_BROKER_PORT) in str(refused.value)
+    assert owner_here() is None
+
+
+def test_web_and_worker_never_own(place: Place, settings: Settings) -> None:
+    settings.AUTOTRADER_MAY_OWN_BROKER = False
+    with pytest.raises(BrokerUnavailable) as refused, get_broker():
+        pass
+    assert "run_broker" in str(refused.value)
+
+
+def test_an_address_that_was_set_is_used_even_where_the_lock_is_free(place: Place, settings: Settings) -> None:
+    settings.AUTOTRADER_BROKER_URL = f"http://127.0.0.1:{place.port}"
+    with get_broker() as broker, pytest.raises(BrokerUnavailable):
+        broker.positions()
+    settings.AUTOTRADER_BROKER_URL = "ftp://nowhere"
+    with pytest.raises(BrokerUnavailable), get_broker():
+        pass
+
+
+def test_no_owner_starts_inside_a_transaction(place: Place) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError), get_broker():
+        pass
