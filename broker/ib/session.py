@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -76,9 +76,11 @@ class Session:
         self._state = ConnectionState(since=system_now())
         self._connection: Connection | None = None
         self._cause = ""
+        self._outage = ""
+        self._announced = False
         self._summary_due = False
         self._summary_timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._resyncing: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> ConnectionState:
@@ -121,7 +123,7 @@ class Session:
 
     async def _live_once(self) -> bool:
         """One connection from its first byte to its last; whether it was ever synced."""
-        self._cause = ""
+        self._cause = self._outage = ""
         connection = Connection(self._hooks(), self.pacer, self._drop)
         synced, reason = False, "stopped"
         try:
@@ -142,8 +144,11 @@ class Session:
 
     def _end(self, connection: Connection) -> None:
         self._connection = None
-        for task in self._tasks:
-            task.cancel()
+        if self._resyncing is not None:
+            self._resyncing.cancel()
+        if self._summary_timer is not None:
+            self._summary_timer.cancel()
+            self._summary_timer = None
         connection.close("the connection to the broker was closed")
 
     async def _open(self, connection: Connection) -> None:
@@ -171,7 +176,11 @@ class Session:
         self._set(clock="set" if is_set else "system")
         market_now = await connection.current_time.ask() if is_set else system_now()
         self._emit_summary()
+        if self._outage:  # it began while TWS was telling what it remembers
+            self._set(reason=self._outage)
+            return
         self._set(synced=True, reason="")
+        self._announced = True
         self._sink(self._report("CONNECTED", market_now, str(self.endpoint)))
         self._on_synced()
 
@@ -190,20 +199,21 @@ class Session:
         if code == CLIENT_ID_TAKEN:
             self._cause = f"client id {self.endpoint.client_id} is already in use at {self.endpoint} (326: {text})"
         elif code == BROKER_LOST:
-            self._interrupted(f"TWS has lost its connection to the broker (1100: {text})")
+            self._outage = f"TWS has lost its connection to the broker (1100: {text})"
+            self._set(synced=False, reason=self._outage)
+            self._announce_loss(self._outage)
         elif code in (RESTORED, RESTORED_DATA_LOST) and self._connection is not None:
-            self._start(self._resync(self._connection))
-
-    def _interrupted(self, reason: str) -> None:
-        if self._state.synced:
-            self._set(synced=False, reason=reason)
-            self._sink(self._report("LOST", system_now(), reason))
+            self._outage = ""
+            if self._resyncing is not None:
+                self._resyncing.cancel()
+            self._resyncing = asyncio.ensure_future(self._resync(self._connection))
 
     async def _resync(self, connection: Connection) -> None:
         self._set(synced=False, reason="replaying after TWS reached the broker again")
         try:
             await self._sync(connection)
-        except (OSError, TimeoutError, BrokerError) as error:
+        except Exception as error:
+            log.exception("the replay after an outage failed")
             self._drop(f"the replay failed: {error}")
 
     def _drop(self, reason: str) -> None:
@@ -213,9 +223,12 @@ class Session:
             self._connection.close(reason)
 
     def _lost(self, reason: str) -> None:
-        was_connected = self._state.connected
         self._set(connected=False, synced=False, reason=reason)
-        if was_connected:
+        self._announce_loss(reason)
+
+    def _announce_loss(self, reason: str) -> None:
+        if self._announced:
+            self._announced = False
             self._sink(self._report("LOST", system_now(), reason))
 
     def _report(self, state: Literal["CONNECTED", "LOST"], market_now: datetime, detail: str) -> types.ConnectionReport:
@@ -227,11 +240,6 @@ class Session:
             detail=detail,
             time=system_now(),
         )
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _set(self, **changes: Any) -> None:
         before = self._state

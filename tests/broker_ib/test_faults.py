@@ -14,7 +14,7 @@ from broker.ib import account, connection
 from broker.ib.client import NotSent
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
-from tests.broker_ib.desk import CLOSE, HOUR, TIMEOUT, Desk, bracket
+from tests.broker_ib.desk import CLOSE, HOUR, TIMEOUT, Desk, bracket, frames
 from tests.broker_ib.proxy import Proxy
 from tests.support import eventually
 
@@ -60,6 +60,20 @@ def test_an_outage_behind_tws_closes_and_1102_opens_again(proxied: Desk, proxy: 
     assert len(proxied.syncs) == 2
     assert proxied.all(types.ConnectionReport)[-1].state == "CONNECTED"
     assert proxy.connections == 1
+
+
+def test_an_outage_that_begins_in_the_replay_is_not_forgotten(
+    proxied: Desk, proxy: Proxy, gateway: EmbeddedGateway
+) -> None:
+    before = frames(gateway)["reqExecutions"]
+    _error(proxy, SYSTEM, 1102, "restored")
+    _error(proxy, SYSTEM, 1100, "lost again")
+    eventually(lambda: frames(gateway)["reqExecutions"] > before)
+    eventually(lambda: "lost again" in proxied.client.state().reason)
+    assert not proxied.client.state().synced
+    _error(proxy, SYSTEM, 1102, "restored")
+    eventually(lambda: proxied.client.state().synced)
+    assert [report.state for report in proxied.all(types.ConnectionReport)] == ["CONNECTED", "LOST", "CONNECTED"]
 
 
 def test_a_fill_missed_in_an_outage_comes_with_the_replay(
