@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,13 @@ def record_overflow(lost: int) -> None:
             cause=f"{lost} broker events came while the queue was full; the broker's book is read again",
             document={"lost": lost},
         )
+
+
+def seen(order_refs: Collection[str]) -> set[str]:
+    """Those of these orders that the broker has ever told of."""
+    kinds = (types.OrderReport.__name__, types.ExecutionReport.__name__)
+    rows = BrokerMessage.objects.filter(order_ref__in=order_refs, kind__in=kinds)
+    return set(rows.values_list("order_ref", flat=True))
 
 
 def failed() -> dict[str, list[BrokerMessage]]:

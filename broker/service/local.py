@@ -11,6 +11,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from autotrader.core.clock import system_now
+from autotrader.core.ops.crashpoints import crashpoint
 from broker import gates, types
 from broker.errors import BrokerUnavailable, ContractNotFound, OrderError, OrderInvalid, TradingDisabled
 from broker.ib.client import IbClient
@@ -182,6 +183,7 @@ class LocalBroker:
                 return _outcome(before.rows, repeated=True)
             self._check_gates(rows[0].account, reduces=reduces, protective=protective)
             claim = submissions.claim(rows)
+            crashpoint("submission_committed")
             self._report(claim.rows)
             if not claim.won:
                 return _outcome(claim.rows, repeated=True)
@@ -198,6 +200,7 @@ class LocalBroker:
         """Let the frame leave; the detail for the caller. What is proven not to have left becomes VOID."""
         try:
             frame()
+            crashpoint("frames_written")
         except Exception as error:
             if _proven_unsent(error):
                 return self._void(rows, error)

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 from autotrader.core.clock import system_now
@@ -15,7 +15,7 @@ from broker.errors import BrokerError
 from broker.ib.client import Book, ConnectionState, IbClient
 from broker.models import Submission
 from broker.service import desk as desks
-from broker.service import submissions
+from broker.service import evidence, submissions
 from broker.service.in_flight import InFlight
 from broker.service.writer import Writer
 
@@ -29,7 +29,8 @@ class Timing:
     """Seconds. `interval` between looks, `hurry` while an order is missing or a look failed.
 
     `void_after`: the age at which an intent without a Submission is voided; `grace`: how long after its Submission
-    an order may be missing from a book; `proof_after`: the age from which its absence can be proof.
+    an order may be missing from a book; `proof_after` to `proof_until`: the age at which its absence can be proof,
+    since a book tells finished orders and fills of the current day only.
     """
 
     interval: float = 30
@@ -39,6 +40,7 @@ class Timing:
     void_after: float = 10
     grace: float = 2
     proof_after: float = 10
+    proof_until: float = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +59,30 @@ class Look:
         return (*self.book.open_orders, *self.book.completed_orders, *self.book.executions)
 
 
-def judge(
-    intent: types.UnresolvedIntent, submission: Submission | None, look: Look, earlier_misses: int, timing: Timing
-) -> Verdict:
-    """What a book that does not know the intent's order says of it.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What we know of an order: its Submission, and whether the broker ever told of it."""
 
-    Absence is proof only on a connection that began after the Submission was committed (its sender is gone with
-    the connection before), in a look begun `proof_after` later, the second in a row without the order.
-    """
-    age = look.started - (submission.created_at if submission else intent.since)
+    submission: Submission | None
+    seen: bool = False
+
+
+def judge(intent: types.UnresolvedIntent, record: Record, look: Look, earlier_misses: int, timing: Timing) -> Verdict:
+    """What a book that does not know the intent's order says of it."""
+    submission = record.submission
+    age = (look.started - (submission.created_at if submission else intent.since)).total_seconds()
     if intent.order_ref in look.in_flight:
         return "leave"
     if submission is None:
-        return "void" if age >= timedelta(seconds=timing.void_after) else "leave"
+        return "void" if age >= timing.void_after else "leave"
     if submission.state == Submission.State.VOID:
         return "void_again"
-    if age < timedelta(seconds=timing.grace):
+    if age < timing.grace:
         return "leave"
-    young = age < timedelta(seconds=timing.proof_after) or look.state.since <= submission.created_at
-    return "missing" if young or earlier_misses == 0 else "proven"
+    # The sender is gone with the connection before; what the broker once told of was there, and may have filled.
+    provable = look.state.since > submission.created_at and not record.seen
+    provable = provable and timing.proof_after <= age <= timing.proof_until
+    return "proven" if provable and earlier_misses > 0 else "missing"
 
 
 class Reconciler:
@@ -199,13 +206,14 @@ class Reconciler:
                 self._fed[key] = text
 
     def _judge_all(self, absent: Sequence[types.UnresolvedIntent], look: Look) -> None:
-        rows = submissions.of_orders([intent.order_ref for intent in absent])
+        refs = [intent.order_ref for intent in absent]
+        rows, seen = submissions.of_orders(refs), evidence.seen(refs)
         for intent in absent:
             if self._writer.blocks(intent.order_ref):
                 continue
-            row = rows.get(intent.order_ref)
-            verdict = judge(intent, row, look, self._misses.get(intent.order_ref, 0), self._timing)
-            self._settle(intent, row, verdict)
+            record = Record(rows.get(intent.order_ref), intent.order_ref in seen)
+            verdict = judge(intent, record, look, self._misses.get(intent.order_ref, 0), self._timing)
+            self._settle(intent, record.submission, verdict)
 
     def _settle(self, intent: types.UnresolvedIntent, row: Submission | None, verdict: Verdict) -> None:
         if verdict == "void":

@@ -16,7 +16,7 @@ from broker.models import BrokerMessage, Submission
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import submissions
 from broker.service.owner import Owner, Place, serve
-from broker.service.reconcile import Look, Timing, judge
+from broker.service.reconcile import Look, Record, Timing, judge
 from tests.broker_service.house import ACCOUNT, CLOSE, FAST, NOW, MemoryDesk, bracket, placed_frames
 from tests.support import eventually
 
@@ -46,7 +46,7 @@ INTENT = types.UnresolvedIntent(ACCOUNT, "A-E", "SENDING", NOW)
 
 
 @pytest.mark.parametrize(
-    ("row", "seen", "misses", "verdict"),
+    ("row", "book", "misses", "verdict"),
     [
         (None, look(NOW + 9 * SECOND), 0, "leave"),
         (None, look(NOW + 10 * SECOND), 0, "void"),
@@ -61,10 +61,17 @@ INTENT = types.UnresolvedIntent(ACCOUNT, "A-E", "SENDING", NOW)
         (submission(NOW), look(NOW + 10 * SECOND, connected=NOW + SECOND), 0, "missing"),
         (submission(NOW), look(NOW + 10 * SECOND, connected=NOW + SECOND), 1, "proven"),
         (submission(NOW), look(NOW + 99 * SECOND, NOW + SECOND, frozenset({"A-E"})), 5, "leave"),
+        # A book tells of its own day only.
+        (submission(NOW), look(NOW + 3601 * SECOND, connected=NOW + SECOND), 5, "missing"),
     ],
 )
-def test_what_a_book_without_the_order_says(row: Submission | None, seen: Look, misses: int, verdict: str) -> None:
-    assert judge(INTENT, row, seen, misses, Timing()) == verdict
+def test_what_a_book_without_the_order_says(row: Submission | None, book: Look, misses: int, verdict: str) -> None:
+    assert judge(INTENT, Record(row), book, misses, Timing()) == verdict
+
+
+def test_what_the_broker_once_told_of_is_never_proven_absent() -> None:
+    book = look(NOW + 20 * SECOND, connected=NOW + SECOND)
+    assert judge(INTENT, Record(submission(NOW), seen=True), book, 5, Timing()) == "missing"
 
 
 def intent(account: str, order_ref: str, age: timedelta = AGO, state: str = "SENDING") -> types.UnresolvedIntent:
