@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 register = template.Library()
 
 ABSENT = "–"
+LONGEST = 18
 NUMERIC = re.compile(r"-?[0-9]+\.[0-9]+(E[-+]?[0-9]+)?", re.ASCII)
 GOOD = frozenset(
     {"DONE", "FILLED", "ALLOWED", "ACCEPTED", "ACKED", "ACTIVE", "SENT", "APPLIED", "buy", "bullish", "ok", "ordered"}
@@ -46,13 +47,18 @@ def badge(state: object, text: object = "") -> SafeString:
     return format_html('<span class="desk-badge desk-{}">{}</span>', tone_of(str(state)), shown)
 
 
+def _is_plain(value: Decimal) -> bool:
+    """False for what has no sensible place in a table: infinite, not a number, or of absurd length."""
+    return value.is_finite() and value.adjusted() < LONGEST
+
+
 @register.filter
 def number(value: Decimal | float | None, places: int | None = None) -> str:
     """A number with thousands separators; without `places` as many decimals as it needs."""
     if value is None or value == "":
         return ABSENT
     exact = Decimal(str(value))
-    if not exact.is_finite():
+    if not _is_plain(exact):
         return str(exact)
     if places is not None:
         exact = exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
@@ -133,7 +139,7 @@ def words(name: object) -> str:
 
 def _short(value: Decimal) -> str:
     """To four decimals where the number is 1 or more, else to four significant digits."""
-    if not value.is_finite():
+    if not _is_plain(value):
         return str(value)
     return number(round(value, 4) if abs(value) >= 1 else Decimal(f"{value:.4g}"))
 

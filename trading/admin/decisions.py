@@ -42,7 +42,7 @@ class DecisionAdmin(HistoryAdmin):
     date_hierarchy = "at"
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.chart_view)
+        view = self.admin_site.admin_view(self.chart_view, cacheable=True)
         return [path("chart/<int:pk>.png", view, name="trading_decision_chart"), *super().get_urls()]
 
     def change_view(

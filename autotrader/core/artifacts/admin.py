@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -28,23 +28,24 @@ class ArtifactAdmin(HistoryAdmin):
     readonly_fields = ("file",)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.file_view)
+        view = self.admin_site.admin_view(self.file_view, cacheable=True)
         return [path("<int:pk>/file/", view, name="artifacts_artifact_file"), *super().get_urls()]
 
-    def file_view(self, request: HttpRequest, pk: int) -> FileResponse:
+    def file_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The bytes; pictures in place, everything else as a download that no browser interprets."""
         artifact = get_object_or_404(Artifact, pk=pk)
         if not self.has_view_permission(request, artifact):
             raise PermissionDenied
         shown = artifact.media_type in SHOWN_IN_PLACE
-        response = FileResponse(
-            iter([artifact_read(artifact)]),
+        name = f"{artifact.kind}-{artifact.sha256[:12]}"
+        return HttpResponse(
+            artifact_read(artifact),
             content_type=artifact.media_type if shown else "application/octet-stream",
-            as_attachment=not shown,
-            filename=f"{artifact.kind}-{artifact.sha256[:12]}",
+            headers={
+                "Content-Disposition": f'{"inline" if shown else "attachment"}; filename="{name}"',
+                "Cache-Control": "private, max-age=31536000, immutable",
+            },
         )
-        response["Cache-Control"] = "private, max-age=31536000, immutable"
-        return response
 
     @admin.display(description="Size", ordering="size")
     def bytes(self, artifact: Artifact) -> str:

@@ -1,0 +1,178 @@
+"""Every page of the admin opens, in a number of queries that does not grow with its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from autotrader.core.audit.models import AuditHead, Event
+from broker.models import BrokerMessage
+from tests.trading_admin.story import Told, tell
+from trading.models import Decision, Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion
+
+EDITABLE = {Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion}
+OURS = {"trading", "broker", "research", "audit", "artifacts"}
+LIST_QUERIES = 14
+STORY_QUERIES = 24
+
+pytestmark = pytest.mark.django_db
+
+
+def models_of_ours() -> list[Any]:
+    return [model for model in admin.site._registry if model._meta.app_label in OURS]
+
+
+def url_of(model: Any, page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def test_every_table_of_ours_is_registered() -> None:
+    from django.apps import apps
+
+    tables = {model for model in apps.get_models() if model._meta.app_label in OURS}
+    assert tables == set(models_of_ours())
+
+
+def queries_of_lists(client: Client) -> dict[Any, int]:
+    counts = {}
+    for model in admin.site._registry:
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(url_of(model, "changelist")).status_code == 200
+        counts[model] = len(captured)
+    return counts
+
+
+def test_more_rows_in_a_list_mean_no_more_queries(boss: Client, bought: Told) -> None:
+    few = queries_of_lists(boss)
+    for kind, symbol in (("refused", "SPY"), ("hold", "IBM"), ("buy", "SPY"), ("hold", "AAPL")):
+        tell(kind, symbol)
+    many = queries_of_lists(boss)
+    assert {model: count for model, count in many.items() if count > few[model]} == {}
+    assert max(many.values()) <= LIST_QUERIES
+
+
+def test_every_list_can_be_searched(boss: Client, bought: Told) -> None:
+    for model, registered in admin.site._registry.items():
+        if registered.search_fields:
+            answer = boss.get(url_of(model, "changelist"), {"q": "AAPL"})
+            assert answer.status_code == 200, model
+
+
+@pytest.mark.parametrize("found", ["AAPL", "correlation"])
+def test_decisions_are_found_by_symbol_and_correlation_id(boss: Client, bought: Told, found: str) -> None:
+    words = bought.execution.cycle.correlation_id if found == "correlation" else found
+    answer = boss.get(url_of(Decision, "changelist"), {"q": words})
+    assert [row.pk for row in answer.context["cl"].result_list] == [bought.decision.pk]
+    assert not list(boss.get(url_of(Decision, "changelist"), {"q": "NOPE"}).context["cl"].result_list)
+
+
+def test_every_record_has_a_page(boss: Client, bought: Told) -> None:
+    for model in models_of_ours():
+        record = model._default_manager.first()
+        if record is not None:
+            assert boss.get(url_of(model, "change", record.pk)).status_code == 200, model
+
+
+def test_history_can_be_neither_added_nor_changed_nor_deleted(boss: Client, bought: Told) -> None:
+    for model in set(models_of_ours()) - EDITABLE:
+        record = model._default_manager.first()
+        assert boss.get(url_of(model, "add")).status_code == 403, model
+        if record is None:
+            continue
+        assert boss.post(url_of(model, "change", record.pk), {}).status_code == 403, model
+        assert boss.post(url_of(model, "delete", record.pk), {"post": "yes"}).status_code == 403, model
+        assert model._default_manager.filter(pk=record.pk).exists()
+
+
+def test_lists_and_pages_are_closed_to_people_without_the_permission(login: Any, bought: Told) -> None:
+    client = login()
+    for model in admin.site._registry:
+        assert client.get(url_of(model, "changelist")).status_code == 403, model
+    assert (
+        client.get(reverse("admin:trading_decision_chart", args=[bought.execution.analyses.last().pk])).status_code
+        == 403
+    )
+
+
+def test_the_index_shows_the_desk(boss: Client, bought: Told, django_assert_max_num_queries: Any) -> None:
+    BrokerMessage.objects.create(
+        kind="execution", payload="{}", received_at=bought.decision.at, state="ERROR", error="no such order"
+    )
+    with django_assert_max_num_queries(18):
+        page = boss.get(reverse("admin:index")).content.decode()
+    for words in ("Trading is ACTIVE", "BUY AAPL", "DU1234567", "not live", "look at them"):
+        assert words in page
+
+
+def test_the_index_shows_nothing_of_the_desk_to_people_who_may_not_see_it(login: Any, bought: Told) -> None:
+    page = login("trading.view_instrument").get(reverse("admin:index")).content.decode()
+    assert "Trading is ACTIVE" in page
+    assert "BUY AAPL" not in page
+    assert "DU1234567" not in page
+
+
+def test_the_decision_page_tells_its_story(boss: Client, bought: Told, django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(STORY_QUERIES):
+        page = boss.get(url_of(Decision, "change", bought.decision.pk)).content.decode()
+    told = [
+        "Both timeframes rise", "Reward to risk", "rules-v1", "✓ allowed", "supertrend",
+        bought.orders[0].order_ref, "FILLED", "0000e0d5", "2.05", "place_order", "FILL BOOKED", "TRADE OPENED",
+    ]  # fmt: skip
+    for words in told:
+        assert words in page
+    assert page.count('class="desk-chart"') == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("hold", ["The timeframes point in opposite directions.", "the decision was to hold"]),
+        ("refused", ["Profit margin 3", "✗ refused", "the decision was refused"]),
+    ],
+)
+def test_the_decision_page_works_without_an_order(boss: Client, kind: str, words: list[str]) -> None:
+    told = tell(kind)
+    page = boss.get(url_of(Decision, "change", told.decision.pk)).content.decode()
+    for expected in words:
+        assert expected in page
+
+
+def test_a_missing_decision_is_not_an_error(boss: Client) -> None:
+    answer = boss.get(url_of(Decision, "change", 4711))
+    assert answer.status_code == 302
+
+
+def test_the_order_execution_and_cycle_pages_link_the_story(boss: Client, bought: Told) -> None:
+    order = bought.orders[0]
+    decision = url_of(Decision, "change", bought.decision.pk)
+    for record in (order, bought.execution, bought.execution.cycle):
+        page = boss.get(url_of(type(record), "change", record.pk)).content.decode()
+        assert decision in page
+        assert order.order_ref in page
+
+
+def test_the_chart_is_drawn_once_and_kept(boss: Client, bought: Told) -> None:
+    analysis = bought.execution.analyses.get(timeframe=1)
+    url = reverse("admin:trading_decision_chart", args=[analysis.pk])
+    first = boss.get(url)
+    analysis.refresh_from_db()
+    assert first["Content-Type"] == "image/png"
+    assert first.content.startswith(b"\x89PNG")
+    assert analysis.chart is not None
+    assert boss.get(url).content == first.content
+
+
+def test_an_analysis_without_bars_has_no_chart(boss: Client, bought: Told) -> None:
+    analysis = bought.execution.analyses.get(timeframe=0)
+    assert boss.get(reverse("admin:trading_decision_chart", args=[analysis.pk])).status_code == 404
+
+
+def test_the_audit_log_is_listed_without_a_second_count(boss: Client, bought: Told) -> None:
+    assert Event.objects.count() == AuditHead.objects.get().seq
+    assert boss.get(url_of(Event, "changelist")).context["cl"].full_result_count is None
