@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +16,7 @@ from autotrader.core.errors import Invalid
 from broker import get_broker
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.exchange import PaperExchange
-from broker.paper_gateway.types import SessionHours
+from broker.paper_gateway.types import SessionHours, SymbolSpec
 from broker.port import Broker
 
 SEARCH_BACK_DAYS = 30
@@ -66,16 +66,28 @@ def replay_times(day: date, symbols: list[str]) -> ReplayTimes:
     exchange = PaperExchange(data_folder=paper_data(), store_path=None, set_clock=start, system_clock=system_now)
     sessions: dict[date, SessionHours] = {}
     for symbol in symbols:
-        for spec in exchange.find(
-            con_id=0, symbol=symbol, sec_type="STK", exchange="SMART", primary_exchange="", currency="USD"
-        ):
+        for spec in _specs(exchange, symbol):
             hours = exchange.sessions(spec.con_id, SEARCH_BACK_DAYS * 2)
             sessions |= {session.day: session for session in hours if session.close is not None}
     before = [session.close for key, session in sorted(sessions.items()) if key <= day and session.close]
     after = [session.close for key, session in sorted(sessions.items()) if key > day and session.close]
     if not before:
         raise Invalid(f"There are no bars up to {day} in the {SEARCH_BACK_DAYS} days before it.", code="NO_SESSION")
+    _refuse_without_bars(before[-1], symbols)
     return ReplayTimes(before[-1], after[0] if after else before[-1])
+
+
+def _refuse_without_bars(at: datetime, symbols: list[str]) -> None:
+    """After its last day a replay still projects sessions, for orders to end in; a cycle needs prices of its day."""
+    exchange = PaperExchange(data_folder=paper_data(), store_path=None, set_clock=at, system_clock=system_now)
+    specs = [spec for symbol in symbols for spec in _specs(exchange, symbol)]
+    times = [exchange.quote(spec.con_id).time for spec in specs]
+    if specs and max(times) < at - timedelta(days=1):
+        raise Invalid(f"The bars end on {max(times):%Y-%m-%d}; choose an earlier day.", code="NO_SESSION")
+
+
+def _specs(exchange: PaperExchange, symbol: str) -> Sequence[SymbolSpec]:
+    return exchange.find(con_id=0, symbol=symbol, sec_type="STK", exchange="SMART", primary_exchange="", currency="USD")
 
 
 @dataclass(frozen=True, slots=True)

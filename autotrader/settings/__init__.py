@@ -184,7 +184,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        "ib_insync": {"level": "ERROR"},
+        "ib_insync": {"level": "CRITICAL"},
         "django.request": {"level": "ERROR"},
         "daphne": {"level": "WARNING"},
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},

@@ -9,8 +9,6 @@ from research.types import Analyst, ModelSettings
 from trading.models import Strategy
 from trading.workflow.context import StepContext
 
-REPAIR_ROUNDS = 2
-
 
 def model_settings() -> ModelSettings | None:
     """How to reach the configured model; None where none is."""
@@ -21,7 +19,6 @@ def model_settings() -> ModelSettings | None:
         api_key=settings.OPENAI_API_KEY,
         model=settings.AUTOTRADER_AI_MODEL,
         timeout_s=float(settings.AUTOTRADER_AI_TIMEOUT_SECONDS),
-        repair_rounds=REPAIR_ROUNDS,
         budget_per_day=settings.AUTOTRADER_AI_BUDGET_USD_PER_DAY,
     )
 
@@ -43,4 +40,4 @@ def analyst_of(context: StepContext) -> Analyst:
 
 def call_seconds() -> float:
     """How long one question to the analyst may take, repairs included."""
-    return float(settings.AUTOTRADER_AI_TIMEOUT_SECONDS) * (1 + REPAIR_ROUNDS)
+    return float(settings.AUTOTRADER_AI_TIMEOUT_SECONDS)

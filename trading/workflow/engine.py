@@ -10,6 +10,7 @@ from typing import Any
 from autotrader.core import audit
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError
+from autotrader.core.ops.crashpoints import crashpoint
 from broker import types
 from broker.port import Broker
 from trading.models import StepRun, WorkflowExecution
@@ -102,6 +103,7 @@ def _step(
         step_commit(execution, _record(execution, spec, started, status, result, output))
         if result.stop or last:
             execution_end(execution, outcome=result.stop or "decided", reason=result.reason)
+    crashpoint(f"committed_{spec.name}")
     return bool(result.stop or last)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from autotrader.core.clock import system_now
+from autotrader.core.ops.crashpoints import crashpoint
 from broker import gates, types
 from broker.errors import BrokerUnavailable, OrderError, TradingDisabled
 from broker.port import TABLE
@@ -133,11 +134,14 @@ def _leg(order: Order, oca_ref: str) -> types.OrderLeg:
 
 
 def _tell(call: Any) -> None:
+    crashpoint("intent_committed")
     try:
         call()
     except (BrokerUnavailable, OrderError):
         # Sent or not is not ours to say: the owner's evidence or its reconcile settles the rows.
         return
+    finally:
+        crashpoint("place_answered")
 
 
 def _exit(context: StepContext, decision: Decision, plan: Plan) -> StepResult:
