@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
@@ -16,7 +18,11 @@ class SiteConfig(AppConfig):
     verbose_name = "AutoTrader"
 
     def ready(self) -> None:
-        """Join the packages once every app is loaded."""
+        """Join the packages once every app is loaded; a worker also shows that it lives."""
         from autotrader import wiring
 
         wiring.connect()
+        if os.environ.get("AUTOTRADER_PROCESS_ROLE") == "worker":
+            from autotrader.core.ops import heartbeat
+
+            heartbeat.connect()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 import pytest
 from django.db import connection
 
@@ -26,6 +27,11 @@ def eventually(predicate: Callable[[], T], timeout: float = 10, *, every: float 
             pytest.fail(f"not within {timeout} s; the last answer was {answer!r}")
         time.sleep(every)
     return answer
+
+
+def gone(pid: int) -> bool:
+    """True where the process has ended, even if nobody has collected it yet."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def in_threads(jobs: Iterable[Callable[[], T]], *, threads: int = 16) -> list[T]:

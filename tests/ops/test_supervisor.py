@@ -11,13 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from autotrader.core.ops import supervisor
 from autotrader.core.ops.single import AlreadyRunning, only_copy
 from autotrader.core.ops.supervisor import Child, Supervisor
-from tests.support import ROOT, eventually
+from tests.support import ROOT, eventually, gone
 
 pytestmark = pytest.mark.crash
 
@@ -82,10 +81,6 @@ def desk() -> Iterator[Desk]:
     if desk._thread is not None and desk._thread.is_alive():
         desk.ask_to_stop()
         desk.stop()
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_children_start_in_order_and_stop_in_reverse(desk: Desk, tmp_path: Path) -> None:

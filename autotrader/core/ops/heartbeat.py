@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connection
 from django_q.models import OrmQ
 from django_q.signals import post_execute
 
@@ -39,10 +39,10 @@ def stalled(cluster: str, running_for: float, *, silence: float = SILENCE) -> st
     if running_for < silence or _age(heartbeat_path(cluster)) < silence:
         return ""
     try:
-        close_old_connections()
         waiting = OrmQ.objects.filter(key=cluster, lock__lte=system_now() - timedelta(seconds=silence)).exists()
     except DatabaseError:
-        # Without a database no cluster can work, and restarting it would not help.
+        # Without a database no cluster can work, and restarting it would not help; the next look connects anew.
+        connection.close()
         return ""
     return f"no task finished for {silence:g} s while tasks wait" if waiting else ""
 

@@ -1,0 +1,156 @@
+"""`manage.py up` and `prepare`: what runs, the first password, one copy only, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import psutil
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import call_command
+from pytest_django import Settings
+
+from autotrader.core.errors import ConfigInvalid
+from autotrader.management.commands import up
+from tests.support import ROOT, eventually, gone
+from trading.models import Strategy
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def names(settings: Settings, **values: object) -> list[str]:
+    settings.AUTOTRADER_BROKER_PORT = free_port()
+    for name, value in values.items():
+        setattr(settings, name, value)
+    return [child.name for child in up.children("127.0.0.1", 8000)]
+
+
+def test_the_processes_follow_the_settings(settings: Settings) -> None:
+    assert names(settings) == ["gateway", "broker", "work", "now", "web"]
+    assert names(settings, AUTOTRADER_BROKER="tws") == ["broker", "work", "now", "web"]
+    assert names(settings, AUTOTRADER_BROKER_URL="http://10.0.0.7:4000") == ["work", "now", "web"]
+
+
+def test_a_gateway_that_listens_already_is_used(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gateway:
+        settings.AUTOTRADER_BROKER_PORT = gateway.getsockname()[1]
+        assert [child.name for child in up.children("127.0.0.1", 8000)] == ["broker", "work", "now", "web"]
+
+
+def test_web_and_workers_may_never_own_the_connection() -> None:
+    roles = {child.name: child.environment["AUTOTRADER_PROCESS_ROLE"] for child in up.children("127.0.0.1", 8000)}
+    assert (roles["web"], roles["work"], roles["now"]) == ("web", "worker", "worker")
+
+
+@pytest.mark.parametrize("bind", ["8000", "127.0.0.1:", ":8000", "127.0.0.1:web", "127.0.0.1:0"])
+def test_an_address_that_is_none_is_refused(settings: Settings, bind: str) -> None:
+    settings.AUTOTRADER_BIND = bind
+    with pytest.raises(ConfigInvalid, match="AUTOTRADER_BIND"):
+        up.web_address()
+
+
+def test_the_password_is_made_once_and_works(db: None) -> None:
+    password = up.first_password()
+    assert len(password) >= 20
+    user = authenticate(username=up.ADMIN, password=password)
+    assert user is not None
+    assert user.is_superuser
+    assert up.first_password() == ""
+
+
+def test_preparing_twice_makes_one_strategy(db: None) -> None:
+    for _ in range(2):
+        call_command("prepare", stdout=StringIO())
+    assert Strategy.objects.count() == 1
+
+
+class Running:
+    """`manage.py up` in a process of its own, with what it printed."""
+
+    def __init__(self, state: Path) -> None:
+        self.lines: list[str] = []
+        self.port = free_port()
+        self.environment = {
+            **os.environ,
+            "AUTOTRADER_STATE_DIR": str(state),
+            "AUTOTRADER_BIND": f"127.0.0.1:{self.port}",
+            "AUTOTRADER_BROKER_PORT": str(free_port()),
+        }
+        self.process = subprocess.Popen(
+            self.command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "manage.py", "up"]
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines += self.process.stdout
+
+    def wait_for(self, text: str, timeout: float = 40) -> str:
+        return eventually(lambda: [line for line in list(self.lines) if text in line], timeout)[0]
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def clusters(self) -> dict[int, psutil.Process]:
+        """The main process of each task cluster, by pid."""
+        children = psutil.Process(self.process.pid).children()
+        return {child.pid: child for child in children if "qcluster" in " ".join(child.cmdline())}
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    running = Running(tmp_path)
+    yield running
+    family = running.family() if running.process.poll() is None else []
+    running.process.kill()
+    for process in family:
+        if process.is_running():
+            process.kill()
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(120)
+def test_up_from_an_empty_folder_to_ctrl_c(running: Running) -> None:
+    running.wait_for("Ctrl-C stops everything")
+    assert re.search(r"password +\S{20}", running.wait_for("password"))
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/admin/login/", timeout=10) as page:
+        assert page.status == 200
+    running.wait_for("broker ready")
+
+    second = subprocess.run(
+        running.command, cwd=ROOT, env=running.environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert second.returncode == 3
+    assert str(running.process.pid) in second.stderr
+
+    main = eventually(lambda: found[min(found)] if len(found := running.clusters()) == 2 else None)
+    assert main is not None
+    workers = eventually(lambda: found if len(found := main.children(recursive=True)) >= 5 else [], 20)
+    main.kill()
+    running.wait_for("ended with SIGKILL")
+    assert all(gone(worker.pid) for worker in workers)
+    eventually(lambda: len(running.clusters()) == 2, 20)
+
+    family = eventually(lambda: found if len(found := running.family()) > 10 else [], 20)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(20) == 0
+    assert all(gone(process.pid) for process in family)
