@@ -59,7 +59,7 @@ class LocalBroker:
     def status(self) -> types.BrokerStatus:
         """Connection, account and clock; never fails. With a set clock out of reach, its last known time."""
         state = self.client.state()
-        ready = self._reconciler.ready()
+        ready, healthy = self._reconciler.ready(), self._writer.healthy
         if state.clock == "system":
             self._market_now = self._now()
         elif state.connected:
@@ -67,11 +67,13 @@ class LocalBroker:
                 self._market_now = self.client.market_now()
             except BrokerUnavailable as error:
                 logger.info("the gateway's clock was not read: %s", error)
-        reason = "" if ready else state.reason or "reading the broker's book"
+        waiting = state.reason or "reading the broker's book"
+        if ready and not healthy:
+            waiting = "what the broker says cannot be stored now"
         return types.BrokerStatus(
-            ready=ready,
+            ready=ready and healthy,
             connected=state.connected,
-            reason=reason,
+            reason="" if ready and healthy else waiting,
             account=state.account,
             accounts=state.accounts,
             clock=state.clock,
@@ -193,8 +195,6 @@ class LocalBroker:
         if not self._reconciler.ready() and self.client.state().connected:
             self._reconciler.wait_ready(READY_WAIT)
         gates.check_send(reduces=reduces, account=account, status=self.status(), protective=protective)
-        if not self._writer.healthy:
-            raise TradingDisabled("What the broker says cannot be stored now; nothing was sent.", code="STORAGE")
 
     def _send(self, rows: Sequence[Submission], frame: Callable[[], None]) -> str:
         """Let the frame leave; the detail for the caller. What is proven not to have left becomes VOID."""

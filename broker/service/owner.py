@@ -79,16 +79,19 @@ def owner_here(place: Place | None = None) -> Owner | None:
 
 
 @contextmanager
-def serve(place: Place | None = None, *, timing: Timing | None = None) -> Iterator[Owner]:
+def serve(place: Place | None = None, *, timing: Timing | None = None, listens: bool = False) -> Iterator[Owner]:
     """Own the connection for the length of the block. Raises AlreadyOwned where another process does.
 
-    Begins to connect and returns at once; a broker that is down makes no error here.
+    Begins to connect and returns at once; a broker that is down makes no error here. `listens`: the caller will
+    announce where it answers; until then the lock tells of a process that is starting.
     """
     gates.refuse_in_transaction()
     place = place or Place()
     held = lock.take(place.lock_path)
     try:
         with _running(place, held, timing or Timing()) as owner:
+            if not listens:
+                owner.announce("")
             yield owner
     finally:
         held.release()
@@ -103,7 +106,7 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
         port=place.port,
         client_id=place.client_id,
         paper=place.paper,
-        accept_account=_accept(place),
+        accept_account=account_rule(place),
         sink=writer.put,
         on_synced=lambda: reconciler.wake(),
         known_contract=cache.get,
@@ -119,7 +122,6 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
         name=f"pid {os.getpid()} on {socket.gethostname()}",
     )
     owner = Owner(place, held, broker, system_now())
-    owner.announce("")
     writer.start()
     client.start()
     reconciler.start()
@@ -135,7 +137,7 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
         writer.stop(STOP_LIMIT)
 
 
-def _accept(place: Place) -> Callable[[tuple[str, ...]], str]:
+def account_rule(place: Place) -> Callable[[tuple[str, ...]], str]:
     """The account to use, of those that a connection names. Raises AccountError where there is none."""
 
     def accept(named: tuple[str, ...]) -> str:

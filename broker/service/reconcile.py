@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from django.db import connections
+
 from autotrader.core.clock import system_now
 from broker import codec, types
 from broker.errors import BrokerError
@@ -146,6 +148,8 @@ class Reconciler:
             self._wake.clear()
             if not self._stopping:
                 self._look()
+                # The book's prices are put on ticks by the contract cache, which may have asked the database.
+                connections.close_all()
 
     def _look(self) -> None:
         try:

@@ -31,7 +31,7 @@ def run(say: Callable[[str], object]) -> None:
     Returns after SIGTERM or SIGINT. Raises AlreadyOwned, or ClientIdTaken where the gateway says so for 15 s.
     """
     host, port = _address(settings.AUTOTRADER_BROKER_BIND)
-    with serve() as owner:
+    with serve(listens=True) as owner:
         app = OwnerApp(owner.broker, settings.AUTOTRADER_BROKER_SECRET)
         try:
             _listen(owner, app, host, port, say)
@@ -53,7 +53,7 @@ def _listen(owner: Owner, app: OwnerApp, host: str, port: int, say: Callable[[st
     family = "tcp6" if ":" in host else "tcp"
     endpoint = f"{family}:port={port}:interface={host.replace(':', chr(92) + ':')}"
     server = Server(app, endpoints=[endpoint], ready_callable=listening, server_name="AutoTrader")
-    watch = _Watch(owner, say, lambda: reactor.callFromThread(server.stop))
+    watch = Watch(owner, say, lambda: reactor.callFromThread(server.stop))
     watch.start()
     try:
         server.run()
@@ -65,11 +65,19 @@ def _listen(owner: Owner, app: OwnerApp, host: str, port: int, say: Callable[[st
         raise ClientIdTaken(f"The gateway refuses us: {owner.broker.status().reason}.")
 
 
-class _Watch:
+class Watch:
     """Says when the owner becomes ready, and ends the process where its client id belongs to someone else."""
 
-    def __init__(self, owner: Owner, say: Callable[[str], object], end: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        say: Callable[[str], object],
+        end: Callable[[], object],
+        *,
+        taken_for: float = TAKEN_FOR,
+    ) -> None:
         self.taken = False
+        self._taken_for = taken_for
         self._owner = owner
         self._say = say
         self._end = end
@@ -92,7 +100,7 @@ class _Watch:
                 self._say(f"broker ready account={state.account} clock={state.clock}")
             taken = not state.connected and CLIENT_ID_TAKEN in state.reason
             taken_since = (taken_since or time.monotonic()) if taken else None
-            if taken_since is not None and time.monotonic() - taken_since > TAKEN_FOR:
+            if taken_since is not None and time.monotonic() - taken_since > self._taken_for:
                 self.taken = True
                 self._end()
                 return

@@ -12,6 +12,7 @@ from typing import TypeVar
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
 
 from autotrader.core.clock import system_now
+from autotrader.core.errors import Conflict
 from broker import types
 from broker.errors import BrokerUnavailable
 from broker.service import desk as desks
@@ -22,8 +23,10 @@ T = TypeVar("T")
 BOUND = 10_000
 IDLE = 30.0
 FIRST_PAUSE = 0.05
+SHORT_PAUSE = 0.2  # up to here it is a delay, no outage
 LONGEST_PAUSE = 2.0
-# An error of the database that comes back this often although the database answers belongs to the message.
+# What another try may mend; where it comes back this often although the database answers, it belongs to the message.
+PASSING = (OperationalError, InterfaceError, Conflict)
 PATIENCE = 5
 
 
@@ -164,7 +167,7 @@ class Writer:
             try:
                 evidence.apply(event, desks.registered(), self._now())
                 return ""
-            except (OperationalError, InterfaceError) as error:
+            except PASSING as error:
                 problem = evidence.describe(error)
                 if attempt < PATIENCE:
                     continue
@@ -193,12 +196,12 @@ class Writer:
         raise Stopped
 
     def _pauses(self) -> Iterator[None]:
-        """One turn at once, then turns with growing pauses until stopped; marks the outage meanwhile."""
+        """One turn at once, then turns with growing pauses until stopped; says when it has become an outage."""
         pause = FIRST_PAUSE
         try:
             while True:
                 yield
-                self._outage = True
+                self._outage = pause > SHORT_PAUSE
                 connections.close_all()
                 if self._stopping.wait(pause):
                     return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,8 @@ from broker import get_broker
 from broker.errors import BrokerUnavailable
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import lock
-from broker.service.owner import Place, owner_here
+from broker.service.owner import Owner, Place, owner_here, serve
+from broker.service.run import Watch
 
 
 def test_the_lock_won_makes_an_owner_for_the_length_of_the_block(place: Place) -> None:
@@ -71,6 +75,20 @@ def test_an_address_that_was_set_is_used_even_where_the_lock_is_free(place: Plac
     settings.AUTOTRADER_BROKER_URL = "ftp://nowhere"
     with pytest.raises(BrokerUnavailable), get_broker():
         pass
+
+
+def test_a_client_id_that_another_host_uses_ends_the_process(
+    place: Place, start: Callable[..., Owner], tmp_path: Path
+) -> None:
+    start(place)
+    ended = threading.Event()
+    with serve(replace(place, state_dir=tmp_path / "another host", accounts=lambda: ("DU1",))) as second:
+        watch = Watch(second, print, ended.set, taken_for=0.3)
+        watch.start()
+        assert ended.wait(10), second.broker.status()
+        watch.stop()
+        assert watch.taken
+        assert "326" in second.broker.status().reason
 
 
 def test_no_owner_starts_inside_a_transaction(place: Place) -> None:
