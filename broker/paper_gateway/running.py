@@ -11,6 +11,7 @@ from pathlib import Path
 
 from broker.paper_gateway.control import ControlServer
 from broker.paper_gateway.exchange import PaperExchange
+from broker.paper_gateway.hold import hold
 from broker.paper_gateway.server import PaperGateway
 
 DEFAULT_HOST = "127.0.0.1"
@@ -58,8 +59,27 @@ def system_clock() -> datetime:
 
 @asynccontextmanager
 async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
-    """Open the exchange and listen; closes sockets and the store at the end."""
-    exchange = PaperExchange(
+    """Open the exchange and listen; closes sockets and the store at the end. Raises StoreHeld for a store in use."""
+    with hold(options.store_path) as held:
+        exchange = _exchange(options)
+        gateway = PaperGateway(exchange, host=options.host, port=options.port)
+        control = None if options.control is None else ControlServer(gateway, port=options.control)
+        try:
+            await gateway.start()
+            if control is not None:
+                await control.start()
+            if held is not None:
+                held.announce(gateway.host, gateway.port)
+            yield RunningGateway(gateway, control)
+        finally:
+            if control is not None:
+                await control.stop()
+            await gateway.stop()
+            exchange.close()
+
+
+def _exchange(options: GatewayOptions) -> PaperExchange:
+    return PaperExchange(
         data_folder=options.data_folder,
         store_path=options.store_path,
         account=options.account,
@@ -68,15 +88,3 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
         cash=options.cash,
         system_clock=system_clock,
     )
-    gateway = PaperGateway(exchange, host=options.host, port=options.port)
-    control = None if options.control is None else ControlServer(gateway, port=options.control)
-    try:
-        await gateway.start()
-        if control is not None:
-            await control.start()
-        yield RunningGateway(gateway, control)
-    finally:
-        if control is not None:
-            await control.stop()
-        await gateway.stop()
-        exchange.close()

@@ -37,7 +37,10 @@ class SessionHours:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One OHLCV bar; `start` is aware UTC, `day` the session it belongs to; prices in the contract's currency, adjusted as of the clock."""
+    """One OHLCV bar; `start` is aware UTC, `day` the session it belongs to.
+
+    Prices in the contract's currency, adjusted as of the clock.
+    """
 
     start: datetime
     end: datetime
@@ -244,7 +247,7 @@ class Exchange(Protocol):
     def listen(self, listener: Listener) -> None: ...
     def next_order_id(self, client_id: int) -> int: ...
     def note_order_id(self, client_id: int, order_id: int) -> None:
-        """Remember that this client was shown or used `order_id`: the next id it gets is higher, also after a restart."""
+        """Remember that this client was shown or used `order_id`: its next id is higher, also after a restart."""
 
     def find(
         self, *, con_id: int, symbol: str, sec_type: str, exchange: str, primary_exchange: str, currency: str
@@ -255,9 +258,10 @@ class Exchange(Protocol):
         """Today (by the gateway's clock) and the following days."""
 
     def bars(self, con_id: int, *, bar_size: str, duration: str, end: datetime | None, use_rth: bool) -> Sequence[Bar]:
-        """Bars that ended at or before min(end, now), oldest first, split-adjusted as of now; the bar in progress is included only by a running clock.
+        """Bars that ended at or before min(end, now), oldest first, split-adjusted as of now.
 
-        `bar_size` and `duration` as on the wire ("1 day", "1 hour", "1 week"; "2 Y", "500 D"). Raises GatewayError(321 or 162).
+        The bar in progress is included only by a running clock. `bar_size` and `duration` as on the wire ("1 day",
+        "1 hour", "1 week"; "2 Y", "500 D"). Raises GatewayError(321 or 162).
         """
 
     def quote(self, con_id: int) -> Quote: ...

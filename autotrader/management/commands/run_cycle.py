@@ -15,8 +15,7 @@ from django.db import connection
 
 from autotrader.core.errors import AutoTraderError, Invalid
 from autotrader.management.cycle_report import cycle_object, table
-from autotrader.management.gateways import embedded_if_needed, replay, replay_times
-from broker import get_broker
+from autotrader.management.gateways import desk_broker, replay, replay_times
 from broker.errors import BrokerError
 from trading.models import Cycle, StepRun, Strategy
 from trading.services.cycles import cycle_fail, cycle_queue
@@ -88,7 +87,7 @@ class Command(BaseCommand):
                         progress.say(f"advancing the clock to {times.end:%Y-%m-%d %H:%M} UTC")
                         desk.advance(times.end)
                 else:
-                    with embedded_if_needed(), get_broker() as broker:
+                    with desk_broker() as broker:
                         run_cycle_here(cycle, broker)
                         broker.drain()
         except BrokerError as error:
