@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,9 @@ import pytest
 from pytest_django import Settings
 
 from broker.paper_gateway.embedded import EmbeddedGateway
+
+Process = subprocess.Popen[str]
+LIMIT = 30.0
 
 # What needs models is imported in the fixtures: this file may be read before Django is set up.
 if TYPE_CHECKING:
@@ -75,3 +80,44 @@ def start(desk: MemoryDesk) -> Iterator[Callable[..., Owner]]:
 def owner(start: Callable[..., Owner], place: Place) -> Owner:
     """An owner that is ready."""
     return start(place)
+
+
+@pytest.fixture
+def spawn(place: Place, state: Path) -> Iterator[Callable[..., Process]]:
+    """Starts `manage.py run_broker` processes; all are ended."""
+    from tests.support import ROOT, child_environment
+
+    running: list[Process] = []
+
+    def begin(**changes: str) -> Process:
+        environment = child_environment(
+            AUTOTRADER_STATE_DIR=str(state), AUTOTRADER_BROKER_PORT=str(place.port), **changes
+        )
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "run_broker"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=LIMIT)
+
+
+@pytest.fixture
+def process(spawn: Callable[..., Process], state: Path, settings: Settings) -> Process:
+    """A run_broker that is ready; this process may not own."""
+    begun = spawn()
+    assert begun.stdout is not None
+    assert begun.stdout.readline().startswith("broker listening at http://127.0.0.1:")
+    assert begun.stdout.readline().startswith("broker ready account=DU")
+    settings.AUTOTRADER_MAY_OWN_BROKER = False
+    settings.AUTOTRADER_BROKER_SECRET = (state / "broker.secret").read_text().strip()
+    return begun

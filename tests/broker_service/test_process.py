@@ -7,10 +7,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,49 +22,10 @@ from broker.remote import RemoteBroker
 from broker.service import lock
 from broker.service.owner import Place
 from tests.broker_service.house import bracket, placed_frames, request, resolve
-from tests.support import ROOT, child_environment, eventually
+from tests.support import eventually
 
 Process = subprocess.Popen[str]
 LIMIT = 30.0
-
-
-@pytest.fixture
-def spawn(place: Place, state: Path) -> Iterator[Callable[..., Process]]:
-    """Starts `manage.py run_broker` processes; all are ended."""
-    running: list[Process] = []
-
-    def begin(**changes: str) -> Process:
-        environment = child_environment(
-            AUTOTRADER_STATE_DIR=str(state), AUTOTRADER_BROKER_PORT=str(place.port), **changes
-        )
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "run_broker"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        running.append(process)
-        return process
-
-    yield begin
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=LIMIT)
-
-
-@pytest.fixture
-def process(spawn: Callable[..., Process], state: Path, settings: Settings) -> Process:
-    """A run_broker that is ready; this process may not own."""
-    begun = spawn()
-    assert begun.stdout is not None
-    assert begun.stdout.readline().startswith("broker listening at http://127.0.0.1:")
-    assert begun.stdout.readline().startswith("broker ready account=DU")
-    settings.AUTOTRADER_MAY_OWN_BROKER = False
-    settings.AUTOTRADER_BROKER_SECRET = (state / "broker.secret").read_text().strip()
-    return begun
 
 
 def holder(place: Place) -> lock.Holder:
