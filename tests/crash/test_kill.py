@@ -1,0 +1,170 @@
+"""kill -9 at each side of a commit and a send: whatever died, no order leaves twice and none is forgotten."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from autotrader.core.audit.verify import verify_chain
+from autotrader.core.clock import system_now
+from broker.models import Submission
+from broker.paper_gateway.control import ControlClient
+from broker.paper_gateway.embedded import EmbeddedGateway
+from tests.desk.conftest import build_strategy
+from tests.research.openai_server import LoopbackModelServer
+from tests.support import ROOT, child_environment, eventually
+from trading.models import Cycle, Fill, Order, StepRun, WorkflowExecution
+from trading.services.cycles import cycle_queue
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(150)]
+WORK = "from trading.workflow.lanes import work; work('work')"
+
+
+@dataclass
+class Processes:
+    """A gateway in this process; owner and worker as processes that may be killed."""
+
+    state: Path
+    gateway: EmbeddedGateway
+    model: LoopbackModelServer
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self, *words: str, role: str, crash: str = "") -> subprocess.Popen[str]:
+        environment = child_environment(
+            AUTOTRADER_STATE_DIR=str(self.state),
+            AUTOTRADER_BROKER_PORT=str(self.gateway.port),
+            AUTOTRADER_PROCESS_ROLE=role,
+            AUTOTRADER_CRASH=crash,
+            AUTOTRADER_AI_MODEL="test-model",
+            OPENAI_API_BASE=self.model.base_url,
+        )
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        self.running.append(process)
+        return process
+
+    def owner(self, crash: str = "") -> subprocess.Popen[str]:
+        process = self.start("run_broker", role="broker", crash=crash)
+        assert process.stdout is not None
+        while "ready" not in (line := process.stdout.readline()):
+            assert line, "the owner ended"
+        return process
+
+    def work(self, crash: str = "") -> int:
+        """One worker's pass; its exit code, -9 where it was killed."""
+        return self.start("shell", "-v0", "-c", WORK, role="worker", crash=crash).wait(60)
+
+    def frames(self) -> int:
+        with ControlClient(self.gateway.host, self.gateway.control_port) as control:
+            return int(control.status()["frames"].get("placeOrder", 0))
+
+    def cycle(self) -> Cycle:
+        strategy = build_strategy("s", ["SPY"])
+        return cycle_queue(strategies=[strategy], trigger="manual", actor="test", wake=False)
+
+
+@pytest.fixture
+def processes(transactional_db: None, tmp_path: Path) -> Iterator[Processes]:
+    with (
+        ExitStack() as stack,
+        LoopbackModelServer() as model,
+        EmbeddedGateway(store_path=tmp_path / "paper.sqlite3") as gateway,
+    ):
+        made = Processes(tmp_path, gateway, model)
+        stack.callback(lambda: [end(process) for process in made.running])
+        yield made
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+    process.wait(10)
+
+
+def expire_lease() -> None:
+    """The dead worker's lease runs out."""
+    WorkflowExecution.objects.filter(state="RUNNING").update(lease_until=system_now() - timedelta(seconds=1))
+
+
+def states() -> dict[str, str]:
+    return dict(Order.objects.values_list("role", "state"))
+
+
+@pytest.mark.parametrize("point", ["committed_fetch_data", "committed_decide", "committed_validate_risk"])
+def test_a_worker_killed_before_the_order_goes_on_where_it_stopped(processes: Processes, point: str) -> None:
+    processes.owner()
+    cycle = processes.cycle()
+
+    assert processes.work(crash=point) == -signal.SIGKILL
+    done = set(StepRun.objects.values_list("name", "epoch"))
+    expire_lease()
+    assert processes.work() == 0
+
+    execution = cycle.executions.get()
+    assert (execution.state, execution.outcome, execution.epoch) == ("DONE", "ordered", 2)
+    assert done <= set(StepRun.objects.values_list("name", "epoch"))
+    assert processes.frames() == 3
+    assert Order.objects.filter(role="entry").count() == 1
+    assert verify_chain().ok
+
+
+def test_an_intent_whose_frame_never_left_ends_absent(processes: Processes) -> None:
+    processes.owner()
+    processes.cycle()
+
+    assert processes.work(crash="intent_committed") == -signal.SIGKILL
+    assert set(states().values()) == {"SENDING"}
+    expire_lease()
+    assert processes.work() == 0
+
+    eventually(lambda: set(states().values()) == {"ABSENT"}, 60)
+    assert processes.frames() == 0
+    assert set(Submission.objects.values_list("state", flat=True)) == {"VOID"}
+
+
+def test_a_worker_killed_after_sending_finds_its_order_again(processes: Processes) -> None:
+    processes.owner()
+    cycle = processes.cycle()
+
+    assert processes.work(crash="place_answered") == -signal.SIGKILL
+    expire_lease()
+    assert processes.work() == 0
+
+    eventually(lambda: states()["entry"] == "FILLED", 20)
+    assert cycle.executions.get().outcome == "ordered"
+    assert processes.frames() == 3
+
+
+def test_an_owner_killed_before_the_first_byte_leaves_nothing_at_the_broker(processes: Processes) -> None:
+    owner = processes.owner(crash="submission_committed")
+    processes.cycle()
+
+    assert processes.work() == 0
+    assert owner.wait(10) == -signal.SIGKILL
+    processes.owner()
+
+    eventually(lambda: set(states().values()) == {"ABSENT"}, 90)
+    assert processes.frames() == 0
+
+
+def test_an_owner_killed_after_the_last_byte_adopts_what_the_broker_knows(processes: Processes) -> None:
+    owner = processes.owner(crash="frames_written")
+    processes.cycle()
+
+    assert processes.work() == 0
+    assert owner.wait(10) == -signal.SIGKILL
+    processes.owner()
+
+    eventually(lambda: states() == {"entry": "FILLED", "stop": "ACCEPTED", "target": "ACCEPTED"}, 60)
+    assert processes.frames() == 3
+    assert Fill.objects.exists()
+    assert verify_chain().ok
