@@ -18,6 +18,7 @@ import psutil
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import call_command
+from django_q.models import Schedule
 from pytest_django import Settings
 
 from autotrader.core.errors import ConfigInvalid
@@ -76,7 +77,7 @@ def test_the_password_is_made_once_and_works(db: None) -> None:
 def test_preparing_twice_makes_one_strategy(db: None) -> None:
     for _ in range(2):
         call_command("prepare", stdout=StringIO())
-    assert Strategy.objects.count() == 1
+    assert (Strategy.objects.count(), Schedule.objects.filter(name="wake").count()) == (1, 1)
 
 
 class Running:

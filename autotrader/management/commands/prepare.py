@@ -11,10 +11,11 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from trading.models import Strategy
+from trading.services.schedules import schedules_ensure
 
 
 class Command(BaseCommand):
-    help = "Apply the migrations that are missing, and make the demo strategy where there is no strategy."
+    help = "Apply missing migrations, make the demo strategy where there is none, and the queue's schedules."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,3 +28,4 @@ class Command(BaseCommand):
             self.stdout.write(f"database: {len(missing)} migrations applied")
         if not Strategy.objects.exists():
             call_command("seed_demo", stdout=self.stdout)
+        schedules_ensure()

@@ -20,7 +20,6 @@ from autotrader.core.ops.heartbeat import stalled
 from autotrader.core.ops.single import AlreadyRunning, only_copy
 from autotrader.core.ops.supervisor import OWNED_ELSEWHERE, Child, Supervisor
 from autotrader.management.gateways import listening
-from trading.services.schedules import schedules_ensure
 
 ADMIN = "admin"
 COLOURS = {"gateway": 35, "broker": 36, "work": 33, "now": 32, "web": 34}
@@ -45,7 +44,6 @@ class Command(BaseCommand):
         if listening(host, port):
             raise ConfigInvalid(f"AUTOTRADER_BIND={host}:{port} is in use by another program.")
         call_command("prepare", stdout=self.stdout)
-        schedules_ensure()
         password = first_password()
         # The children get connections of their own, and a supervisor that only waits needs none.
         connection.close()
