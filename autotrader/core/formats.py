@@ -107,9 +107,12 @@ def percent(value: Decimal | float | None) -> str:
 
 
 @register.filter
-def instant(value: datetime | None) -> str:
-    """A time in UTC to the second."""
-    return ABSENT if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+def instant(value: datetime | None) -> SafeString:
+    """A time in UTC to the second, never broken over lines."""
+    if value is None:
+        return SafeString(ABSENT)
+    at = value.astimezone(UTC)
+    return format_html('<time class="desk-time" datetime="{}">{:%Y-%m-%d %H:%M:%S} UTC</time>', at.isoformat(), at)
 
 
 @register.filter

@@ -27,7 +27,7 @@ class SubmissionAdmin(HistoryAdmin):
         return badge(submission.state)
 
     @admin.display(description="At", ordering="created_at")
-    def when(self, submission: Submission) -> str:
+    def when(self, submission: Submission) -> SafeString:
         return instant(submission.created_at)
 
     @admin.display(description="Terms")
@@ -48,7 +48,7 @@ class BrokerMessageAdmin(HistoryAdmin):
     readonly_fields = ("formatted_payload",)
 
     @admin.display(description="Received", ordering="id")
-    def when(self, message: BrokerMessage) -> str:
+    def when(self, message: BrokerMessage) -> SafeString:
         return instant(message.received_at)
 
     @admin.display(description="State", ordering="state")

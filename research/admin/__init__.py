@@ -22,7 +22,7 @@ class ModelCallAdmin(HistoryAdmin):
     readonly_fields = ("formatted_request",)
 
     @admin.display(description="At", ordering="created_at")
-    def when(self, call: ModelCall) -> str:
+    def when(self, call: ModelCall) -> SafeString:
         return instant(call.created_at)
 
     @admin.display(description="State", ordering="state")

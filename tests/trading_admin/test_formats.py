@@ -51,7 +51,8 @@ def test_values(write: Any, value: Any, text: str) -> None:
 
 def test_times_are_written_in_utc() -> None:
     at = datetime(2020, 7, 20, 16, 0, tzinfo=timezone(timedelta(hours=-4)))
-    assert formats.instant(at) == formats.instant(at.astimezone(UTC)) == "2020-07-20 20:00:00 UTC"
+    assert formats.instant(at) == formats.instant(at.astimezone(UTC))
+    assert ">2020-07-20 20:00:00 UTC<" in formats.instant(at)
     assert formats.instant(None) == "–"
 
 

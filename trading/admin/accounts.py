@@ -29,7 +29,7 @@ class AccountSnapshotAdmin(HistoryAdmin):
     list_select_related = ("account",)
 
     @admin.display(description="Market time", ordering="market_at")
-    def when(self, snapshot: AccountSnapshot) -> str:
+    def when(self, snapshot: AccountSnapshot) -> SafeString:
         return instant(snapshot.market_at)
 
     @admin.display(description="Net liquidation", ordering="net_liquidation")

@@ -46,11 +46,11 @@ class CycleAdmin(HistoryAdmin):
         return badge(cycle.state)
 
     @admin.display(description="Asked for", ordering="created_at")
-    def created(self, cycle: Cycle) -> str:
+    def created(self, cycle: Cycle) -> SafeString:
         return instant(cycle.created_at)
 
     @admin.display(description="Market time", ordering="market_at")
-    def market_time(self, cycle: Cycle) -> str:
+    def market_time(self, cycle: Cycle) -> SafeString:
         return instant(cycle.market_at)
 
     @admin.display(description="Took")
@@ -105,7 +105,7 @@ class WorkflowExecutionAdmin(HistoryAdmin):
         return link(getattr(execution, "decision", None))
 
     @admin.display(description="Created", ordering="created_at")
-    def created(self, execution: WorkflowExecution) -> str:
+    def created(self, execution: WorkflowExecution) -> SafeString:
         return instant(execution.created_at)
 
 

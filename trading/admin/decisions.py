@@ -64,7 +64,7 @@ class DecisionAdmin(HistoryAdmin):
         return HttpResponse(picture, content_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
 
     @admin.display(description="Market time", ordering="market_at")
-    def when(self, decision: Decision) -> str:
+    def when(self, decision: Decision) -> SafeString:
         return instant(decision.market_at)
 
     @admin.display(description="Decision", ordering="type")

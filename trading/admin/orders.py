@@ -77,7 +77,7 @@ class OrderAdmin(HistoryAdmin):
         return badge(order.state)
 
     @admin.display(description="Market time", ordering="market_at")
-    def when(self, order: Order) -> str:
+    def when(self, order: Order) -> SafeString:
         return instant(order.market_at)
 
     @admin.display(description="Decision")
@@ -125,7 +125,7 @@ class FillAdmin(HistoryAdmin):
     date_hierarchy = "time"
 
     @admin.display(description="Exchange time", ordering="time")
-    def when(self, fill: Fill) -> str:
+    def when(self, fill: Fill) -> SafeString:
         return instant(fill.time)
 
     @admin.display(description="Symbol", ordering="order__instrument__symbol")
@@ -173,7 +173,7 @@ class TradeAdmin(HistoryAdmin):
     date_hierarchy = "opened_at"
 
     @admin.display(description="Opened", ordering="opened_at")
-    def opened(self, trade: Trade) -> str:
+    def opened(self, trade: Trade) -> SafeString:
         return instant(trade.opened_at)
 
     @admin.display(description="State", ordering="state")

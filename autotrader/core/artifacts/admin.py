@@ -52,7 +52,7 @@ class ArtifactAdmin(HistoryAdmin):
         return f"{number(artifact.size)} B"
 
     @admin.display(description="Stored", ordering="created_at")
-    def when(self, artifact: Artifact) -> str:
+    def when(self, artifact: Artifact) -> SafeString:
         return instant(artifact.created_at)
 
     @admin.display(description="File")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.safestring import SafeString
 
 from autotrader.core.admin_kit import HistoryAdmin
 from autotrader.core.audit.models import AuditHead, Event
@@ -13,7 +14,7 @@ from autotrader.core.formats import badge, document, instant
 class EventAdmin(HistoryAdmin):
     """Events, newest first; the document is shown as it was hashed."""
 
-    list_display = ("seq", "when", "type", "subject", "change", "account", "actor", "cause", "correlation_id")
+    list_display = ("seq", "when", "type", "subject", "change", "account", "actor", "cause")
     list_filter = ("type", "account", "quarantined")
     search_fields = ("=correlation_id", "subject", "=account", "cause")
     ordering = ("-seq",)
@@ -22,11 +23,11 @@ class EventAdmin(HistoryAdmin):
     readonly_fields = ("formatted_document",)
 
     @admin.display(description="At", ordering="seq")
-    def when(self, event: Event) -> str:
+    def when(self, event: Event) -> SafeString:
         return instant(event.at)
 
     @admin.display(description="State")
-    def change(self, event: Event) -> str:
+    def change(self, event: Event) -> SafeString:
         return badge(event.new_state)
 
     @admin.display(description="Document")
