@@ -112,7 +112,8 @@ def instant(value: datetime | None) -> SafeString:
     if value is None:
         return SafeString(ABSENT)
     at = value.astimezone(UTC)
-    return format_html('<time class="desk-time" datetime="{}">{:%Y-%m-%d %H:%M:%S} UTC</time>', at.isoformat(), at)
+    text = at.strftime("%Y-%m-%d %H:%M:%S")
+    return format_html('<time class="desk-time" datetime="{}">{} UTC</time>', at.isoformat(), text)
 
 
 @register.filter
