@@ -124,6 +124,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = "autotrader.settings.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = AUTOTRADER_STATE_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "autotrader" / "static"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from trading.models import Cycle, Decision, Strategy
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+# Where pictures of the pages go when somebody wants to look at them; else the test's own folder.
+PICTURES = os.environ.get("SCREENSHOTS")
 STORY = ("headline", "numbers", "charts", "analyses", "verdicts", "orders", "fills", "trades", "steps", "events")
 
 
@@ -93,3 +96,18 @@ def test_pages_hold_at_every_width_and_in_the_dark(visitor: Visitor, bought: Tol
         for path in ("/admin/", decision_path(bought.decision), "/admin/trading/order/"):
             visitor.open(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+
+
+def test_pictures_of_the_pages(visitor: Visitor, bought: Told, tmp_path: Path) -> None:
+    tell("refused", "SPY")
+    tell("hold", "IBM")
+    folder = Path(PICTURES or tmp_path)
+    paths = {
+        "index": "/admin/",
+        "strategies": "/admin/trading/strategy/",
+        "strategy": strategy_path(),
+        "decision": decision_path(bought.decision),
+    }
+    for name, path in paths.items():
+        visitor.open(path).screenshot(path=folder / f"{name}.png", full_page=name in {"index", "decision"})
+        assert (folder / f"{name}.png").stat().st_size > 20_000

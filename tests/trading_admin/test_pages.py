@@ -14,7 +14,9 @@ from django.urls import reverse
 from autotrader.core.audit.models import AuditHead, Event
 from broker.models import BrokerMessage
 from tests.trading_admin.story import Told, tell
-from trading.models import Decision, Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion
+from trading.models import Account, Decision, Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion
+from trading.models.account import AccountKind
+from trading.selectors.overview import overview
 
 EDITABLE = {Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion}
 OURS = {"trading", "broker", "research", "audit", "artifacts"}
@@ -176,3 +178,19 @@ def test_an_analysis_without_bars_has_no_chart(boss: Client, bought: Told) -> No
 def test_the_audit_log_is_listed_without_a_second_count(boss: Client, bought: Told) -> None:
     assert Event.objects.count() == AuditHead.objects.get().seq
     assert boss.get(url_of(Event, "changelist")).context["cl"].full_result_count is None
+
+
+def test_dates_of_plain_fields_are_written_like_all_others(boss: Client, bought: Told) -> None:
+    version = bought.execution.workflow_version
+    page = boss.get(url_of(WorkflowVersion, "change", version.pk)).content.decode()
+    assert version.published_at is not None
+    assert version.published_at.strftime("%Y-%m-%d %H:%M:%S UTC") in page
+
+
+def test_the_ledgers_are_kept_apart(bought: Told) -> None:
+    seen = overview(bought.decision.at)
+    assert (seen.open_orders, seen.open_trades, seen.counted.allowed) == (2, 1, 1)
+    Account.objects.filter(pk="DU1234567").update(kind=AccountKind.REPLAY)
+    replay = overview(bought.decision.at)
+    assert (replay.open_orders, replay.open_trades) == (0, 0)
+    assert [ledger.open_trades for ledger in replay.ledgers] == [1]

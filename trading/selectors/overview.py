@@ -19,6 +19,7 @@ SHOWN_CYCLES = 6
 SHOWN_DECISIONS = 10
 SHOWN_TRADES = 6
 SHOWN_REPLAYS = 3
+AT_THE_BROKER = (AccountKind.PAPER, AccountKind.LIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,13 @@ class Overview:
 
     @property
     def open_orders(self) -> int:
-        """Orders whose life at the broker is not over, in every ledger."""
-        return sum(ledger.open_orders for ledger in self.ledgers)
+        """Orders whose life is not over, in the broker's own accounts."""
+        return sum(ledger.open_orders for ledger in self.ledgers if ledger.account.kind in AT_THE_BROKER)
 
     @property
     def open_trades(self) -> int:
-        """Trades that are open, in every ledger."""
-        return sum(ledger.open_trades for ledger in self.ledgers)
+        """Trades that are open, in the broker's own accounts."""
+        return sum(ledger.open_trades for ledger in self.ledgers if ledger.account.kind in AT_THE_BROKER)
 
 
 def overview(now: datetime) -> Overview:
