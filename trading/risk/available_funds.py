@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.risk.base import Proposal, Verdict, verdict
+from trading.risk.base import Proposal, Verdict, known, verdict
 
 PURPOSES = ("entry",)
 
@@ -10,7 +10,7 @@ PURPOSES = ("entry",)
 def check(proposal: Proposal) -> Verdict:
     """Refuse what exceeds the available funds, or when they are unknown."""
     funds = proposal.available_funds
-    if funds is None or proposal.limit_price is None:
+    if funds is None or proposal.limit_price is None or not known(funds):
         return verdict(__name__, allowed=False, code="FUNDS_UNKNOWN", message="available funds are not known")
     value = proposal.quantity * proposal.limit_price
     return verdict(

@@ -62,6 +62,11 @@ class Verdict:
 Check = Callable[[Proposal], Verdict]
 
 
+def known(value: Decimal | None) -> bool:
+    """True for a finite number; NaN and infinity are no more known than nothing at all."""
+    return value is not None and value.is_finite()
+
+
 def verdict(rule: str, *, allowed: bool, code: str, message: str, **values: object) -> Verdict:
     """Build a verdict; numbers are kept as text, so that nothing is rounded."""
     shown = {name: None if value is None else str(value) for name, value in values.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.risk.base import Proposal, Verdict, verdict
+from trading.risk.base import Proposal, Verdict, known, verdict
 
 PURPOSES = ("entry",)
 
@@ -10,7 +10,7 @@ PURPOSES = ("entry",)
 def check(proposal: Proposal) -> Verdict:
     """Refuse what would exceed the instrument's or the account's room, or when equity is unknown."""
     equity, limits = proposal.equity, proposal.limits
-    if equity is None or equity <= 0 or proposal.limit_price is None:
+    if equity is None or not known(equity) or equity <= 0 or proposal.limit_price is None:
         return verdict(__name__, allowed=False, code="EQUITY_UNKNOWN", message="the account's equity is not known")
     value = proposal.quantity * proposal.limit_price
     instrument = proposal.exposure_instrument + value

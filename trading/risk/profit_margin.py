@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.risk.base import Proposal, Verdict, verdict
+from trading.risk.base import Proposal, Verdict, known, verdict
 
 PURPOSES = ("entry",)
 
@@ -13,7 +13,7 @@ def check(proposal: Proposal) -> Verdict:
     shown = "unknown" if margin is None else f"{margin:.2%}"
     return verdict(
         __name__,
-        allowed=margin is not None and margin >= least,
+        allowed=margin is not None and known(margin) and margin >= least,
         code="MARGIN_TOO_LOW",
         message=f"profit margin {shown}, at least {least:.2%} is required",
         margin=margin,

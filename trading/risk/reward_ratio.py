@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading.risk.base import Proposal, Verdict, verdict
+from trading.risk.base import Proposal, Verdict, known, verdict
 
 PURPOSES = ("entry",)
 
@@ -12,7 +12,7 @@ def check(proposal: Proposal) -> Verdict:
     least, ratio = proposal.limits.min_reward_ratio, proposal.reward_ratio
     return verdict(
         __name__,
-        allowed=ratio is not None and ratio >= least,
+        allowed=ratio is not None and known(ratio) and ratio >= least,
         code="R_TOO_LOW",
         message=f"R {_shown(ratio)}, at least {least.normalize():f} is required",
         r=ratio,

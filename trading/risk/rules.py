@@ -18,12 +18,15 @@ def rule_names() -> list[str]:
 
 
 def judge(proposal: Proposal, *, only: tuple[str, ...] | None = None) -> list[Verdict]:
-    """The verdict of every rule that concerns the proposal's purpose."""
+    """The verdict of every rule that concerns the proposal's purpose; a purpose of no rule is refused."""
     verdicts = []
     for name in rule_names() if only is None else only:
         rule = import_module(f"trading.risk.{name}")
         if proposal.purpose in rule.PURPOSES:
             verdicts.append(_judge_one(name, rule.check, proposal))
+    if not verdicts:
+        message = f"no rule judges an order of purpose {proposal.purpose!r}"
+        verdicts.append(Verdict("rules", allowed=False, code="NO_RULE", message=message))
     return verdicts
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from autotrader.core.money import to_lot
 from trading.models import RiskProfile
+from trading.risk.base import known
 
 ZERO = Decimal(0)
 
@@ -31,16 +32,19 @@ class Size:
 
 def size_entry(*, limit: Decimal, stop: Decimal, lot: Decimal, room: Room, limits: RiskProfile) -> Size:
     """The largest quantity that every cap admits; zero where equity is unknown or a price makes no sense."""
+    equity, funds = room.equity, room.available_funds
+    if equity is None or funds is None or not all(map(known, (equity, funds, limit, stop))):
+        return Size(ZERO, "unknown")
     risk = abs(limit - stop)
-    if room.equity is None or room.equity <= 0 or limit <= 0 or risk <= 0 or room.available_funds is None:
+    if equity <= 0 or limit <= 0 or risk <= 0:
         return Size(ZERO, "unknown")
     caps = {
-        "risk_per_trade": room.equity * limits.risk_per_trade / risk,
-        "max_position_fraction": (room.equity * limits.max_position_fraction - room.exposure_instrument) / limit,
-        "max_exposure_fraction": (room.equity * limits.max_exposure_fraction - room.exposure_total) / limit,
+        "risk_per_trade": equity * limits.risk_per_trade / risk,
+        "max_position_fraction": (equity * limits.max_position_fraction - room.exposure_instrument) / limit,
+        "max_exposure_fraction": (equity * limits.max_exposure_fraction - room.exposure_total) / limit,
         "max_order_value": limits.max_order_value / limit,
         "max_order_quantity": limits.max_order_quantity,
-        "available_funds": room.available_funds / limit,
+        "available_funds": funds / limit,
     }
     name = min(caps, key=lambda key: caps[key])
     return Size(max(to_lot(caps[name], lot), ZERO), name)
