@@ -33,6 +33,7 @@ def prepare() -> None:
             del os.environ[name]
     folder = Path(tempfile.mkdtemp(prefix="autotrader-test-", dir=fast_folder()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "state" / "static").mkdir(parents=True)
     os.environ |= {
         "AUTOTRADER_ENV_FILE": "none",
         "AUTOTRADER_STATE_DIR": str(folder / "state"),

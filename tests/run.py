@@ -81,7 +81,7 @@ def _test_stages(report: Report, folder: Path) -> None:
     _stage(report, "SQLite", lambda: _pytest(report, folder, "SQLite", on_sqlite))
     _stage(report, "PostgreSQL", postgres)
     _stage(report, "browser", lambda: _pytest(report, folder, "browser", ("-m", "browser")))
-    _stage(report, "crash", lambda: _pytest(report, folder, "crash", ("-m", "crash and not browser")))
+    _stage(report, "crash", lambda: _pytest(report, folder, "crash", (*PARALLEL, "-m", "crash and not browser")))
 
 
 def _stage(report: Report, name: str, run: Callable[[], bool]) -> None:
