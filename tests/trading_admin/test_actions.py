@@ -16,6 +16,7 @@ from autotrader.core.users.models import User
 from broker.gates import HaltState, halt_file, halt_set, halt_state
 from trading.models import Cycle, Strategy, Workflow, WorkflowVersion
 from trading.services.demo import TWO_INDICATORS, demo_seed
+from trading.services.strategies import strategy_save
 
 pytestmark = pytest.mark.django_db
 STRATEGY_RIGHTS = ("trading.view_strategy", "trading.view_cycle", "trading.view_workflowexecution")
@@ -141,6 +142,7 @@ def strategy_form(strategy: Strategy, **changes: Any) -> dict[str, Any]:
         "risk_profile": strategy.risk_profile_id,
         "priority": 0,
         "interval_seconds": "",
+        "seen_version": strategy.version,
     }
     return values | changes
 
@@ -166,6 +168,16 @@ def test_a_strategy_that_cannot_run_is_not_saved(boss: Client, strategy: Strateg
     assert strategy.version == 1
 
 
+def test_nobody_saves_over_a_version_they_did_not_see(boss: Client, strategy: Strategy) -> None:
+    url = reverse("admin:trading_strategy_change", args=[strategy.pk])
+    assert 'name="seen_version" value="1"' in boss.get(url).content.decode()
+    strategy_save(strategy, actor="ben")
+    answer = boss.post(url, strategy_form(strategy, seen_version=1, priority=9))
+    assert "Version 2 was saved meanwhile" in answer.content.decode()
+    strategy.refresh_from_db()
+    assert (strategy.version, strategy.priority) == (2, 0)
+
+
 def test_a_disabled_strategy_may_wait_for_its_instruments(boss: Client, strategy: Strategy) -> None:
     form = strategy_form(strategy, instruments=[]) | {"name": "later"}
     del form["enabled"]
@@ -187,7 +199,7 @@ def test_saving_a_risk_profile_makes_a_version_and_an_event(boss: Client, strate
     profile = strategy.risk_profile
     url = reverse("admin:trading_riskprofile_change", args=[profile.pk])
     form = {name: field for name, field in boss.get(url).context["adminform"].form.initial.items() if field is not None}
-    answer = boss.post(url, form | {"max_open_orders": 3, "allowed_symbols": "[]"})
+    answer = boss.post(url, form | {"max_open_orders": 3, "allowed_symbols": "[]", "seen_version": 1})
     assert answer.status_code == 302
     profile.refresh_from_db()
     assert (profile.version, profile.max_open_orders) == (2, 3)

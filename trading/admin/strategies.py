@@ -22,14 +22,26 @@ from trading.services.cycles import cycle_queue
 from trading.services.strategies import risk_profile_save, strategy_save
 
 if TYPE_CHECKING:
-    StrategyModelForm = forms.ModelForm[Strategy]
+    ModelForm = forms.ModelForm[Any]
 else:
-    StrategyModelForm = forms.ModelForm
+    ModelForm = forms.ModelForm
 
 RUN_PERMISSION = "trading.run_cycle"
 
 
-class StrategyForm(StrategyModelForm):
+class VersionedForm(ModelForm):
+    """Refuses to save over a version that its reader never saw; the page carries the one it shows."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if self.instance.pk and self.data.get("seen_version") != str(self.instance.version):
+            raise forms.ValidationError(
+                f"Version {self.instance.version} was saved meanwhile. Compare, then save again to replace it."
+            )
+        return cleaned
+
+
+class StrategyForm(VersionedForm):
     """What cannot run is refused here, with the field to correct."""
 
     class Meta:
@@ -43,7 +55,7 @@ class StrategyForm(StrategyModelForm):
         return parameters
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
+        cleaned = super().clean()
         if cleaned.get("enabled") and not cleaned.get("instruments"):
             self.add_error("instruments", "An enabled strategy needs at least one instrument.")
         return cleaned
@@ -168,6 +180,7 @@ class StrategyAdmin(DeskAdmin):
 class RiskProfileAdmin(DeskAdmin):
     """Limits; saving makes a new version."""
 
+    form = VersionedForm
     list_display = ("name", "version", "reward", "margin", "risk", "position", "max_orders_per_day", "used_by")
     search_fields = ("name",)
     readonly_fields = ("version",)
