@@ -319,7 +319,8 @@ class SubmissionReport:
 class OrderMissing:
     """Reconcile: open orders, completed orders and executions were all answered and none knows this order.
 
-    `proven` is true where that proves it never was at the broker: then it is ABSENT, else UNKNOWN.
+    `proven` is true where that proves it never was at the broker: then it is ABSENT, else UNKNOWN. With a `revision`
+    it is that price change which no answer shows.
     """
 
     account: str
@@ -327,6 +328,7 @@ class OrderMissing:
     proven: bool
     detail: str
     time: datetime
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,9 +375,10 @@ class PlaceOutcome:
 
 @dataclass(frozen=True, slots=True)
 class UnresolvedIntent:
-    """An order of ours whose life at the broker is not over, for reconcile to look up."""
+    """An order of ours, or a price change of it, whose life at the broker is not over, for reconcile to look up."""
 
     account: str
     order_ref: str
     state: str
     since: datetime
+    revision: int = 0

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from django.db import connections
@@ -196,10 +196,15 @@ class Reconciler:
         self._feed(look.reports)
         intents = [i for i in desks.registered().unresolved(self._now()) if i.account == look.state.account]
         known = {report.order_ref for report in look.reports}
-        absent = [intent for intent in intents if intent.order_ref not in known]
+        absent = [intent for intent in intents if not intent.revision and intent.order_ref not in known]
         self._misses = {i.order_ref: self._misses[i.order_ref] for i in absent if i.order_ref in self._misses}
         self._judge_all(absent, look)
-        self._pause = self._timing.hurry if absent else self._timing.interval
+        # Asked again: what the book has just told may have settled a change.
+        changes = [
+            i for i in desks.registered().unresolved(self._now()) if i.account == look.state.account and i.revision
+        ]
+        self._judge_changes(changes, look)
+        self._pause = self._timing.hurry if absent or changes else self._timing.interval
         self._become_ready(look)
         self.looks += 1
 
@@ -218,6 +223,28 @@ class Reconciler:
             record = Record(rows.get(intent.order_ref), intent.order_ref in seen)
             verdict = judge(intent, record, look, self._misses.get(intent.order_ref, 0), self._timing)
             self._settle(intent, record.submission, verdict)
+
+    def _judge_changes(self, changes: Sequence[types.UnresolvedIntent], look: Look) -> None:
+        """A price change that was never sent is voided; one that was sent and does not show is unproven."""
+        for change in changes:
+            age = look.started - change.since
+            if change.order_ref in look.in_flight or age < timedelta(seconds=self._timing.void_after):
+                continue
+            row = submissions.of_change(change) or self._void(change)
+            if row is not None and row.state == Submission.State.VOID:
+                self._writer.apply(submission_report(row, self._now()))
+            elif row is not None and change.state != "UNKNOWN":
+                detail = "the broker's book does not show the new price"
+                self._writer.apply(
+                    types.OrderMissing(
+                        change.account,
+                        change.order_ref,
+                        proven=False,
+                        detail=detail,
+                        time=self._now(),
+                        revision=change.revision,
+                    )
+                )
 
     def _settle(self, intent: types.UnresolvedIntent, row: Submission | None, verdict: Verdict) -> None:
         if verdict == "void":

@@ -66,7 +66,12 @@ def modify_row(request: types.ModifyOrder, role: str, now: datetime) -> Submissi
 def void_row(intent: types.UnresolvedIntent, detail: str, now: datetime) -> Submission:
     """The row by which an intent that was never sent can never be sent."""
     return Submission(
-        order_ref=intent.order_ref, revision=0, account=intent.account, state=State.VOID, detail=detail, created_at=now
+        order_ref=intent.order_ref,
+        revision=intent.revision,
+        account=intent.account,
+        state=State.VOID,
+        detail=detail,
+        created_at=now,
     )
 
 
@@ -111,6 +116,11 @@ def mark_void(rows: Sequence[Submission], detail: str) -> None:
 def of_orders(order_refs: Sequence[str]) -> dict[str, Submission]:
     """The revision 0 of each order, by order_ref."""
     return {row.order_ref: row for row in Submission.objects.filter(order_ref__in=order_refs, revision=0)}
+
+
+def of_change(intent: types.UnresolvedIntent) -> Submission | None:
+    """The row of a price change."""
+    return Submission.objects.filter(order_ref=intent.order_ref, revision=intent.revision).first()
 
 
 def terms_of(row: Submission) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from broker.models import Submission
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.desk.conftest import build_strategy
-from tests.research.openai_server import LoopbackModelServer
+from tests.research.openai_server import LoopbackModelServer, agreeable
 from tests.support import ROOT, child_environment, eventually
-from trading.models import Cycle, Fill, Order, StepRun, WorkflowExecution
+from trading.models import Cycle, Fill, Order, OrderChange, StepRun, WorkflowExecution
 from trading.services.cycles import cycle_queue
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(150)]
@@ -168,3 +168,22 @@ def test_an_owner_killed_after_the_last_byte_adopts_what_the_broker_knows(proces
     assert processes.frames() == 3
     assert Fill.objects.exists()
     assert verify_chain().ok
+
+
+def test_an_exit_whose_worker_died_before_the_modify_is_voided_and_tried_anew(processes: Processes) -> None:
+    processes.owner()
+    strategy = processes.cycle().executions.get().strategy
+    assert processes.work() == 0
+    eventually(lambda: states()["entry"] == "FILLED", 20)
+    processes.model.otherwise = agreeable("sell", target=0.92, stop=1.04)
+
+    cycle_queue(strategies=[strategy], trigger="manual", actor="test", wake=False)
+    assert processes.work(crash="intent_committed") == -signal.SIGKILL
+    eventually(lambda: OrderChange.objects.get().state == "REJECTED", 60)
+    cycle_queue(strategies=[strategy], trigger="manual", actor="test", wake=False)
+    expire_lease()
+    assert processes.work() == 0
+
+    eventually(lambda: states() == {"entry": "FILLED", "stop": "CANCELLED", "target": "FILLED"}, 20)
+    assert OrderChange.objects.filter(state="ACKED").count() == 1
+    assert processes.frames() == 4

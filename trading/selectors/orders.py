@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from broker.types import UnresolvedIntent
-from trading.models import Account, Decision, Instrument, Order, Strategy
+from trading.models import Account, Decision, Instrument, Order, OrderChange, Strategy
 from trading.models.account import AccountKind
-from trading.models.order import AT_BROKER, LIVE, Role
+from trading.models.order import AT_BROKER, LIVE, WORKING, Role
 
 
 def live_entry(account: Account, strategy: Strategy, instrument: Instrument) -> Order | None:
@@ -20,7 +20,7 @@ def live_entry(account: Account, strategy: Strategy, instrument: Instrument) -> 
 def working_leg(account: Account, strategy: Strategy | None, instrument: Instrument, role: Role) -> Order | None:
     """The newest protective leg that works at the broker."""
     return Order.objects.filter(
-        account=account, strategy=strategy, instrument=instrument, role=role, state__in=("ACCEPTED", "PARTIALLY_FILLED")
+        account=account, strategy=strategy, instrument=instrument, role=role, state__in=WORKING
     ).first()
 
 
@@ -36,9 +36,15 @@ def entries_since(strategy: Strategy, account: Account, since: datetime) -> int:
 
 
 def unresolved(now: datetime) -> list[UnresolvedIntent]:
-    """What the owner's reconcile has to look up: our own orders that are, or may be, at a broker."""
+    """What the owner's reconcile has to look up: our own orders, and their changes, that are or may be at a broker."""
     orders = Order.objects.filter(state__in=AT_BROKER).exclude(account__kind=AccountKind.SHADOW)
+    changes = OrderChange.objects.filter(state__in=("SENDING", "UNKNOWN"), order__state__in=AT_BROKER)
     return [
         UnresolvedIntent(order.account_id, order.order_ref, order.state, order.sending_at or order.created_at)
         for order in orders.exclude(role=Role.EXTERNAL).order_by("id")
+    ] + [
+        UnresolvedIntent(
+            change.order.account_id, change.order.order_ref, change.state, change.created_at, change.revision
+        )
+        for change in changes.select_related("order").order_by("id")
     ]

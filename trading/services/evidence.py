@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from functools import singledispatch
+from typing import Any
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from broker import types
-from trading.models import Instrument, Order, OrderChange
-from trading.models.order import OrderState, Role
+from trading.models import Order, OrderChange
+from trading.models.order import LIVE, TERMINAL, OrderState, Role
+from trading.selectors.orders import live_entry
 from trading.services.accounts import account_ensure, snapshot_take
 from trading.services.fills import commission_book, fill_book, filled_quantity
+from trading.services.instruments import instrument_of_contract
 from trading.services.order_moves import order_document, order_move
-from trading.services.order_states import ENDED, derive, evidence_of, may_move
+from trading.services.order_states import ENDED, FINAL_WORDS, derive, evidence_of, may_move
 from trading.services.rows import swap
 
 # Codes that refuse an order which the broker never acknowledged. A notice (399, 2100-2199 …) is none of these.
 REFUSING_CODES = frozenset({103, 106, 107, 110, 200, 201, 203, 321, 387, 388, 391, 403, 434, 460, 10006, 10243})
-CANCEL_REFUSED_CODES = frozenset({10147, 10148})
+# Codes that refuse a change of a working order; the order itself works on (or has ended) all the same.
+CHANGE_REFUSED_CODES = REFUSING_CODES | {104, 105, 10147, 10148}
+# Codes beside an Inactive order that do not refuse it: held until the open, until shares are found, a preset applied.
+NOTICE_CODES = frozenset({399, 404, 10349, *range(2100, 2200)})
+OPEN_CHANGE = ("SENDING", "UNKNOWN")
 
 
 @singledispatch
@@ -47,21 +55,36 @@ def _as_order(order: Order, write: Callable[[], None]) -> None:
 
 def _settle(order: Order, *, cause: str, market_at: datetime) -> None:
     """Recompute the state from the evidence and move there, if the graph allows it."""
-    filled = filled_quantity(order)
-    state = derive(evidence_of(order, filled.quantity, market_at))
+    _book_filled(order, cause, market_at)
     old = OrderState(order.state)
-    if filled.quantity != order.filled_quantity or filled.price != order.average_price:
-        swap(order, filled_quantity=filled.quantity, average_price=filled.price)
-    if state == old:
+    state = derive(evidence_of(order, order.filled_quantity, market_at))
+    if state != old and may_move(old, state):
+        if _place_is_taken(order, state):
+            _alarm(order, EventType.BROKER_MESSAGE_FAILED, f"{state} at the broker beside another entry", market_at)
+        else:
+            order_move(order, state, cause=cause, market_at=market_at)
+    if order.state in TERMINAL:
+        for change in OrderChange.objects.filter(order=order, state="SENDING"):
+            _change_move(change, "UNKNOWN", "the order ended before the broker showed the change", market_at)
+
+
+def _book_filled(order: Order, cause: str, market_at: datetime) -> None:
+    """Bring the sum of the fills into the row; a fill of an ended order and a fill taken back are alarmed."""
+    filled, before = filled_quantity(order), order.filled_quantity
+    if filled.quantity == before and filled.price == order.average_price:
         return
-    if old in ENDED and filled.quantity and state in (OrderState.FILLED, OrderState.PARTIALLY_FILLED):
+    swap(order, filled_quantity=filled.quantity, average_price=filled.price)
+    if filled.quantity > before and order.state in ENDED:
         _alarm(order, EventType.LATE_FILL, cause, market_at)
-    if old == OrderState.FILLED and not may_move(old, state):
-        return
-    if old == OrderState.FILLED:
+    if filled.quantity < before:
         _alarm(order, EventType.BUST, cause, market_at)
-    if may_move(old, state):
-        order_move(order, state, cause=cause, market_at=market_at)
+
+
+def _place_is_taken(order: Order, state: OrderState) -> bool:
+    """True where an entry that had ended lives again, but a later one took its place: its fills are booked, no more."""
+    if order.role != Role.ENTRY or order.strategy is None or order.state in LIVE or state not in LIVE:
+        return False
+    return live_entry(order.account, order.strategy, order.instrument) is not None
 
 
 def _alarm(order: Order, kind: EventType, cause: str, market_at: datetime) -> None:
@@ -86,7 +109,7 @@ def _submission(event: types.SubmissionReport) -> None:
         return
 
     def write() -> None:
-        if order.submission_state != event.state:
+        if order.submission_state not in (event.state, "VOID"):
             swap(order, submission_state=event.state, reason=event.detail or order.reason)
         _settle(order, cause=event.detail or f"submission {event.state}", market_at=event.time)
 
@@ -94,7 +117,7 @@ def _submission(event: types.SubmissionReport) -> None:
 
 
 def _change_submitted(order: Order, event: types.SubmissionReport) -> None:
-    change = OrderChange.objects.filter(order=order, revision=event.revision, state="SENDING").first()
+    change = OrderChange.objects.filter(order=order, revision=event.revision, state__in=OPEN_CHANGE).first()
     if change is not None and event.state == "VOID":
         _change_move(change, "REJECTED", event.detail or "never sent", event.time)
 
@@ -122,36 +145,56 @@ def _report(event: types.OrderReport) -> None:
 
 
 def _reported(order: Order, event: types.OrderReport) -> None:
-    said: dict[str, object] = {
-        "perm_id": event.perm_id or order.perm_id,
-        "broker_status": event.status or order.broker_status,
-        "broker_quantity": event.filled + event.remaining or order.broker_quantity,
-        "missing": "",
-    }
-    if event.status == "Inactive" and order.broker_detail:
-        said["rejected"] = True
-    if event.status in ("PreSubmitted", "Submitted"):
-        said["rejected"] = False
+    said: dict[str, object] = {"perm_id": event.perm_id or order.perm_id, "missing": ""}
+    if order.broker_status not in FINAL_WORDS or event.status in FINAL_WORDS:
+        said |= _said_of_state(order, event)
     if any(getattr(order, name) != value for name, value in said.items()):
         swap(order, **said)
     _acknowledge(order, event)
     _settle(order, cause=event.detail or f"broker says {event.status}", market_at=event.time)
 
 
+def _said_of_state(order: Order, event: types.OrderReport) -> dict[str, object]:
+    """What the report says of the order's life. A list taken before the last word came is older than that word."""
+    said: dict[str, object] = {
+        "broker_status": event.status or order.broker_status,
+        "broker_quantity": event.filled + event.remaining or order.broker_quantity,
+    }
+    if event.status == "Inactive" and (event.completed or _is_refusal(order.broker_detail)):
+        said["rejected"] = True
+    if event.status in ("PreSubmitted", "Submitted"):
+        said["rejected"] = False
+    return said
+
+
+def _is_refusal(detail: str) -> bool:
+    code = detail.partition(" ")[0]
+    return code.isdigit() and int(code) not in NOTICE_CODES
+
+
 def _acknowledge(order: Order, event: types.OrderReport) -> None:
-    """A report that carries the prices asked for is the proof of a change."""
-    change = OrderChange.objects.filter(order=order, state__in=("SENDING", "UNKNOWN")).order_by("revision").last()
-    if change is None or (change.limit_price, change.stop_price) != (event.limit_price, event.stop_price):
+    """A report that carries the prices asked for is the proof of a change; it overtakes those before it."""
+    changes = OrderChange.objects.filter(order=order).order_by("-revision")
+    later = list(itertools.takewhile(lambda change: change.state != "ACKED", changes))
+    shown = (event.limit_price, event.stop_price)
+    waiting = [change for change in later if change.state in OPEN_CHANGE]
+    proven = next((change for change in waiting if (change.limit_price, change.stop_price) == shown), None)
+    if proven is None:
         return
-    swap(order, limit_price=change.limit_price, stop_price=change.stop_price)
-    _change_move(change, "ACKED", "the broker shows the new price", event.time)
+    swap(order, limit_price=proven.limit_price, stop_price=proven.stop_price)
+    _change_move(proven, "ACKED", "the broker shows the new price", event.time)
+    for change in waiting:
+        if change.state == "SENDING" and change.revision < proven.revision:
+            _change_move(change, "UNKNOWN", f"overtaken by revision {proven.revision}", event.time)
 
 
 def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
     """A row for an order that is not ours, so that its fills are counted; tagged EXTERNAL."""
     now = system_now()
-    instrument, _ = Instrument.objects.get_or_create(con_id=event.con_id, defaults={"symbol": event.symbol})
-    is_report = isinstance(event, types.OrderReport)
+    instrument = instrument_of_contract(event.con_id, event.symbol)
+    told: dict[str, Any] = {}
+    if isinstance(event, types.OrderReport):
+        told = {name: getattr(event, name) for name in ("order_type", "limit_price", "stop_price", "tif")}
     order = Order.objects.create(
         account=account_ensure(event.account),
         instrument=instrument,
@@ -161,14 +204,11 @@ def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
         perm_id=event.perm_id,
         side="BUY" if event.side.startswith("B") else "SELL",
         quantity=max(event.quantity, Decimal("0.000001")),
-        order_type=event.order_type if is_report else "",
-        limit_price=event.limit_price if is_report else None,
-        stop_price=event.stop_price if is_report else None,
-        tif=event.tif if is_report else "",
         state=OrderState.SUBMITTED,
         reason=event.order_ref,
         created_at=now,
         market_at=event.time,
+        **told,
     )
     with audit.acting(actor="broker", correlation_id=f"order.{order.pk}"):
         audit.record(
@@ -190,8 +230,9 @@ def _execution(event: types.ExecutionReport) -> None:
 
     def write() -> None:
         if fill_book(order, event):
-            if event.perm_id and order.perm_id is None:
-                swap(order, perm_id=event.perm_id, missing="")
+            known = {"perm_id": order.perm_id or event.perm_id or None, "missing": ""}
+            if (order.perm_id, order.missing) != (known["perm_id"], ""):
+                swap(order, **known)
             _settle(order, cause=f"execution {event.exec_id}", market_at=event.time)
 
     _as_order(order, write)
@@ -209,13 +250,15 @@ def _message(event: types.OrderMessage) -> None:
         return
 
     def write() -> None:
-        swap(order, broker_detail=f"{event.code} {event.message}"[:500])
+        detail = f"{event.code} {event.message}"[:500]
+        if order.broker_detail != detail:
+            swap(order, broker_detail=detail)
         change = OrderChange.objects.filter(order=order, state="SENDING").order_by("revision").last()
-        if event.code in REFUSING_CODES and change is not None:
-            _change_move(change, "REJECTED", order.broker_detail, event.time)
-        elif event.code in REFUSING_CODES and order.broker_status in ("", "Inactive"):
+        if event.code in CHANGE_REFUSED_CODES and change is not None:
+            _change_move(change, "REJECTED", detail, event.time)
+        elif event.code in REFUSING_CODES and order.broker_status in ("", "Inactive") and not order.rejected:
             swap(order, rejected=True)
-            _settle(order, cause=order.broker_detail, market_at=event.time)
+            _settle(order, cause=detail, market_at=event.time)
 
     _as_order(order, write)
 
@@ -227,12 +270,21 @@ def _missing(event: types.OrderMissing) -> None:
         return
 
     def write() -> None:
+        if event.revision:
+            _change_missing(order, event)
+            return
         word = "proven" if event.proven else "unproven"
         if order.missing != word:
             swap(order, missing=word)
         _settle(order, cause=event.detail, market_at=event.time)
 
     _as_order(order, write)
+
+
+def _change_missing(order: Order, event: types.OrderMissing) -> None:
+    change = OrderChange.objects.filter(order=order, revision=event.revision, state="SENDING").first()
+    if change is not None:
+        _change_move(change, "UNKNOWN", event.detail, event.time)
 
 
 @apply.register
