@@ -14,7 +14,17 @@ from django.urls import reverse
 from autotrader.core.audit.models import AuditHead, Event
 from broker.models import BrokerMessage
 from tests.trading_admin.story import Told, tell
-from trading.models import Account, Decision, Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion
+from trading.models import (
+    Account,
+    Decision,
+    Instrument,
+    Order,
+    OrderChange,
+    RiskProfile,
+    Strategy,
+    Workflow,
+    WorkflowVersion,
+)
 from trading.models.account import AccountKind
 from trading.selectors.overview import overview
 
@@ -194,3 +204,19 @@ def test_the_ledgers_are_kept_apart(bought: Told) -> None:
     replay = overview(bought.decision.at)
     assert (replay.open_orders, replay.open_trades) == (0, 0)
     assert [ledger.open_trades for ledger in replay.ledgers] == [1]
+
+
+def test_an_exit_that_moved_a_leg_shows_that_leg(boss: Client, bought: Told) -> None:
+    sold = tell("refused")
+    target = bought.orders[2]
+    OrderChange.objects.create(
+        order=target,
+        decision=sold.decision,
+        revision=1,
+        limit_price="388.5",
+        state="ACKED",
+        created_at=sold.decision.at,
+    )
+    page = boss.get(url_of(Decision, "change", sold.decision.pk)).content.decode()
+    assert f"This decision moved {target.order_ref} to 388.50 (revision 1)" in page
+    assert url_of(Order, "change", target.pk) in page
