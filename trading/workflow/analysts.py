@@ -38,6 +38,7 @@ def analyst_of(context: StepContext) -> Analyst:
     )
 
 
-def call_seconds() -> float:
-    """How long one question to the analyst may take, repairs included."""
-    return float(settings.AUTOTRADER_AI_TIMEOUT_SECONDS)
+def lease_question(context: StepContext) -> None:
+    """Commit a lease that covers one question; the rules answer at once and need none."""
+    if context.analyst_name != "rules":
+        context.lease(float(settings.AUTOTRADER_AI_TIMEOUT_SECONDS))

@@ -12,7 +12,7 @@ from research import facade
 from research import types as research
 from trading.models import Analysis
 from trading.services.charts import indicator_parameters, load_bars
-from trading.workflow.analysts import analyst_of, call_seconds
+from trading.workflow.analysts import analyst_of, lease_question
 from trading.workflow.context import StepContext, StepResult
 
 NEEDS: tuple[str, ...] = ("fetch_data", "generate_chart")
@@ -28,7 +28,7 @@ def run(context: StepContext) -> StepResult:
     analyst = analyst_of(context)
     answers: list[tuple[dict[str, Any], research.AnalystResult[research.Analysis]]] = []
     for row in context.outputs["fetch_data"]["timeframes"]:
-        context.lease(call_seconds())
+        lease_question(context)
         answers.append((row, analyst.analyze(_timeframe(context, row))))
         if answers[-1][1].value.failure is not None:
             break

@@ -7,7 +7,7 @@ from typing import Any
 
 from research import types as research
 from trading.models import Analysis
-from trading.workflow.analysts import analyst_of, call_seconds
+from trading.workflow.analysts import analyst_of, lease_question
 from trading.workflow.context import StepContext, StepResult
 
 NEEDS: tuple[str, ...] = ("ai_analyze",)
@@ -21,7 +21,7 @@ class Parameters:
 def run(context: StepContext) -> StepResult:
     """Output: the consolidation's document and the ids of its paid calls."""
     analyses = tuple(research.Analysis.from_json(part) for part in context.outputs["ai_analyze"]["documents"])
-    context.lease(call_seconds())
+    lease_question(context)
     result = analyst_of(context).consolidate(analyses)
     joined = result.value
 

@@ -16,7 +16,7 @@ from trading.selectors.orders import live_entry
 from trading.selectors.positions import open_trade, position_quantity
 from trading.services.decisions import Facts, decision_make
 from trading.services.shadow import shadow_settle
-from trading.workflow.analysts import analyst_of, call_seconds
+from trading.workflow.analysts import analyst_of, lease_question
 from trading.workflow.context import StepContext, StepResult, hold
 
 NEEDS: tuple[str, ...] = ("consolidate",)
@@ -38,7 +38,7 @@ def run(context: StepContext) -> StepResult:
     if context.strategy.mode == Mode.SHADOW:
         shadow_settle(context.execution, quote)
     held = position_quantity(context.account, context.strategy, context.instrument)
-    context.lease(call_seconds())
+    lease_question(context)
     result = _ask(context, quote, held)
     facts = Facts(
         quote=quote,

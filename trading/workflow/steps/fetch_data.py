@@ -30,9 +30,9 @@ def run(context: StepContext) -> StepResult:
     """Output: per timeframe the artifact's id, period, bar size and count; a fault is HOLD with its code."""
     parameters: Parameters = context.spec.parameters
     found: list[dict[str, Any]] = []
+    context.lease(TABLE["bars"].timeout * len(parameters.timeframes))
     for timeframe, least in zip(parameters.timeframes, parameters.min_bars, strict=True):
         query = bars_query(context, timeframe)
-        context.lease(TABLE["bars"].timeout)
         try:
             bars = context.broker.bars(query)
         except MarketDataError as error:
