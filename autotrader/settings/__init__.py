@@ -25,7 +25,6 @@ ALLOWED_HOSTS = list(env.words("AUTOTRADER_ALLOWED_HOSTS")) or ["127.0.0.1", "lo
 CSRF_TRUSTED_ORIGINS = list(env.words("AUTOTRADER_TRUSTED_ORIGINS"))
 
 INSTALLED_APPS = [
-    "daphne",
     "unfold",
     "autotrader.apps.DeskAdminConfig",
     "django.contrib.auth",
