@@ -4,7 +4,7 @@ COPY requirements.txt /tmp/
 RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt
 
 FROM python:3.11-slim-bookworm
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 AUTOTRADER_STATE_DIR=/state AUTOTRADER_ENV_FILE=none
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 AUTOTRADER_STATE_DIR=/state AUTOTRADER_ENV_FILE=none
 RUN useradd --create-home --uid 1000 autotrader && install -d -o autotrader /state
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
@@ -14,6 +14,7 @@ COPY broker broker
 COPY research research
 COPY trading trading
 COPY templates templates
+RUN python -m compileall -q autotrader broker research trading
 USER autotrader
 VOLUME /state
 # Without compose: everything in one container, on SQLite and the embedded gateway.

@@ -4,7 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 # uv is quicker where it happens to be installed; pip does the same.
-INSTALL := $(if $(shell command -v uv),uv pip install --quiet --python $(RUN),$(RUN) -m pip install --quiet --disable-pip-version-check --no-input) --require-hashes
+INSTALL := $(if $(shell command -v uv),uv pip install --quiet --compile-bytecode --python $(RUN),$(RUN) -m pip install --quiet --disable-pip-version-check --no-input) --require-hashes
+
+# Each process would compile Django anew, which takes longer than a cycle's decision.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup cycle up test lint bench lock docs clean
 .DELETE_ON_ERROR:
