@@ -4,48 +4,62 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditHead',
+            name="AuditHead",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('seq', models.BigIntegerField(default=0)),
-                ('hash', models.CharField(default='0000000000000000000000000000000000000000000000000000000000000000', max_length=64)),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("seq", models.BigIntegerField(default=0)),
+                (
+                    "hash",
+                    models.CharField(
+                        default="0000000000000000000000000000000000000000000000000000000000000000", max_length=64
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='audit_head_single')],
+                "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="audit_head_single")],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('seq', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField(help_text="The system's time.")),
-                ('market_at', models.DateTimeField(help_text="The market's time, which a replay sets.", null=True)),
-                ('type', models.CharField(max_length=40)),
-                ('account', models.CharField(blank=True, max_length=40)),
-                ('actor', models.CharField(max_length=80)),
-                ('correlation_id', models.CharField(max_length=64)),
-                ('subject', models.CharField(max_length=80)),
-                ('subject_version', models.BigIntegerField(null=True)),
-                ('old_state', models.CharField(blank=True, max_length=30)),
-                ('new_state', models.CharField(blank=True, max_length=30)),
-                ('cause', models.TextField(blank=True)),
-                ('document', models.TextField(default='{}')),
-                ('quarantined', models.BooleanField(default=False, help_text='The document was not JSON-safe and is kept as text.')),
-                ('previous_hash', models.CharField(max_length=64)),
-                ('hash', models.CharField(max_length=64)),
+                ("seq", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField(help_text="The system's time.")),
+                ("market_at", models.DateTimeField(help_text="The market's time, which a replay sets.", null=True)),
+                ("type", models.CharField(max_length=40)),
+                ("account", models.CharField(blank=True, max_length=40)),
+                ("actor", models.CharField(max_length=80)),
+                ("correlation_id", models.CharField(max_length=64)),
+                ("subject", models.CharField(max_length=80)),
+                ("subject_version", models.BigIntegerField(null=True)),
+                ("old_state", models.CharField(blank=True, max_length=30)),
+                ("new_state", models.CharField(blank=True, max_length=30)),
+                ("cause", models.TextField(blank=True)),
+                ("document", models.TextField(default="{}")),
+                (
+                    "quarantined",
+                    models.BooleanField(default=False, help_text="The document was not JSON-safe and is kept as text."),
+                ),
+                ("previous_hash", models.CharField(max_length=64)),
+                ("hash", models.CharField(max_length=64)),
             ],
             options={
-                'ordering': ['-seq'],
-                'indexes': [models.Index(fields=['subject', 'seq'], name='audit_event_subject'), models.Index(fields=['correlation_id', 'seq'], name='audit_event_correlation'), models.Index(fields=['type', 'seq'], name='audit_event_type')],
-                'constraints': [models.UniqueConstraint(fields=('correlation_id', 'type', 'subject', 'subject_version'), name='audit_event_once')],
+                "ordering": ["-seq"],
+                "indexes": [
+                    models.Index(fields=["subject", "seq"], name="audit_event_subject"),
+                    models.Index(fields=["correlation_id", "seq"], name="audit_event_correlation"),
+                    models.Index(fields=["type", "seq"], name="audit_event_type"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("correlation_id", "type", "subject", "subject_version"), name="audit_event_once"
+                    )
+                ],
             },
         ),
     ]
