@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.db.models import Case, DecimalField, F, Sum, When
 
+from autotrader.core.money import quantize_price
 from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
 from trading.models.order import LIVE, Role
 
@@ -20,7 +21,8 @@ def position_quantity(account: Account, strategy: Strategy | None, instrument: I
         account=account, order__strategy=strategy, order__instrument=instrument, superseded=False
     )
     total: Decimal | None = fills.aggregate(total=Sum(signed))["total"]
-    return total or ZERO
+    # SQLite adds floats: 0.1 + 0.2 - 0.3 is not 0 there.
+    return quantize_price(total) if total else ZERO
 
 
 def open_trade(account: Account, strategy: Strategy | None, instrument: Instrument) -> Trade | None:

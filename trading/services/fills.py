@@ -76,10 +76,20 @@ def _late_commission(fill: Fill, event: types.ExecutionReport) -> bool:
 
 
 def commission_book(event: types.CommissionReport) -> None:
-    """Add the commission to its fill; a commission without a fill is an error that keeps the message."""
-    fill = Fill.objects.select_related("order__decision__execution__cycle").get(
-        account_id=event.account, exec_id=event.exec_id
-    )
+    """Add the commission to its fill; a commission without a fill is an error that keeps the message.
+
+    A commission that came before its execution names no account; one of a fill that a correction has replaced before
+    it was booked is of no more use.
+    """
+    fills = Fill.objects.select_related("order__decision__execution__cycle")
+    if event.account:
+        fills = fills.filter(account_id=event.account)
+    fill = fills.filter(exec_id=event.exec_id).first()
+    if fill is None:
+        root, correction = split_exec_id(event.exec_id)
+        if fills.filter(exec_root=root, correction__gt=correction).exists():
+            return
+        raise Fill.DoesNotExist(f"no fill {event.exec_id} is booked")
     if fill.commission is None or fill.commission != quantize_money(event.commission):
         execution = fill.order.decision.execution if fill.order.decision else None
         correlation = execution.correlation_id if execution else f"order.{fill.order_id}"

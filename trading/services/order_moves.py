@@ -31,6 +31,8 @@ def order_move(order: Order, state: OrderState, *, cause: str, market_at: dateti
         raise Conflict(f"order {order.order_ref} cannot go from {old} to {state}")
     if state in TERMINAL:
         changes.setdefault("ended_at", system_now())
+    elif old in TERMINAL:
+        changes.setdefault("ended_at", None)
     swap(order, state=state, **changes)
     audit.record(
         EVENT_OF[state],

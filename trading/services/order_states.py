@@ -12,6 +12,8 @@ from trading.models.order import OrderState as S
 
 WORKING_WORDS = frozenset({"PreSubmitted", "Submitted", "PendingSubmit", "PendingCancel", "ApiPending"})
 CANCELLED_WORDS = frozenset({"Cancelled", "ApiCancelled"})
+# The broker's last words: an order that has heard one works no more, whatever an older report still says.
+FINAL_WORDS = CANCELLED_WORDS | {"Filled"}
 ENDED = frozenset({S.CANCELLED, S.REJECTED, S.EXPIRED, S.ABSENT})
 
 # From a state at the broker, proof may lead to any other; what ended may only be overtaken by a fill or a bust.
@@ -102,8 +104,11 @@ def derive(evidence: Evidence) -> S:
     working_size = min(evidence.quantity, evidence.broker_quantity or evidence.quantity)
     if evidence.filled >= evidence.quantity:
         return S.FILLED
-    if evidence.broker_status == "Filled" and 0 < evidence.filled >= working_size:
-        return S.FILLED
+    if evidence.broker_status == "Filled":
+        if 0 < evidence.filled >= working_size:
+            return S.FILLED
+        if evidence.state in (S.FILLED, S.CANCELLED):  # a bust: what it took back will not be filled again
+            return S.CANCELLED
     if evidence.broker_status in CANCELLED_WORDS:
         return S.EXPIRED if evidence.expired else S.CANCELLED
     if evidence.rejected:
@@ -112,7 +117,7 @@ def derive(evidence: Evidence) -> S:
         return S.ABSENT if evidence.missing == "proven" and not evidence.filled else S.UNKNOWN
     if evidence.filled > 0:
         return S.PARTIALLY_FILLED
-    if evidence.broker_status in WORKING_WORDS:
+    if evidence.broker_status in WORKING_WORDS or evidence.broker_status == "Filled":  # its fills are on their way
         return S.ACCEPTED
     return _by_our_record(evidence)
 

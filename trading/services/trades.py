@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, Value, When
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.money import quantize_money, quantize_price
 from trading.models import Fill, Order, Trade
+from trading.models.order import Role
 from trading.services.rows import swap
 
 ZERO = Decimal(0)
@@ -61,8 +62,8 @@ def round_trips(fills: Iterable[Fill]) -> list[RoundTrip]:
     trips: list[RoundTrip] = []
     current: RoundTrip | None = None
     for fill in fills:
-        left = fill.quantity
-        if current is not None and (fill.side == "BUY") != (current.side == "long"):
+        left = fill.quantity  # 0 where a correction has taken the whole fill back
+        if left > 0 and current is not None and (fill.side == "BUY") != (current.side == "long"):
             closing = min(left, current.open_quantity)
             current.take(fill, closing)
             left -= closing
@@ -77,10 +78,12 @@ def round_trips(fills: Iterable[Fill]) -> list[RoundTrip]:
 
 
 def _ledger_fills(order: Order) -> QuerySet[Fill]:
+    """In the order of time, whatever the order of arrival; in one second an entry comes before what closes it."""
     fills = Fill.objects.filter(
         account=order.account, order__strategy=order.strategy, order__instrument=order.instrument, superseded=False
     )
-    return fills.select_related("order").order_by("time", "exec_root")
+    closes = Case(When(order__role=Role.ENTRY, then=Value(0)), default=Value(1))
+    return fills.select_related("order").order_by("time", closes, "exec_root")
 
 
 def trades_rebuild(order: Order, *, market_at: datetime) -> list[Trade]:
@@ -91,8 +94,15 @@ def trades_rebuild(order: Order, *, market_at: datetime) -> list[Trade]:
     known = {trade.opening_exec_id: trade for trade in stale}
     for key, trade in known.items():
         if key not in keys:
-            trade.delete()
+            _withdraw(trade, market_at)
     return [_save(trip, known.get(trip.opening.exec_root), order, market_at) for trip in trips]
+
+
+def _withdraw(trade: Trade, market_at: datetime) -> None:
+    """An earlier fill came late, or a correction took the opening one back: the fills make other trades now."""
+    old, trade.state, trade.version = trade.state, "", trade.version + 1
+    _record(trade, EventType.TRADE_CHANGED, old, market_at)
+    trade.delete()
 
 
 def _values(trip: RoundTrip) -> dict[str, object]:
