@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +45,9 @@ class Reward:
 
 def reward(side: str, price: Decimal | None, target: Decimal | None, stop: Decimal | None) -> Reward:
     """For a buy `(target − price) / (price − stop)` and `(target − price) / price`; for a sell both reversed."""
-    if price is None or target is None or stop is None or not price > 0:
+    if price is None or target is None or stop is None:
+        return Reward(None, None)
+    if not (price.is_finite() and target.is_finite() and stop.is_finite() and price > 0):
         return Reward(None, None)
     sign = 1 if side == "BUY" else -1
     gain, loss = sign * (target - price), sign * (price - stop)
@@ -55,7 +58,7 @@ def reward(side: str, price: Decimal | None, target: Decimal | None, stop: Decim
 def purpose_of(opinion: str, facts: Facts, *, allow_short: bool) -> tuple[Purpose, str]:
     """What the opinion means for what is held: an entry, an exit, or nothing and why."""
     held = facts.position
-    if opinion == "hold":
+    if opinion not in ("buy", "sell"):
         return Purpose.NONE, "hold"
     if (opinion == "sell" and held > 0) or (opinion == "buy" and held < 0):
         return Purpose.EXIT, ""
@@ -77,6 +80,7 @@ def _stored(value: Decimal | None) -> Decimal | None:
 
 def decision_make(execution: WorkflowExecution, opinion: Opinion, facts: Facts, *, save: bool = True) -> Decision:
     """The decision; saved with its event inside the caller's `audit.recording()`, or only computed."""
+    assert execution.account_id is not None
     purpose, reason = purpose_of(opinion.type, facts, allow_short=execution.strategy.allow_short)
     side = "BUY" if opinion.type == "buy" else "SELL"
     price = facts.quote.ask if side == "BUY" else facts.quote.bid
@@ -91,8 +95,8 @@ def decision_make(execution: WorkflowExecution, opinion: Opinion, facts: Facts, 
         type=opinion.type,
         purpose=purpose,
         state=DecisionState.HOLD if purpose == Purpose.NONE else DecisionState.PROPOSED,
-        decided_by=opinion.decided_by,
-        strategy_used=opinion.strategy_used,
+        decided_by=opinion.decided_by[:80],
+        strategy_used=opinion.strategy_used[:80],
         claimed_price=_stored(opinion.current_price),
         target_price=target,
         stop_price=stop,
@@ -120,7 +124,8 @@ def decision_make(execution: WorkflowExecution, opinion: Opinion, facts: Facts, 
 
 
 def _plain(value: Decimal | None) -> float | None:
-    return float(value) if value is not None and value.is_finite() else None
+    usable = value is not None and value.is_finite() and math.isfinite(float(value))
+    return float(value) if usable and value is not None else None
 
 
 def decision_judge(
