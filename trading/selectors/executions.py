@@ -30,9 +30,9 @@ def unfinished(cycle_id: int) -> QuerySet[WorkflowExecution]:
 
 
 def closable_cycles() -> QuerySet[Cycle]:
-    """Running cycles all of whose executions have ended."""
+    """Cycles that have not ended although all their executions have; one may have failed before it began to run."""
     ended = (ExecutionState.DONE, ExecutionState.FAILED)
-    return Cycle.objects.filter(state=CycleState.RUNNING).exclude(
+    return Cycle.objects.filter(state__in=(CycleState.QUEUED, CycleState.RUNNING)).exclude(
         pk__in=WorkflowExecution.objects.exclude(state__in=ended).values("cycle_id")
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+from django.db.models import QuerySet
 
 from autotrader.core import audit
 from autotrader.core.audit.chain import canonical
@@ -15,17 +17,20 @@ from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError
 from trading.models import Account, Decision, Order, OrderChange, WorkflowExecution
-from trading.models.order import SUFFIX, OrderState, Role
-from trading.selectors.orders import live_entry
-from trading.selectors.positions import exposure
+from trading.models.decision import DecisionState
+from trading.models.order import LIVE, SUFFIX, WORKING, OrderState, Role
+from trading.selectors.orders import entries_since, live_entry
+from trading.selectors.positions import exposure, position_quantity
 from trading.services.executions import epoch_hold
 from trading.services.order_moves import order_document, order_move
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+# A worker that comes back later than this after the rules had spoken sends nothing on their old word.
+LONGEST_AGE = timedelta(minutes=5)
 
 
 class NoRoomLeft(AutoTraderError):
-    """Under the account's lock the limits no longer admit the order: another took the room."""
+    """Under the account's lock the order is no longer admitted: another took the room, or time has passed."""
 
     code = "NO_ROOM_LEFT"
     status = 409
@@ -60,11 +65,11 @@ def entry_write(
 ) -> list[Order]:
     """Commit the bracket's three rows in `state` (SENDING or SIMULATED), durable, under the account's lock.
 
-    Raises NoRoomLeft where exposure or open orders changed so that the limits no longer admit it, and EpochLost.
+    Raises NoRoomLeft where the position, exposure or open orders changed so that the limits no longer admit it, or
+    where the decision is too old, and EpochLost.
     """
     with audit.recording(durable=True):
-        epoch_hold(execution)
-        account = Account.objects.select_for_update().get(pk=decision.account_id)
+        account = _begin(execution, decision, plan)
         _check_room(account, decision, plan)
         entry = _bracket(decision, plan, new_group(), execution.epoch)
         legs = [entry, *entry.children.order_by("id")]
@@ -73,15 +78,36 @@ def entry_write(
     return legs
 
 
+def _begin(execution: WorkflowExecution, decision: Decision, plan: Plan) -> Account:
+    """Take the locks, execution before account, and refuse a decision that no longer stands."""
+    epoch_hold(execution)
+    account = Account.objects.select_for_update().get(pk=decision.account_id)
+    if decision.state != DecisionState.ALLOWED:
+        raise NoRoomLeft(f"The decision is {decision.state}, not allowed.", code="NOT_ALLOWED")
+    if decision.quote_at is None or plan.market_now - decision.quote_at > LONGEST_AGE:
+        raise NoRoomLeft(f"The decision was judged on a quote of {decision.quote_at}.", code="STALE_DECISION")
+    if plan.expires_at is not None and plan.expires_at <= plan.market_now:
+        raise NoRoomLeft(f"The session it was made for ended at {plan.expires_at}.", code="STALE_DECISION")
+    return account
+
+
 def _check_room(account: Account, decision: Decision, plan: Plan) -> None:
-    limits = decision.strategy.risk_profile
-    if live_entry(account, decision.strategy, decision.instrument) is not None:
-        raise NoRoomLeft(f"An entry of {decision.strategy} in {decision.instrument} is already at work.")
+    limits, strategy = decision.strategy.risk_profile, decision.strategy
+    if live_entry(account, strategy, decision.instrument) is not None:
+        raise NoRoomLeft(f"An entry of {strategy} in {decision.instrument} is already at work.")
+    held = position_quantity(account, strategy, decision.instrument)
+    if held != decision.position_quantity:
+        raise NoRoomLeft(f"{held} is held, {decision.position_quantity} was held when it was decided.")
+    today = entries_since(strategy, account, plan.market_now.replace(hour=0, minute=0, second=0, microsecond=0))
+    if today >= limits.max_orders_per_day:
+        raise NoRoomLeft(f"{today} entries sent today, at most {limits.max_orders_per_day} may be.")
     now = exposure(account, decision.instrument)
     if now.open_entries >= limits.max_open_orders:
         raise NoRoomLeft(f"{now.open_entries} entries work already, at most {limits.max_open_orders} may.")
     equity = Decimal(plan.configuration.get("equity") or 0)
     value = plan.quantity * plan.limit_price
+    if not equity.is_finite():
+        raise NoRoomLeft("The account's equity is not known.")
     if now.total + value > equity * limits.max_exposure_fraction:
         raise NoRoomLeft(f"Exposure {now.total + value:.2f} would exceed the limit of equity {equity:.2f}.")
     if now.instrument + value > equity * limits.max_position_fraction:
@@ -90,7 +116,7 @@ def _check_room(account: Account, decision: Decision, plan: Plan) -> None:
 
 def _bracket(decision: Decision, plan: Plan, group: str, epoch: int) -> Order:
     away = "SELL" if plan.side == "BUY" else "BUY"
-    terms = [
+    terms: list[dict[str, Any]] = [
         {"role": Role.ENTRY, "side": plan.side, "order_type": "LMT", "limit_price": plan.limit_price, "tif": "DAY"},
         {"role": Role.STOP, "side": away, "order_type": "STP", "stop_price": plan.stop_price, "tif": "GTC"},
         {"role": Role.TARGET, "side": away, "order_type": "LMT", "limit_price": plan.target_price, "tif": "GTC"},
@@ -155,22 +181,55 @@ def exit_write(
     *,
     state: OrderState = OrderState.SENDING,
 ) -> Order:
-    """Commit an exit order of its own (there is no live target to move), durable."""
+    """Commit an exit order of its own (there is no live target to move), durable.
+
+    Raises NoRoomLeft where it could leave more than flat: by what is held now and by what closes it already.
+    """
     terms = {"role": Role.EXIT, "side": plan.side, "order_type": "LMT", "limit_price": plan.limit_price, "tif": "DAY"}
     with audit.recording(durable=True):
-        epoch_hold(execution)
-        Account.objects.select_for_update().get(pk=decision.account_id)
+        account = _begin(execution, decision, plan)
+        _check_reduces(account, decision, plan)
+        _check_protection(account, decision)
         digest = intent_hash(decision.account_id, decision.instrument.con_id, [terms, {"quantity": plan.quantity}])
         order = _create(decision, plan, new_group(), execution.epoch, digest, None, terms)
         _send_mark(order, state, plan)
     return order
 
 
+def _check_reduces(account: Account, decision: Decision, plan: Plan) -> None:
+    """An exit closes what is held at this moment, once."""
+    held = position_quantity(account, decision.strategy, decision.instrument)
+    if plan.quantity > (held if plan.side == "SELL" else -held):
+        raise NoRoomLeft(f"{plan.side} {plan.quantity} would not only reduce {held}.", code="POSITION_CHANGED")
+    working = _live(account, decision).filter(role=Role.EXIT).first()
+    if working is not None:
+        raise NoRoomLeft(f"The exit {working} is already at work.", code="EXIT_AT_WORK")
+
+
+def _check_protection(account: Account, decision: Decision) -> None:
+    """An exit beside protective legs joins the OCA group of a working stop; without one both could fill."""
+    legs = list(_live(account, decision).filter(role__in=(Role.STOP, Role.TARGET)))
+    if legs and not any(leg.role == Role.STOP and leg.state in WORKING for leg in legs):
+        raise NoRoomLeft(f"{legs[0]} is {legs[0].state}: an exit could fill beside it.", code="PROTECTION_UNCERTAIN")
+
+
+def _live(account: Account, decision: Decision) -> QuerySet[Order]:
+    return Order.objects.filter(
+        account=account, strategy=decision.strategy, instrument=decision.instrument, state__in=LIVE
+    )
+
+
 def change_write(execution: WorkflowExecution, decision: Decision, target: Order, plan: Plan) -> OrderChange:
-    """Commit the wish to move the target leg to a marketable limit, durable: the exit that is never naked."""
+    """Commit the wish to move the target leg to a marketable limit, durable: the exit that is never naked.
+
+    Raises NoRoomLeft where the leg works no more, another exit works, or it would not only reduce what is held now.
+    """
     with audit.recording(durable=True):
-        epoch_hold(execution)
-        Account.objects.select_for_update().get(pk=decision.account_id)
+        account = _begin(execution, decision, plan)
+        target.refresh_from_db()
+        if target.state not in WORKING:
+            raise NoRoomLeft(f"The target {target} is {target.state}.", code="POSITION_CHANGED")
+        _check_reduces(account, decision, plan)
         last = OrderChange.objects.filter(order=target).order_by("revision").last()
         change = OrderChange.objects.create(
             order=target,
