@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -29,8 +28,8 @@ NO_NEW_CLAIM_AFTER = 60.0
 
 
 def worker_name() -> str:
-    """Host, process and thread: who ran an execution."""
-    return f"{socket.gethostname()}:{os.getpid()}:{threading.current_thread().name}"[:80]
+    """Host and process: who ran an execution."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:80]
 
 
 def work(lane: str) -> bool:
