@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -83,15 +84,13 @@ def bars_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def open_desk(transactional_db: None, bars_folder: Path, settings: Any) -> Iterator[Callable[..., Any]]:
     """Open a desk on a day of one's choice, on a folder of one's choice."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
-        def open_at(position: int = START, folder: Path = bars_folder) -> Desk:
+        def open_at(position: int = START, folder: Path = bars_folder, account: str = "DUR0000001") -> Desk:
             settings.AUTOTRADER_PAPER_DATA = str(folder)
             days = trading_days()
             at = replay_times(days[position], ["RISE"]).cycle_at
-            return Desk(stack.enter_context(replay("DUR0000001", at)), days, position)
+            return Desk(stack.enter_context(replay(account, at)), days, position)
 
         yield open_at
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from broker import gates
-from tests.desk.bars_folder import SEEDS, START, walk, write_folder, write_symbol
+from tests.desk.bars_folder import SEEDS, START, trading_days, walk, write_folder, write_symbol
 from tests.desk.conftest import Desk, build_strategy
 from tests.research.openai_server import (
     Behaviour,
@@ -23,8 +23,6 @@ from tests.research.openai_server import (
 )
 from trading.models import Order
 from trading.services.demo import TWO_INDICATORS
-
-VIEWS = [says(sound_view("CALM"))] * 3
 
 
 def outcome(desk: Desk, symbol: str = "CALM", **fields: Any) -> tuple[str, str]:
@@ -74,8 +72,6 @@ def test_a_split_is_no_gap(open_desk: Callable[..., Desk], tmp_path: Path) -> No
         [round(price / 2, 2) for price in row[:4]] + [row[4] * 2] if day > 510 else row
         for day, row in enumerate(walk(21))
     ]
-    from tests.desk.bars_folder import trading_days
-
     folder = spoiled(tmp_path, "RISE", halved, f"RISE,{trading_days()[511]},2\n")
 
     cycle = open_desk(START, folder).run(build_strategy("s", ["RISE"]))
@@ -83,17 +79,20 @@ def test_a_split_is_no_gap(open_desk: Callable[..., Desk], tmp_path: Path) -> No
     assert cycle.executions.get().outcome == "ordered"
 
 
-def test_a_symbol_without_bars_is_a_hold(open_desk: Callable[..., Desk], tmp_path: Path) -> None:
-    late = walk(SEEDS["CALM"])
-    folder = write_folder(tmp_path / "bars")
-    desk = open_desk(START, folder)
-    del late
-
+def test_a_symbol_nobody_knows_fails_its_execution_by_name(desk: Desk) -> None:
     cycle = desk.run(build_strategy("s", ["NOSUCH"]))
 
     row = cycle.executions.get()
     assert (row.state, cycle.state) == ("FAILED", "FAILED")
-    assert "CONTRACT_NOT_FOUND" in row.reason
+    assert row.reason.startswith("CONTRACT_NOT_FOUND")
+    assert "NOSUCH" in row.reason
+
+
+def test_a_listed_symbol_without_bars_is_a_hold(desk: Desk) -> None:
+    result, reason = outcome(desk, "MSFT")
+
+    assert result == "hold"
+    assert reason.startswith("no_data")
 
 
 MODEL_FAILURES: list[tuple[str, list[Behaviour], str]] = [
@@ -161,10 +160,8 @@ def test_a_decision_that_does_not_hold_water_is_a_hold(
     assert reason not in ("", "hold")
 
 
-def test_an_account_that_is_not_paper_is_refused(desk: Desk, model: LoopbackModelServer, monkeypatch: Any) -> None:
-    monkeypatch.setattr(gates, "PAPER_PREFIXES", ("DX",))
-
-    result, reason = outcome(desk)
+def test_an_account_that_is_not_paper_is_refused(open_desk: Callable[..., Desk], model: LoopbackModelServer) -> None:
+    result, reason = outcome(open_desk(account="U1234567"))
 
     assert result == "refused"
     assert reason.startswith("ACCOUNT_NOT_PAPER")
