@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from datetime import timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+from django.db.models import QuerySet
 
 from autotrader.core import audit
+from autotrader.core.clock import system_now
 from broker import types
 from trading.models import Order, WorkflowExecution
 from trading.models.order import OrderState, Role
@@ -16,12 +20,14 @@ from trading.services.rows import swap
 
 # The fixed commission schedule of the broker's own paper account, so that both ledgers cost the same.
 PER_SHARE, LEAST, MOST = Decimal("0.005"), Decimal("1.00"), Decimal("0.01")
+# A worker that wrote an order and has not placed it by now is dead.
+ABANDONED = timedelta(seconds=60)
 
 
 def shadow_commission(quantity: Decimal, price: Decimal) -> Decimal:
     """0.005 a share, at least 1.00, at most 1 % of the value, to the cent."""
     capped = min(max(quantity * PER_SHARE, LEAST), quantity * price * MOST)
-    return capped.quantize(Decimal("0.01"))
+    return capped.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def shadow_place(execution: WorkflowExecution, orders: Sequence[Order], quote: types.Quote) -> None:
@@ -35,24 +41,35 @@ def shadow_place(execution: WorkflowExecution, orders: Sequence[Order], quote: t
 
 
 def shadow_exit(execution: WorkflowExecution, order: Order, quote: types.Quote) -> None:
-    """Fill an exit and end the protective legs of what it closes."""
+    """Let an exit meet the quote; its fill ends the protective legs of what it closes."""
     shadow_place(execution, [order], quote)
-    with audit.recording():
-        epoch_hold(execution)
-        if Order.objects.get(pk=order.pk).state == OrderState.FILLED:
-            _cancel_protection(order, quote)
 
 
 def shadow_settle(execution: WorkflowExecution, quote: types.Quote) -> None:
     """Let the ledger's working orders meet this quote: a later cycle sees what has filled meanwhile."""
-    working = Order.objects.filter(
-        account=execution.account_id,
-        instrument=execution.instrument_id,
-        state__in=(OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED),
-    ).order_by("id")
+    ledger = Order.objects.filter(account=execution.account_id, instrument=execution.instrument_id).order_by("id")
     with audit.recording():
         epoch_hold(execution)
-        _match(list(working), quote)
+        for order in ledger.filter(state=OrderState.SENDING, sending_at__lt=system_now() - ABANDONED):
+            order_move(order, OrderState.ABSENT, cause="shadow: its worker ended before it", market_at=quote.time)
+        working = list(ledger.filter(state=OrderState.ACCEPTED))
+        _match([order for order in working if not _has_expired(order, quote)], quote)
+        for order in working:
+            _expire(order, quote)
+
+
+def _has_expired(order: Order, quote: types.Quote) -> bool:
+    return order.tif == "DAY" and order.expires_at is not None and quote.time > order.expires_at
+
+
+def _expire(order: Order, quote: types.Quote) -> None:
+    """End a DAY order at its close, and the legs that waited for it."""
+    order.refresh_from_db()
+    ends = order.tif == "DAY" and order.expires_at is not None and quote.time >= order.expires_at
+    if order.state != OrderState.ACCEPTED or not ends:
+        return
+    order_move(order, OrderState.EXPIRED, cause="shadow: the session has ended", market_at=quote.time)
+    _cancel(order.children.all(), "the entry has expired", quote)
 
 
 def _match(orders: Sequence[Order], quote: types.Quote) -> None:
@@ -66,7 +83,10 @@ def _match(orders: Sequence[Order], quote: types.Quote) -> None:
 
 
 def _is_active(order: Order) -> bool:
-    return order.parent is None or Order.objects.get(pk=order.parent_id).state == OrderState.FILLED
+    if order.parent is None:
+        return True
+    order.parent.refresh_from_db(fields=["state"])
+    return order.parent.state == OrderState.FILLED
 
 
 def fill_price(order: Order, quote: types.Quote) -> Decimal | None:
@@ -109,18 +129,20 @@ def _fill(order: Order, price: Decimal, quote: types.Quote) -> None:
         filled_quantity=filled.quantity,
         average_price=filled.price,
     )
-    if order.role in (Role.STOP, Role.TARGET):
-        _cancel_siblings(order, quote)
+    _cancel_others(order, quote)
 
 
-def _cancel_siblings(order: Order, quote: types.Quote) -> None:
-    for sibling in Order.objects.filter(parent=order.parent_id, state=OrderState.ACCEPTED).exclude(pk=order.pk):
-        order_move(sibling, OrderState.CANCELLED, cause="shadow: the other leg filled", market_at=quote.time)
+def _cancel_others(order: Order, quote: types.Quote) -> None:
+    """What closes a position ends all else that would: a leg its sibling and the exit, an exit the legs."""
+    ledger = Order.objects.filter(account=order.account, instrument=order.instrument)
+    if order.role == Role.EXIT:
+        legs = ledger.filter(role__in=(Role.STOP, Role.TARGET), parent__state=OrderState.FILLED)
+        _cancel(legs, "the position is closed", quote)
+    elif order.role in (Role.STOP, Role.TARGET):
+        _cancel(ledger.filter(parent=order.parent_id).exclude(pk=order.pk), "the other leg filled", quote)
+        _cancel(ledger.filter(role=Role.EXIT), "a protective leg filled", quote)
 
 
-def _cancel_protection(order: Order, quote: types.Quote) -> None:
-    legs = Order.objects.filter(
-        account=order.account, instrument=order.instrument, role__in=(Role.STOP, Role.TARGET), state=OrderState.ACCEPTED
-    )
-    for leg in legs:
-        order_move(leg, OrderState.CANCELLED, cause="shadow: the position is closed", market_at=quote.time)
+def _cancel(orders: QuerySet[Order], why: str, quote: types.Quote) -> None:
+    for order in orders.filter(state=OrderState.ACCEPTED).order_by("id"):
+        order_move(order, OrderState.CANCELLED, cause=f"shadow: {why}", market_at=quote.time)
