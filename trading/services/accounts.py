@@ -10,6 +10,7 @@ from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from broker import types
+from broker.errors import BrokerUnavailable
 from trading.models import Account, AccountSnapshot, Cycle, Strategy
 from trading.models.account import AccountKind
 
@@ -24,7 +25,9 @@ def account_kind(account_id: str) -> AccountKind:
 
 
 def account_ensure(account_id: str, base_currency: str = "USD") -> Account:
-    """The row of this account, made when first seen."""
+    """The row of this account, made when first seen. Raises BrokerUnavailable where the broker has named none yet."""
+    if not account_id:
+        raise BrokerUnavailable("The broker has not named its account yet.", code="NO_ACCOUNT")
     account, _ = Account.objects.get_or_create(
         pk=account_id,
         defaults={"kind": account_kind(account_id), "base_currency": base_currency, "created_at": system_now()},

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Max
 from django_q.models import Schedule
 
+from autotrader.core import audit
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Invalid
 from trading.models import Cycle, Strategy
@@ -58,7 +58,8 @@ def due_strategies(now: datetime) -> list[Strategy]:
 def schedule_due() -> list[Cycle]:
     """Start a cycle for each group of due strategies; two callers at once start it once."""
     cycles = []
-    with transaction.atomic():
+    # One recording around all: the audit log's lock is taken once, after every other.
+    with audit.recording():
         # The schedule's row is the lock: it serialises callers on every database.
         Schedule.objects.select_for_update().filter(name="wake").first()
         for strategy in due_strategies(system_now()):
