@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from autotrader.core.errors import Invalid
 
@@ -60,8 +60,8 @@ def _check_type(index: int, name: str, key: str, value: Any, wanted: Any) -> Non
         good = isinstance(value, (int, float) if wanted is float else int) and not isinstance(value, bool)
     elif wanted in (str, bool):
         good = isinstance(value, wanted)
-    else:
-        good = isinstance(value, (list, tuple))
+    else:  # tuple[int, ...]
+        good = isinstance(value, list) and all(type(item) is get_args(wanted)[0] for item in value)
     if not good:
         raise _fail(index, f"{name}.{key} has the wrong type ({type(value).__name__}).")
 
