@@ -405,7 +405,7 @@ def test_a_later_change_overtakes_an_earlier_one(change: OrderChange) -> None:
     deliver(report(change.order, "Submitted", limit_price=D(99)))
     for row in (change, second, change.order):
         row.refresh_from_db()
-    assert (change.state, second.state, change.order.limit_price) == ("UNKNOWN", "ACKED", D(98))
+    assert (change.state, second.state, change.order.limit_price) == ("REJECTED", "ACKED", D(98))
 
 
 def test_evidence_about_nothing_we_know_is_let_pass(legs: list[Order]) -> None:

@@ -184,8 +184,8 @@ def _acknowledge(order: Order, event: types.OrderReport) -> None:
     swap(order, limit_price=proven.limit_price, stop_price=proven.stop_price)
     _change_move(proven, "ACKED", "the broker shows the new price", event.time)
     for change in waiting:
-        if change.state == "SENDING" and change.revision < proven.revision:
-            _change_move(change, "UNKNOWN", f"overtaken by revision {proven.revision}", event.time)
+        if change.revision < proven.revision:
+            _change_move(change, "REJECTED", f"overtaken by revision {proven.revision}", event.time)
 
 
 def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
