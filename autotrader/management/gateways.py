@@ -17,10 +17,12 @@ from broker import get_broker
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.hold import held_address
-from broker.paper_gateway.types import SessionHours, SymbolSpec
+from broker.paper_gateway.types import SymbolSpec
 from broker.port import Broker
 
 SEARCH_BACK_DAYS = 30
+# A day of US/Eastern that is one session ends at 05:00 UTC of the next at the latest.
+LATEST_CLOSE_UTC_HOUR = 5
 
 
 def paper_data() -> Path | None:
@@ -71,20 +73,22 @@ class ReplayTimes:
     end: datetime
 
 
+def session_closes(first: date, days: int, symbols: list[str]) -> list[datetime]:
+    """The ends of the sessions that any of the symbols has in the `days` days from `first` on, in order."""
+    start = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    exchange = PaperExchange(data_folder=paper_data(), store_path=None, set_clock=start, system_clock=system_now)
+    specs = [spec for symbol in symbols for spec in _specs(exchange, symbol)]
+    return sorted({hours.close for spec in specs for hours in exchange.sessions(spec.con_id, days) if hours.close})
+
+
 def replay_times(day: date, symbols: list[str]) -> ReplayTimes:
     """The end of the last session up to `day`, and the end of the next one in the data.
 
     Raises Invalid where the data hold no such session.
     """
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(days=SEARCH_BACK_DAYS)
-    exchange = PaperExchange(data_folder=paper_data(), store_path=None, set_clock=start, system_clock=system_now)
-    sessions: dict[date, SessionHours] = {}
-    for symbol in symbols:
-        for spec in _specs(exchange, symbol):
-            hours = exchange.sessions(spec.con_id, SEARCH_BACK_DAYS * 2)
-            sessions |= {session.day: session for session in hours if session.close is not None}
-    before = [session.close for key, session in sorted(sessions.items()) if key <= day and session.close]
-    after = [session.close for key, session in sorted(sessions.items()) if key > day and session.close]
+    closes = session_closes(day - timedelta(days=SEARCH_BACK_DAYS), SEARCH_BACK_DAYS * 2, symbols)
+    last = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1, hours=LATEST_CLOSE_UTC_HOUR)
+    before, after = [at for at in closes if at <= last], [at for at in closes if at > last]
     if not before:
         raise Invalid(f"There are no bars up to {day} in the {SEARCH_BACK_DAYS} days before it.", code="NO_SESSION")
     _refuse_without_bars(before[-1], symbols)

@@ -99,6 +99,7 @@ def test_a_real_day_on_which_an_order_is_placed_filled_and_protected(state: Path
     ("words", "environment", "code", "said"),
     [
         (["--as-of", "yesterday"], {}, 2, "is not a date"),
+        (["--as-of", "2999-01-04"], {}, 2, "lies in the future"),
         (["--strategy", "nobody"], {}, 2, "There is no strategy nobody"),
         (["--symbol", "TSLA"], {}, 2, "No chosen strategy trades TSLA"),
         (["--as-of", "2019-06-03"], {"AUTOTRADER_BROKER": "tws"}, 2, "needs AUTOTRADER_BROKER=paper"),

@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError, Invalid
 from autotrader.management.cycle_report import cycle_object, table
 from autotrader.management.gateways import desk_broker, replay, replay_times
@@ -105,9 +106,12 @@ def _day(text: str | None) -> date | None:
     if not text:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise Invalid(f"--as-of {text} is not a date; write it as 2019-06-03.") from error
+    if day > system_now().date():
+        raise Invalid(f"--as-of {text} lies in the future.")
+    return day
 
 
 def _strategies(names: list[str]) -> list[Strategy]:
