@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,8 @@ def main() -> int:
     parser.add_argument("--started", type=float, default=time.time(), help="when the set-up began, in Unix seconds")
     parser.add_argument("--lint-only", action="store_true")
     arguments = parser.parse_args()
+    # So that a run that is told to end still stops its PostgreSQL.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     report = Report()
     if not arguments.lint_only:
         _install_chromium()
