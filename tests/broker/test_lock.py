@@ -95,5 +95,6 @@ def test_readers_do_not_keep_an_owner_out(path: Path) -> None:
 def test_each_gateway_and_client_has_its_own(tmp_path: Path) -> None:
     first = lock.take(lock.lock_path(tmp_path, "127.0.0.1", 4102, 1))
     second = lock.take(lock.lock_path(tmp_path, "127.0.0.1", 4102, 2))
+    assert len(list(tmp_path.iterdir())) == 2
     first.release()
     second.release()

@@ -43,7 +43,7 @@ def shared() -> Iterator[EmbeddedGateway]:
         yield running
 
 
-def still_serves(gateway: EmbeddedGateway) -> None:
+def assert_still_serves(gateway: EmbeddedGateway) -> None:
     """A new client with the id of the last one gets in and is answered."""
     with RawClient(gateway.port) as raw:
         raw.start(client_id=3)
@@ -51,7 +51,7 @@ def still_serves(gateway: EmbeddedGateway) -> None:
         assert raw.until("49")[2] == NOW
 
 
-def no_surprise(raw: RawClient) -> None:
+def assert_no_surprise(raw: RawClient) -> None:
     """Everything up to the clock's answer came without the gateway being surprised by what it was sent."""
     while (answer := raw.receive()) is not None and answer[:1] != ["49"]:
         assert answer[0] != "4" or "Internal error" not in answer[4], answer
@@ -65,7 +65,7 @@ def test_random_bytes(shared: EmbeddedGateway, data: bytes, *, greeted: bool) ->
         if greeted:
             raw.start(client_id=3)
         raw.send(data)
-    still_serves(shared)
+    assert_still_serves(shared)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,7 +76,7 @@ def test_random_fields(shared: EmbeddedGateway, messages: list[tuple[str, list[s
         for name, fields in messages:
             raw.send(frame("\0".join([name, *fields, ""]).encode(errors="surrogatepass")))
         raw.message(49, 1)
-        no_surprise(raw)
+        assert_no_surprise(raw)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -109,7 +109,7 @@ def test_mutated_orders(shared: EmbeddedGateway, seed: int) -> None:
             fields[1] = str(1000 * (seed + 1) + index)
             raw.message(*fields)
             raw.message(49, 1)
-            no_surprise(raw)
+            assert_no_surprise(raw)
 
 
 SPY = ["0", "SPY", "STK", "", "0.0", "", "", "SMART", "", "USD", "", ""]
@@ -135,7 +135,7 @@ def test_mutated_requests(shared: EmbeddedGateway, kind: str) -> None:
                 raw.message(*sound[:index], word, *sound[index + 1 :])
             raw.message(*sound[:index])
             raw.message(49, 1)
-            no_surprise(raw)
+            assert_no_surprise(raw)
 
 
 def sound_order() -> list[str]:
