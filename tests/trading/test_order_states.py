@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autotrader.core.audit.event_types import EventType
 from tests.trading.builders import CLOSE, NOW, D
-from trading.models import Order
+from trading.models import Order, OrderChange
 from trading.models.order import AT_BROKER, LIVE, TERMINAL, OrderState
 from trading.services.order_states import EVENT_OF, GRAPH, Evidence, derive, evidence_of, may_move
 
@@ -112,6 +113,11 @@ def test_the_graph_knows_every_state_and_leads_nowhere_else() -> None:
     assert not set(LIVE) & set(TERMINAL)
     assert all(state not in GRAPH[state] for state in S if state not in AT_BROKER)
     assert set(EVENT_OF) >= {state for reached in GRAPH.values() for state in reached} - {S.PENDING_APPROVAL}
+
+
+def test_every_life_of_a_change_has_its_event() -> None:
+    states = [state for state, _ in OrderChange._meta.get_field("state").choices]
+    assert all(f"ORDER_CHANGE_{state}" in EventType.__members__ for state in states)
 
 
 def test_only_a_sent_order_can_be_at_the_broker() -> None:

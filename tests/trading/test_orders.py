@@ -305,6 +305,17 @@ def test_an_exit_beside_legs_of_unknown_state_could_fill_twice(db: None) -> None
     assert exit_write(execution, decision, plan(decision))
 
 
+def test_an_exit_joins_one_group_and_cannot_close_two_brackets(db: None) -> None:
+    row = strategy()
+    bought(row)
+    execution = claimed(row)
+    decision = decided(execution, position="10", allow_add=True)
+    entry, stop, target = entry_write(execution, decision, plan(decision))
+    deliver(fill(entry, "10"), report(entry, "Filled", "10"), *(report(leg, "PreSubmitted") for leg in (stop, target)))
+    execution, decision = ready(row, "sell", position="20", quantity="20")
+    assert refusal(lambda: exit_write(execution, decision, plan(decision))) == "PROTECTION_UNCERTAIN"
+
+
 def test_an_unprotected_position_may_be_closed(db: None) -> None:
     row = strategy()
     _, stop, target = bought(row)

@@ -207,10 +207,12 @@ def _check_reduces(account: Account, decision: Decision, plan: Plan) -> None:
 
 
 def _check_protection(account: Account, decision: Decision) -> None:
-    """An exit beside protective legs joins the OCA group of a working stop; without one both could fill."""
+    """An exit beside protective legs joins the OCA group of a working stop; a leg outside of it could fill too."""
     legs = list(_live(account, decision).filter(role__in=(Role.STOP, Role.TARGET)))
     if legs and not any(leg.role == Role.STOP and leg.state in WORKING for leg in legs):
         raise NoRoomLeft(f"{legs[0]} is {legs[0].state}: an exit could fill beside it.", code="PROTECTION_UNCERTAIN")
+    if len({leg.group for leg in legs}) > 1:
+        raise NoRoomLeft("Two brackets protect it: one exit could fill beside a leg.", code="PROTECTION_UNCERTAIN")
 
 
 def _live(account: Account, decision: Decision) -> QuerySet[Order]:
