@@ -10,8 +10,10 @@ from argparse import ArgumentParser
 from datetime import date
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import connection
+from django.urls import reverse
 
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError, Invalid
@@ -63,6 +65,8 @@ class Command(BaseCommand):
             self.stdout.write(self.style.ERROR(report["reason"]))
         for line in table(report):
             self.stdout.write(line)
+        page = reverse("admin:trading_cycle_change", args=[report["cycle"]])
+        self.stdout.write(f"\nThe whole story: make up, then http://{settings.AUTOTRADER_BIND}{page}")
 
     def _run(self, options: dict[str, Any]) -> Cycle:
         day = _day(options["as_of"])
