@@ -253,6 +253,8 @@ class Reconciler:
         if verdict == "void_again" and row is not None:
             self._writer.apply(submission_report(row, self._now()))
         if verdict == "missing":
+            # Should it show again as it was before, that is news.
+            self._fed = {key: text for key, text in self._fed.items() if not key.endswith(f":{intent.order_ref}")}
             self._misses[intent.order_ref] = self._misses.get(intent.order_ref, 0) + 1
             if intent.state != "UNKNOWN":
                 self._report_missing(intent, proven=False, detail="the broker's book does not show this order")

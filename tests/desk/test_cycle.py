@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 from autotrader.core.audit.models import Event
 from autotrader.core.audit.verify import verify_chain
+from tests.desk.bars_folder import SEEDS, walk, write_symbol
 from tests.desk.conftest import Desk, build_strategy
 from tests.research.openai_server import LoopbackModelServer, agreeable
-from trading.models import AccountSnapshot, Fill, Order, OrderChange, Trade
+from trading.models import AccountSnapshot, Fill, Order, OrderChange, RiskProfile, Trade
+from trading.services.demo import TWO_INDICATORS
 
 
 def test_the_rules_buy_sell_and_hold(desk: Desk) -> None:
@@ -132,3 +138,57 @@ def test_an_entry_that_never_fills_expires_with_its_children(desk: Desk, model: 
     states = {role: order.state for role, order in desk.orders(cycle).items()}
     assert states == {"entry": "EXPIRED", "stop": "CANCELLED", "target": "CANCELLED"}
     assert not Fill.objects.exists()
+
+
+def test_an_exit_of_two_brackets_moves_both_targets(desk: Desk, model: LoopbackModelServer) -> None:
+    steps = [dict(step) for step in TWO_INDICATORS]
+    steps[5] = {"name": "decide", "parameters": {"allow_add": True}}
+    strategy = build_strategy("s", ["CALM"], steps)
+    RiskProfile.objects.update(max_position_fraction=Decimal("0.5"), risk_per_trade=Decimal("0.005"))
+    desk.run(strategy)
+    desk.next_day()
+    desk.run(strategy)
+    desk.next_day()
+    assert Order.objects.filter(role="entry", state="FILLED").count() == 2
+
+    model.otherwise = agreeable("sell", target=0.92, stop=1.04)
+    desk.run(strategy)
+    desk.next_day()
+
+    assert set(Order.objects.filter(role="target").values_list("state", flat=True)) == {"FILLED"}
+    assert set(Order.objects.filter(role="stop").values_list("state", flat=True)) == {"CANCELLED"}
+    assert [row for row in desk.market.broker.positions() if row.quantity] == []
+    trade = Trade.objects.get()
+    assert trade.pnl == desk.market.broker.account().net_liquidation - Decimal(1_000_000)
+
+
+def test_an_exit_ends_the_entry_that_still_fills_before_it_sells(
+    open_desk: Callable[..., Desk], bars_folder: Path, tmp_path: Path, model: LoopbackModelServer
+) -> None:
+    folder = Path(shutil.copytree(bars_folder, tmp_path / "bars"))
+    thin = [[*row[:4], 8_000] for row in walk(SEEDS["CALM"])]
+    write_symbol(folder, "THIN", thin)
+    desk = open_desk(folder=folder)
+    strategy = build_strategy("s", ["THIN"])
+    # Between its prints a replayed day has no newer quote than the last one.
+    RiskProfile.objects.update(max_quote_age_seconds=86_400)
+    cycle = desk.run(strategy)
+    entry = desk.orders(cycle)["entry"]
+    close = desk.market.broker.status().market_now
+    desk.market.advance(close + timedelta(hours=17, minutes=45))
+    entry.refresh_from_db()
+    assert entry.state == "PARTIALLY_FILLED"
+
+    model.otherwise = agreeable("sell", target=0.92, stop=1.04)
+    first = desk.run(strategy)
+    desk.next_day()
+    second = desk.run(strategy)
+    desk.next_day(4)
+
+    assert desk.decision(first).reasons == ["ENTRY_WORKING"]
+    entry.refresh_from_db()
+    assert entry.state == "CANCELLED"
+    assert (second.executions.get().outcome, second.executions.get().reason[:5]) == ("ordered", "exit:")
+    held = {row.symbol: row.quantity for row in desk.market.broker.positions()}
+    assert held.get("THIN", Decimal(0)) == 0
+    assert Trade.objects.get().state == "CLOSED"

@@ -886,7 +886,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("order", "revision"), name="order_change_once"),
                     models.UniqueConstraint(
                         condition=models.Q(("decision__isnull", False)),
-                        fields=("decision",),
+                        fields=("decision", "order"),
                         name="one_change_per_decision",
                     ),
                 ],

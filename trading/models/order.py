@@ -131,7 +131,7 @@ class OrderChange(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["order", "revision"], name="order_change_once"),
             models.UniqueConstraint(
-                fields=["decision"], name="one_change_per_decision", condition=models.Q(decision__isnull=False)
+                fields=["decision", "order"], name="one_change_per_decision", condition=models.Q(decision__isnull=False)
             ),
         ]
 

@@ -17,11 +17,13 @@ def live_entry(account: Account, strategy: Strategy, instrument: Instrument) -> 
     ).first()
 
 
-def working_leg(account: Account, strategy: Strategy | None, instrument: Instrument, role: Role) -> Order | None:
-    """The newest protective leg that works at the broker."""
-    return Order.objects.filter(
-        account=account, strategy=strategy, instrument=instrument, role=role, state__in=WORKING
-    ).first()
+def working_legs(account: Account, strategy: Strategy | None, instrument: Instrument, role: Role) -> list[Order]:
+    """The protective legs of a role that work at the broker, newest first."""
+    return list(
+        Order.objects.filter(
+            account=account, strategy=strategy, instrument=instrument, role=role, state__in=WORKING
+        ).order_by("-id")
+    )
 
 
 def orders_of(decision: Decision) -> list[Order]:

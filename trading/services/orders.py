@@ -23,6 +23,7 @@ from trading.selectors.orders import entries_since, live_entry
 from trading.selectors.positions import exposure, position_quantity
 from trading.services.executions import epoch_hold
 from trading.services.order_moves import order_document, order_move
+from trading.services.rows import swap
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 # A worker that comes back later than this after the rules had spoken sends nothing on their old word.
@@ -253,3 +254,23 @@ def change_write(execution: WorkflowExecution, decision: Decision, target: Order
             document={"limit_price": plan.limit_price},
         )
     return change
+
+
+def cancel_request_write(execution: WorkflowExecution, order: Order, market_at: datetime) -> None:
+    """Record the wish to end an order; what becomes of it is told by evidence."""
+    with audit.recording():
+        epoch_hold(execution)
+        order = Order.objects.select_for_update().get(pk=order.pk)
+        if order.cancel_requested_at is not None:
+            return
+        swap(order, cancel_requested_at=system_now())
+        audit.record(
+            EventType.ORDER_CANCEL_REQUESTED,
+            f"order:{order.order_ref}",
+            version=order.version,
+            old_state=order.state,
+            new_state=order.state,
+            account=order.account_id,
+            cause="an exit was decided",
+            market_at=market_at,
+        )

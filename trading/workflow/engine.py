@@ -14,6 +14,7 @@ from autotrader.core.ops.crashpoints import crashpoint
 from broker import types
 from broker.port import Broker
 from trading.models import StepRun, WorkflowExecution
+from trading.models.cycle import ExecutionState
 from trading.models.strategy import Mode
 from trading.services.accounts import account_ensure, shadow_account
 from trading.services.executions import (
@@ -48,6 +49,8 @@ def execute(execution: WorkflowExecution, broker: Broker) -> None:
 
 
 def _fail(execution: WorkflowExecution, reason: str) -> None:
+    if execution.state == ExecutionState.FAILED:
+        return
     try:
         with audit.recording():
             execution_end(execution, outcome="failed", reason=reason, failed=True)
@@ -125,5 +128,8 @@ def _commit_failure(
     text = error.message if isinstance(error, AutoTraderError) else f"{type(error).__name__}: {error}"
     given = {"parameters": spec.raw.get("parameters", {})}
     record = StepRecord(execution.next_step, spec.name, given, {}, started, text[:2000], status.market_now)
+    code = f"{error.reason}: " if isinstance(error, AutoTraderError) else ""
+    # In one transaction: a failed step is never found without its failed execution, which would run it again.
     with audit.recording():
         step_commit(execution, record, failed=True)
+        execution_end(execution, outcome="failed", reason=f"{code}{text}", failed=True)

@@ -67,7 +67,7 @@ def _save(context: StepContext, row: dict[str, Any], result: research.AnalystRes
         strength=seen.strength,
         summary=seen.summary,
         facts=dict(seen.facts),
-        decided_by=seen.decided_by,
+        decided_by=seen.decided_by[:80],
         bars_id=row["bars"],
         chart_id=context.outputs["generate_chart"]["charts"].get(str(row["timeframe"])),
         model_calls=result.call_ids,

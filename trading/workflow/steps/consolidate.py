@@ -33,7 +33,7 @@ def run(context: StepContext) -> StepResult:
             strength=joined.strength,
             summary=joined.summary,
             facts=dict(joined.facts),
-            decided_by=joined.decided_by,
+            decided_by=joined.decided_by[:80],
             model_calls=result.call_ids,
         )
         return {"analysis": row.pk}

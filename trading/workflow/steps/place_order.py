@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 
-from autotrader.core.clock import system_now
 from autotrader.core.ops.crashpoints import crashpoint
 from broker import gates, types
 from broker.errors import BrokerUnavailable, OrderError, TradingDisabled
@@ -18,14 +19,15 @@ from trading.models import Decision, Order, OrderChange
 from trading.models.decision import Purpose
 from trading.models.order import OrderState, Role
 from trading.models.strategy import Mode
-from trading.selectors.orders import orders_of, working_leg
+from trading.selectors.orders import live_entry, orders_of, working_legs
 from trading.services.decisions import decision_refuse
-from trading.services.orders import NoRoomLeft, Plan, change_write, entry_write, exit_write
+from trading.services.orders import NoRoomLeft, Plan, cancel_request_write, change_write, entry_write, exit_write
 from trading.services.shadow import shadow_exit, shadow_place
 from trading.workflow.context import StepContext, StepResult
 from trading.workflow.steps.validate_risk import look
 
 NEEDS: tuple[str, ...] = ("validate_risk",)
+LONGEST_WAIT_S = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,10 @@ class Parameters:
     """`wait_s`: how long to wait for the broker's first word; the order's life goes on without this step."""
 
     wait_s: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.wait_s <= LONGEST_WAIT_S:
+            raise ValueError(f"wait_s must lie between 0 and {LONGEST_WAIT_S} seconds, well within a lease")
 
 
 def run(context: StepContext) -> StepResult:
@@ -75,8 +81,7 @@ def _new(context: StepContext, decision: Decision) -> StepResult:
     context.lease(TABLE["place"].timeout)
     if decision.purpose == Purpose.ENTRY:
         orders = entry_write(context.execution, decision, plan)
-        _send(context, orders, plan, reduces=False)
-        return _report(context, orders, "")
+        return _report(context, orders, _send(context, orders, reduces=False))
     return _exit(context, decision, plan)
 
 
@@ -103,19 +108,21 @@ def _plan(context: StepContext, decision: Decision) -> Plan:
     )
 
 
-def _send(context: StepContext, orders: list[Order], plan: Plan, *, reduces: bool, oca_ref: str = "") -> None:
+def _send(context: StepContext, orders: list[Order], *, reduces: bool, oca_ref: str = "") -> str:
     """One call; whatever it answers or fails with, the rows are told by evidence alone."""
-    con_id = orders[0].instrument.con_id
-    assert con_id is not None
+    first = orders[0]
+    assert first.instrument.con_id is not None
+    assert first.sending_at is not None
     request = types.PlaceOrder(
-        account=orders[0].account_id,
-        con_id=con_id,
+        account=first.account_id,
+        con_id=first.instrument.con_id,
         legs=tuple(_leg(order, oca_ref) for order in orders),
         reduces=reduces,
-        deadline=system_now() + timedelta(seconds=TABLE["place"].timeout),
-        intent_hash=orders[0].intent_hash,
+        # Counted from the commit: a process that slept since then must not send prices of that time.
+        deadline=first.sending_at + timedelta(seconds=TABLE["place"].timeout),
+        intent_hash=first.intent_hash,
     )
-    _tell(lambda: context.broker.place(request))
+    return _tell(lambda: context.broker.place(request))
 
 
 def _leg(order: Order, oca_ref: str) -> types.OrderLeg:
@@ -133,37 +140,60 @@ def _leg(order: Order, oca_ref: str) -> types.OrderLeg:
     )
 
 
-def _tell(call: Any) -> None:
+def _tell(call: Callable[[], object]) -> str:
+    """Make the call; what it says of a failure, for people. Sent or not is told by the owner's evidence alone."""
     crashpoint("intent_committed")
     try:
         call()
-    except (BrokerUnavailable, OrderError):
-        # Sent or not is not ours to say: the owner's evidence or its reconcile settles the rows.
-        return
+    except (BrokerUnavailable, OrderError) as error:
+        return f"{error.reason}: {error.message}"
     finally:
         crashpoint("place_answered")
+    return ""
 
 
 def _exit(context: StepContext, decision: Decision, plan: Plan) -> StepResult:
-    """Move the live target to the market, so that the stop stands until the exit has filled; else an exit order."""
-    target = working_leg(decision.account, decision.strategy, decision.instrument, Role.TARGET)
-    if target is not None and target.quantity - target.filled_quantity == plan.quantity:
-        change = change_write(context.execution, decision, target, plan)
-        request = types.ModifyOrder(
-            account=target.account_id,
-            order_ref=target.order_ref,
-            revision=change.revision,
-            limit_price=plan.limit_price,
-            stop_price=None,
-            reduces=True,
-            deadline=system_now() + timedelta(seconds=TABLE["modify"].timeout),
-        )
-        _tell(lambda: context.broker.modify(request))
-        return _report(context, [target], "exit: the target leg was moved to the market")
-    stop = working_leg(decision.account, decision.strategy, decision.instrument, Role.STOP)
+    """Move the live targets to the market, so that the stops stand until the exit has filled; else an exit order."""
+    ledger = (decision.account, decision.strategy, decision.instrument)
+    entry = live_entry(*ledger)
+    if entry is not None:
+        return _end_entry_first(context, decision, entry, plan)
+    targets = working_legs(*ledger, Role.TARGET)
+    if targets and sum(_open(leg) for leg in targets) == plan.quantity:
+        notes = [_move_to_market(context, decision, leg, plan) for leg in targets]
+        return _report(context, targets, "; ".join(["exit: the target was moved to the market", *filter(None, notes)]))
+    stops = working_legs(*ledger, Role.STOP)
     order = exit_write(context.execution, decision, plan)
-    _send(context, [order], plan, reduces=True, oca_ref=stop.order_ref if stop else "")
-    return _report(context, [order], "")
+    oca_ref = stops[0].order_ref if stops else ""
+    return _report(context, [order], _send(context, [order], reduces=True, oca_ref=oca_ref))
+
+
+def _end_entry_first(context: StepContext, decision: Decision, entry: Order, plan: Plan) -> StepResult:
+    """An entry that still fills would outlive the exit and its own protection: it ends first, the exit comes after."""
+    cancel_request_write(context.execution, entry, plan.market_now)
+    note = _tell(lambda: context.broker.cancel(types.OrderRef(entry.account_id, entry.order_ref)))
+    message = f"its entry {entry.order_ref} still works and was cancelled first"
+    return _refused(decision, "ENTRY_WORKING", f"{message} ({note})" if note else message)
+
+
+def _open(leg: Order) -> Decimal:
+    """What may still fill; a child of a partly filled entry works for less than it was written for."""
+    left: Decimal = (leg.broker_quantity or leg.quantity) - leg.filled_quantity
+    return left
+
+
+def _move_to_market(context: StepContext, decision: Decision, target: Order, plan: Plan) -> str:
+    change = change_write(context.execution, decision, target, replace(plan, quantity=_open(target)))
+    request = types.ModifyOrder(
+        account=target.account_id,
+        order_ref=target.order_ref,
+        revision=change.revision,
+        limit_price=plan.limit_price,
+        stop_price=None,
+        reduces=True,
+        deadline=change.created_at + timedelta(seconds=TABLE["modify"].timeout),
+    )
+    return _tell(lambda: context.broker.modify(request))
 
 
 def _simulate(context: StepContext, decision: Decision, plan: Plan) -> StepResult:
