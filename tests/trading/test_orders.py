@@ -35,7 +35,7 @@ from tests.trading.builders import (
 )
 from trading.models import Decision, Order, OrderChange, Strategy, WorkflowExecution
 from trading.models.order import OrderState
-from trading.selectors.orders import entries_since, live_entry, orders_of, unresolved, working_leg
+from trading.selectors.orders import entries_since, live_entry, orders_of, unresolved, working_legs
 from trading.services.executions import EpochLost
 from trading.services.order_moves import order_move
 from trading.services.orders import NoRoomLeft, change_write, entry_write, exit_write
@@ -257,7 +257,7 @@ def test_an_exit_closes_what_is_held(db: None) -> None:
     execution, decision = ready(row, "sell", position="10")
     order = exit_write(execution, decision, plan(decision))
     assert (order.role, order.side, order.quantity, order.state, order.tif) == ("exit", "SELL", D(10), "SENDING", "DAY")
-    assert working_leg(stop.account, row, stop.instrument, stop.role) == stop  # type: ignore[arg-type]
+    assert working_legs(stop.account, row, stop.instrument, stop.role) == [stop]  # type: ignore[arg-type]
 
 
 def test_a_second_exit_waits_for_the_first(db: None) -> None:
