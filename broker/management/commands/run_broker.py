@@ -19,6 +19,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit code 3 where another owner has the connection."""
         try:
-            run(lambda line: self.stdout.write(line))
+            run(self._say)
         except (AlreadyOwned, ClientIdTaken) as error:
             raise CommandError(error.message, returncode=OWNED_ELSEWHERE) from error
+
+    def _say(self, line: str) -> None:
+        """At once: who started this process waits for the line."""
+        self.stdout.write(line)
+        self.stdout.flush()
