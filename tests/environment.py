@@ -11,7 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-KEPT = {"AUTOTRADER_DATABASE_URL", "AUTOTRADER_REQUIRE_BROWSER"}
+FOLDER = "AUTOTRADER_TEST_FOLDER"
+KEPT = {"AUTOTRADER_DATABASE_URL", "AUTOTRADER_REQUIRE_BROWSER", FOLDER}
 OURS = ("AUTOTRADER_", "OPENAI_", "Q_CLUSTER_")
 NAMES = {"TRADING_MODE", "ORDERS_ENABLED", "PAPER_TRADING_MODE", "LIVE_TRADING_OVERRIDE_FILE", "LOG_LEVEL"}
 SHARED_MEMORY = Path("/dev/shm")
@@ -31,8 +32,7 @@ def prepare() -> None:
     for name in list(os.environ):
         if (name.startswith(OURS) or name in NAMES) and name not in KEPT:
             del os.environ[name]
-    folder = Path(tempfile.mkdtemp(prefix="autotrader-test-", dir=fast_folder()))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=_common_folder()))
     (folder / "state" / "static").mkdir(parents=True)
     os.environ |= {
         "AUTOTRADER_ENV_FILE": "none",
@@ -40,6 +40,14 @@ def prepare() -> None:
         "AUTOTRADER_TEST_SQLITE": str(folder / "test.sqlite3"),
         "DJANGO_SETTINGS_MODULE": "autotrader.settings",
     }
+
+
+def _common_folder() -> str:
+    """One folder for this run; the process that made it removes it, also for workers that were killed."""
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="autotrader-test-", dir=fast_folder())
+        atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
+    return os.environ[FOLDER]
 
 
 def close_network() -> None:
