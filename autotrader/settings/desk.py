@@ -34,6 +34,8 @@ class DeskSettings:
     model_api_key: str
     model_name: str
     model_budget_per_day: Decimal
+    model_budget_per_cycle: Decimal
+    model_prices: tuple[Decimal, Decimal] | None
     model_timeout_seconds: int
     cycle_interval_seconds: int
     in_flight: int
@@ -62,6 +64,8 @@ def read() -> DeskSettings:
         model_api_key=env.secret("OPENAI_API_KEY"),
         model_name=env.text("AUTOTRADER_AI_MODEL") or env.text("OPENAI_MODEL"),
         model_budget_per_day=env.decimal("AUTOTRADER_AI_BUDGET_USD_PER_DAY", "5"),
+        model_budget_per_cycle=env.decimal("AUTOTRADER_AI_BUDGET_USD_PER_CYCLE", "2"),
+        model_prices=env.decimal_pair("AUTOTRADER_AI_PRICES_USD_PER_MILLION"),
         model_timeout_seconds=env.integer("AUTOTRADER_AI_TIMEOUT_SECONDS", 60, low=1, high=140),
         cycle_interval_seconds=env.integer("AUTOTRADER_CYCLE_INTERVAL_SECONDS", 3600, low=10, high=86_400),
         in_flight=env.integer("AUTOTRADER_IN_FLIGHT", 8, low=1, high=64),

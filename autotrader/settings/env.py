@@ -89,3 +89,17 @@ def choice(name: str, default: str, options: tuple[str, ...]) -> str:
 def words(name: str) -> tuple[str, ...]:
     """A comma-separated list."""
     return tuple(part.strip() for part in text(name).split(",") if part.strip())
+
+
+def decimal_pair(name: str) -> tuple[Decimal, Decimal] | None:
+    """Two finite numbers, zero or more, separated by a comma; None where the variable is absent."""
+    given = words(name)
+    if not given:
+        return None
+    try:
+        numbers = [Decimal(part) for part in given]
+    except InvalidOperation as error:
+        raise ConfigInvalid(f"{name}={text(name)} is not two numbers.") from error
+    if len(numbers) != 2 or not all(number.is_finite() and number >= 0 for number in numbers):
+        raise ConfigInvalid(f"{name}={text(name)} must be two finite numbers, zero or more, separated by a comma.")
+    return numbers[0], numbers[1]

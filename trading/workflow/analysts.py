@@ -14,12 +14,15 @@ def model_settings() -> ModelSettings | None:
     """How to reach the configured model; None where none is."""
     if not settings.AUTOTRADER_AI_MODEL:
         return None
+    prices = settings.AUTOTRADER_AI_PRICES_USD_PER_MILLION
     return ModelSettings(
         base_url=settings.OPENAI_API_BASE,
         api_key=settings.OPENAI_API_KEY,
         model=settings.AUTOTRADER_AI_MODEL,
         timeout_s=float(settings.AUTOTRADER_AI_TIMEOUT_SECONDS),
         budget_per_day=settings.AUTOTRADER_AI_BUDGET_USD_PER_DAY,
+        budget_per_cycle=settings.AUTOTRADER_AI_BUDGET_USD_PER_CYCLE,
+        price_per_million={settings.AUTOTRADER_AI_MODEL: prices} if prices else {},
     )
 
 
