@@ -53,6 +53,8 @@ def set_all(environment: pytest.MonkeyPatch, values: dict[str, str]) -> None:
         pytest.param({"AUTOTRADER_BROKER_PORT": "70000"}, "AUTOTRADER_BROKER_PORT", id="no port"),
         pytest.param({"AUTOTRADER_AI_BUDGET_USD_PER_DAY": "NaN"}, "BUDGET", id="a budget that is no number"),
         pytest.param({"AUTOTRADER_AI_BUDGET_USD_PER_DAY": "-1"}, "BUDGET", id="a negative budget"),
+        pytest.param({"AUTOTRADER_AI_PRICES_USD_PER_MILLION": "2.5"}, "PRICES", id="one price of two"),
+        pytest.param({"AUTOTRADER_AI_PRICES_USD_PER_MILLION": "2.5,x"}, "PRICES", id="a price that is no number"),
         pytest.param({"OPENAI_MODEL": "some-model"}, "OPENAI_API_BASE", id="a model nowhere"),
         pytest.param({"OPENAI_API_KEY": "a", "OPENAI_API_KEY_FILE": "/tmp/b"}, "OPENAI_API_KEY", id="a secret twice"),
         pytest.param({"OPENAI_API_KEY_FILE": "/no/such/file"}, "OPENAI_API_KEY_FILE", id="a secret unread"),
