@@ -88,8 +88,9 @@ def test_the_names_that_the_queue_is_given_resolve(db: None) -> None:
     names = {WORK_TASK, *Schedule.objects.values_list("func", flat=True)}
     assert names == {"trading.tasks.work", "trading.tasks.wake"}
     assert all(callable(import_string(name)) for name in names)
-    schedule = Schedule.objects.get()
-    assert (schedule.cluster, schedule.repeats) == ("work", -1)
+    assert dict(Schedule.objects.values_list("name", "cluster")) == {"wake": "work", "wake now": "now"}
+    schedule = Schedule.objects.get(name="wake")
+    assert schedule.repeats == -1
 
 
 def ended(cycle: Cycle, **outcome: Any) -> None:

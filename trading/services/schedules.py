@@ -17,18 +17,27 @@ from trading.services.cycles import cycle_queue
 WAKE_EVERY_30_S = "* * * * * */30"
 
 
+# Name of the schedule (its row is `schedule_due`'s lock where it is "wake") -> function, arguments, cluster.
+WAKES = {
+    "wake": ("trading.tasks.wake", None, "work"),
+    "wake now": ("trading.tasks.work", "'now'", "now"),
+}
+
+
 def schedules_ensure() -> None:
-    """The one schedule the queue needs: a wake-up each 30 s on the cluster `work`."""
-    Schedule.objects.update_or_create(
-        name="wake",
-        defaults={
-            "func": "trading.tasks.wake",
-            "schedule_type": Schedule.CRON,
-            "cron": WAKE_EVERY_30_S,
-            "repeats": -1,
-            "cluster": "work",
-        },
-    )
+    """The wake-ups the queue needs, each 30 s: one a cluster, so that no lost task leaves a row lying."""
+    for name, (function, arguments, cluster) in WAKES.items():
+        Schedule.objects.update_or_create(
+            name=name,
+            defaults={
+                "func": function,
+                "args": arguments,
+                "schedule_type": Schedule.CRON,
+                "cron": WAKE_EVERY_30_S,
+                "repeats": -1,
+                "cluster": cluster,
+            },
+        )
 
 
 def _interval(strategy: Strategy) -> timedelta | None:
