@@ -108,5 +108,5 @@ def model(settings: Any) -> Iterator[LoopbackModelServer]:
         settings.OPENAI_API_BASE = server.base_url
         settings.OPENAI_API_KEY = "sk-loopback"
         settings.AUTOTRADER_AI_MODEL = "test-model"
-        settings.AUTOTRADER_AI_TIMEOUT_SECONDS = 5
+        settings.AUTOTRADER_AI_TIMEOUT_SECONDS = 20
         yield server

@@ -149,7 +149,8 @@ def test_an_exit_of_two_brackets_moves_both_targets(desk: Desk, model: LoopbackM
     desk.next_day()
     desk.run(strategy)
     desk.next_day()
-    assert Order.objects.filter(role="entry", state="FILLED").count() == 2
+    outcomes = [(cycle.executions.get().outcome, cycle.executions.get().reason) for cycle in desk.cycles]
+    assert Order.objects.filter(role="entry", state="FILLED").count() == 2, outcomes
 
     model.otherwise = agreeable("sell", target=0.92, stop=1.04)
     desk.run(strategy)
