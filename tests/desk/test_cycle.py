@@ -48,7 +48,9 @@ def test_an_allowed_entry_is_placed_filled_and_protected(desk: Desk) -> None:
     assert set(working) == {orders["stop"].order_ref, orders["target"].order_ref}
     trade = Trade.objects.get()
     assert (trade.state, trade.open_quantity, trade.decision_id) == ("OPEN", entry.quantity, entry.decision_id)
-    assert AccountSnapshot.objects.filter(cause="fill").exists()
+    snapshot = AccountSnapshot.objects.filter(cause="fill").first()
+    assert snapshot is not None
+    assert [(row["symbol"], Decimal(row["quantity"])) for row in snapshot.positions] == [("RISE", entry.quantity)]
     assert verify_chain().ok
 
 

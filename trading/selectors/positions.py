@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db.models import Case, DecimalField, F, Sum, When
 
 from autotrader.core.money import quantize_price
+from broker.types import Position
 from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
 from trading.models.order import LIVE, Role
 
@@ -61,3 +62,22 @@ def exposure(account: Account, instrument: Instrument) -> Exposure:
         open_entries=len(entries),
         instrument=sum((value for key, value in held + entries if key == instrument.pk), ZERO),
     )
+
+
+def holdings(account_id: str) -> list[Position]:
+    """What the account's open trades hold, by our own record: average cost is the entry price without commissions."""
+    trades = Trade.objects.filter(account_id=account_id, state="OPEN").select_related("instrument")
+    return [
+        Position(
+            account=account_id,
+            con_id=trade.instrument.con_id or 0,
+            symbol=trade.instrument.symbol,
+            quantity=trade.open_quantity if trade.side == "long" else -trade.open_quantity,
+            average_cost=trade.entry_price,
+            market_price=None,
+            market_value=None,
+            unrealized_pnl=None,
+            realized_pnl=None,
+        )
+        for trade in trades.order_by("instrument__symbol", "id")
+    ]

@@ -16,6 +16,7 @@ from broker import types
 from trading.models import Order, OrderChange
 from trading.models.order import LIVE, TERMINAL, OrderState, Role
 from trading.selectors.orders import live_entry
+from trading.selectors.positions import holdings
 from trading.services.accounts import account_ensure, snapshot_take
 from trading.services.fills import commission_book, fill_book, filled_quantity
 from trading.services.instruments import instrument_of_contract
@@ -289,7 +290,7 @@ def _change_missing(order: Order, event: types.OrderMissing) -> None:
 
 @apply.register
 def _account(event: types.AccountSummary) -> None:
-    snapshot_take(event, (), cause="fill", market_at=event.time)
+    snapshot_take(event, holdings(event.account), cause="fill", market_at=event.time)
 
 
 @apply.register
