@@ -11,6 +11,7 @@ from broker.errors import AccountError
 from broker.ib import mapping
 
 CLOCK_KEY, CLOCK_SET = "PaperClock", "set"
+TIME_KEY = "PaperTime"
 TOTAL_IN_BASE = "BASE"
 Values = dict[tuple[str, str], str]
 

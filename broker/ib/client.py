@@ -96,6 +96,10 @@ class IbClient:
             return system_now()
         return self._thread.call(self._session.market_now, CLOCK_LIMIT)
 
+    def known_now(self) -> datetime:
+        """The market's time as far as it is known here: a set clock's last word, else the system's; never blocks."""
+        return self._session.known_now()
+
     @property
     def frames_written(self) -> int:
         """How many order frames (place, modify, cancel) have left so far."""

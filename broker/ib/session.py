@@ -81,6 +81,7 @@ class Session:
         self._summary_due = False
         self._summary_timer: asyncio.TimerHandle | None = None
         self._resyncing: asyncio.Task[None] | None = None
+        self._set_clock: datetime | None = None
 
     @property
     def state(self) -> ConnectionState:
@@ -106,7 +107,16 @@ class Session:
         if self._state.clock == "system":
             return system_now()
         now: datetime = await self.connection().current_time.ask()
+        self._clock_moved(now)
         return now
+
+    def known_now(self) -> datetime:
+        """The last time that a set clock has told, else the system's; asks nobody."""
+        return self._set_clock or system_now()
+
+    def _clock_moved(self, at: datetime) -> None:
+        if self.endpoint.paper:
+            self._set_clock = at
 
     async def run(self) -> None:
         """Connect, hold the connection, and connect again, until cancelled."""
@@ -175,6 +185,7 @@ class Session:
         is_set = self.endpoint.paper and account.clock_is_set(account.values_of(connection))
         self._set(clock="set" if is_set else "system")
         market_now = await connection.current_time.ask() if is_set else system_now()
+        self._set_clock = market_now if is_set else None
         self._emit_summary()
         if self._outage:  # it began while TWS was telling what it remembers
             self._set(reason=self._outage)
@@ -191,6 +202,8 @@ class Session:
             account_values_changed=self._await_quiet,
             executed=self._expect_summary,
             notice=self._notice,
+            now=self.known_now,
+            clock_moved=self._clock_moved,
         )
 
     # What the gateway says of the connection
@@ -277,4 +290,4 @@ class Session:
         self._summary_due = False
         if connection is not None:
             values = account.values_of(connection)
-            self._sink(account.summary(connection.account, values, system_now()))
+            self._sink(account.summary(connection.account, values, self.known_now()))

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from autotrader.core.clock import system_now
 from broker import types
 from broker.ib import mapping
+from broker.ib.account import TIME_KEY
 from broker.ib.library import ib_insync
 
 LAST_TIME, DELAYED_LAST_TIME = 45, 88
@@ -27,6 +27,8 @@ class Hooks:
     account_values_changed: Callable[[], None]
     executed: Callable[[], None]
     notice: Callable[[int, str], None]
+    now: Callable[[], datetime]
+    clock_moved: Callable[[datetime], None]
 
 
 class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
@@ -95,7 +97,7 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
                 perm_id=mapping.integer(trade.order.permId),
                 code=errorCode,
                 message=errorString,
-                time=system_now(),
+                time=self._hooks.now(),
             )
         )
 
@@ -114,7 +116,7 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
             filled=filled,
             remaining=remaining,
             tick=self._hooks.tick(trade.contract.conId),
-            now=system_now(),
+            now=self._hooks.now(),
         )
 
     def report_of(self, trade: Any) -> types.OrderReport:
@@ -128,7 +130,8 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
     def completed_report(self, trade: Any) -> types.OrderReport:
         """A completed order as the broker described it."""
         state = self.completed_states[trade.order.permId]
-        return mapping.completed_report(trade, state, tick=self._hooks.tick(trade.contract.conId), now=system_now())
+        tick = self._hooks.tick(trade.contract.conId)
+        return mapping.completed_report(trade, state, tick=tick, now=self._hooks.now())
 
     def live_orders(self, order_ref: str) -> list[tuple[tuple[int, int], Any]]:
         """This client's orders of that reference whose life is not known to be over."""
@@ -171,7 +174,7 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
     def commissionReport(self, commissionReport: Any) -> None:
         """Report the cost of a fill when it is first told or told differently."""
         fill = self.fills.get(commissionReport.execId)
-        report = mapping.commission_report(commissionReport, fill.execution if fill else None, now=system_now())
+        report = mapping.commission_report(commissionReport, fill.execution if fill else None, now=self._hooks.now())
         super().commissionReport(commissionReport)
         known = self.commissions.get(report.exec_id)
         if known is None or replace(known, time=report.time) != report:
@@ -185,7 +188,10 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
     # Account, market data, the end of a batch
 
     def updateAccountValue(self, tag: str, val: str, currency: str, account: str) -> None:
-        """Note that the account's values are changing."""
+        """Note that the account's values are changing; a set clock tells its time among them."""
+        if tag == TIME_KEY:
+            self._hooks.clock_moved(datetime.fromtimestamp(int(val), UTC))
+            return
         super().updateAccountValue(tag, val, currency, account)
         self._hooks.account_values_changed()
 

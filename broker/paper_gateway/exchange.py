@@ -28,6 +28,7 @@ from .types import (
     AccountChanged,
     AccountValue,
     Bar,
+    ClockMoved,
     Commission,
     EngineEvent,
     Execution,
@@ -80,6 +81,7 @@ class PaperExchange:
         self._listeners: list[Listener] = []
         self._events: list[EngineEvent] = []
         self._last_prices: dict[int, Decimal] = {}
+        self._told = self.now()
         self._join(cash)
         self._beat_at = self.now()
         with self._step():
@@ -323,6 +325,10 @@ class PaperExchange:
         self._keeper.save({**identity, "clock": self.now().isoformat()} if self.clock_is_set else identity)
 
     def _events_append(self, event: EngineEvent) -> None:
+        now = self.now()
+        if self.clock_is_set and now != self._told:
+            self._told = now
+            self._events.append(ClockMoved(now))
         self._events.append(event)
 
     def _spec(self, con_id: int) -> SymbolSpec:

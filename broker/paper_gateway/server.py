@@ -15,6 +15,7 @@ from broker.paper_gateway.handlers.market_data import push_quotes
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.types import (
     AccountChanged,
+    ClockMoved,
     CommissionReported,
     EngineEvent,
     Exchange,
@@ -22,8 +23,8 @@ from broker.paper_gateway.types import (
     OrderChanged,
     OrderRefused,
 )
-from broker.paper_gateway.wire import orders_out
-from broker.paper_gateway.wire.times import stamp
+from broker.paper_gateway.wire import answers, orders_out
+from broker.paper_gateway.wire.times import epoch, stamp
 
 BEAT_SECONDS = 0.25
 BEATS_PER_PROFIT = 4
@@ -162,5 +163,9 @@ class PaperGateway:
             case OrderRefused(client_id, order_id, code, text):
                 if session := self.desk.clients.get(client_id):
                     session.error(order_id, code, text)
+            case ClockMoved(at):
+                for session in self.desk.clients.values():
+                    if session.subscriptions.account_updates:
+                        session.send(answers.clock_moved(epoch(at), self.exchange.account))
             case AccountChanged(_, con_ids):
                 self._changed = (self._changed or set()) | set(con_ids)

@@ -223,7 +223,14 @@ class AccountChanged:
     con_ids: tuple[int, ...]
 
 
-EngineEvent = OrderChanged | Executed | CommissionReported | OrderRefused | AccountChanged
+@dataclass(frozen=True, slots=True)
+class ClockMoved:
+    """Set clock only: what follows happened at this time."""
+
+    at: datetime
+
+
+EngineEvent = OrderChanged | Executed | CommissionReported | OrderRefused | AccountChanged | ClockMoved
 Listener = Callable[[EngineEvent], None]
 
 

@@ -223,7 +223,7 @@ class LocalBroker:
 
     def _report(self, rows: Sequence[Submission]) -> None:
         for row in rows:
-            self._writer.put(submission_report(row, self._now()))
+            self._writer.put(submission_report(row, self.client.known_now()))
 
     def _last_look(self, *, reduces: bool, protective: bool) -> Callable[[], None]:
         return lambda: gates.halt_file_gate(self._state_dir, reduces=reduces, protective=protective)

@@ -232,7 +232,7 @@ class Reconciler:
                 continue
             row = submissions.of_change(change) or self._void(change)
             if row is not None and row.state == Submission.State.VOID:
-                self._writer.apply(submission_report(row, self._now()))
+                self._writer.apply(submission_report(row, self._client.known_now()))
             elif row is not None and change.state != "UNKNOWN":
                 detail = "the broker's book does not show the new price"
                 self._writer.apply(
@@ -241,7 +241,7 @@ class Reconciler:
                         change.order_ref,
                         proven=False,
                         detail=detail,
-                        time=self._now(),
+                        time=self._client.known_now(),
                         revision=change.revision,
                     )
                 )
@@ -251,7 +251,7 @@ class Reconciler:
             row = self._void(intent)
             verdict = "void_again" if row is not None else "leave"
         if verdict == "void_again" and row is not None:
-            self._writer.apply(submission_report(row, self._now()))
+            self._writer.apply(submission_report(row, self._client.known_now()))
         if verdict == "missing":
             # Should it show again as it was before, that is news.
             self._fed = {key: text for key, text in self._fed.items() if not key.endswith(f":{intent.order_ref}")}
@@ -268,7 +268,8 @@ class Reconciler:
         return claim.rows[0] if claim.void else None
 
     def _report_missing(self, intent: types.UnresolvedIntent, *, proven: bool, detail: str) -> None:
-        self._writer.apply(types.OrderMissing(intent.account, intent.order_ref, proven, detail, self._now()))
+        at = self._client.known_now()
+        self._writer.apply(types.OrderMissing(intent.account, intent.order_ref, proven, detail, at))
 
     def _become_ready(self, look: Look) -> None:
         first = self._ready_since != look.state.since

@@ -62,6 +62,10 @@ def test_every_step_of_the_way_has_its_event(desk: Desk) -> None:
     seen = list(
         Event.objects.filter(correlation_id=execution.correlation_id).order_by("seq").values_list("type", flat=True)
     )
+    fill = Fill.objects.get(order__role="entry")
+    told = Event.objects.filter(subject__startswith="order:", type__in=["ORDER_ACCEPTED", "ORDER_FILLED"])
+    assert {event.market_at.year for event in told if event.market_at} == {2019}
+    assert Event.objects.filter(type="ORDER_FILLED").latest("seq").market_at == fill.time
     for earlier, later in [
         ("EXECUTION_QUEUED", "EXECUTION_CLAIMED"),
         ("STEP_DONE", "DECISION_MADE"),
@@ -139,6 +143,8 @@ def test_an_entry_that_never_fills_expires_with_its_children(desk: Desk, model: 
 
     states = {role: order.state for role, order in desk.orders(cycle).items()}
     assert states == {"entry": "EXPIRED", "stop": "CANCELLED", "target": "CANCELLED"}
+    expired = Event.objects.get(type="ORDER_EXPIRED")
+    assert expired.market_at == desk.orders(cycle)["entry"].expires_at
     assert not Fill.objects.exists()
 
 

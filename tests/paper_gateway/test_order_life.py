@@ -13,6 +13,7 @@ import pytest
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.types import (
     AccountChanged,
+    ClockMoved,
     CommissionReported,
     Executed,
     GatewayError,
@@ -52,11 +53,12 @@ def test_events_of_a_fill_come_in_the_brokers_order(replay: Make) -> None:
     desk.bracket(1, target="120.00", stop="90.00")
     desk.events.clear()
     desk.day(1)
-    expected = [Executed, OrderChanged, CommissionReported, AccountChanged, OrderChanged, OrderChanged, AccountChanged]
+    fill = [Executed, OrderChanged, CommissionReported, AccountChanged, OrderChanged, OrderChanged]
+    expected = [ClockMoved, *fill, ClockMoved, AccountChanged]
     assert kinds(desk) == [kind.__name__ for kind in expected]
     assert (desk.view(2).status, desk.view(2).why_held) == ("Submitted", "")
     assert (desk.view(3).status, desk.view(3).why_held) == ("PreSubmitted", "trigger")
-    executed = desk.events[0]
+    executed = desk.events[1]
     assert isinstance(executed, Executed)
     assert executed.order.status == "Filled"
 

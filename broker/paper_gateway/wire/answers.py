@@ -42,6 +42,11 @@ def account_value(value: AccountValue, account: str) -> bytes:
     return message(6, 2, value.key, value.value, value.currency, account)
 
 
+def clock_moved(epoch_seconds: int, account: str) -> bytes:
+    """Message 6 under a key of our own: the set clock's time at which everything after it happened."""
+    return message(6, 2, "PaperTime", epoch_seconds, "", account)
+
+
 def account_time(clock: str) -> bytes:
     """Message 8: `hh:mm` of the last account update."""
     return message(8, 1, clock)
