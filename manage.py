@@ -18,6 +18,9 @@ def main() -> None:
     except ConfigInvalid as error:
         print(f"configuration: {error.message}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
 
 
 if __name__ == "__main__":

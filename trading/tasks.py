@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from autotrader.core.clock import system_now
 from trading.selectors.executions import claimable
+from trading.services.cycles import cycles_fail_abandoned
 from trading.services.schedules import schedule_due as start_due_cycles
 from trading.services.wake import wake_worker
 from trading.workflow import lanes
@@ -15,7 +17,8 @@ def work(lane: str = "work") -> None:
 
 
 def wake() -> None:
-    """Every 30 s: start the cycles that are due, then work where rows are free (also those of a dead worker)."""
+    """Every 30 s: start the cycles that are due, end those of dead commands, and work where rows are free."""
     start_due_cycles()
+    cycles_fail_abandoned(system_now())
     if claimable("work").exists():
         lanes.work("work")

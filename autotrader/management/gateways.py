@@ -86,6 +86,9 @@ def replay_times(day: date, symbols: list[str]) -> ReplayTimes:
 
     Raises Invalid where the data hold no such session.
     """
+    _refuse_other_gateways()
+    if paper_data() is None:
+        raise Invalid("--as-of replays bars of your own; set AUTOTRADER_PAPER_DATA to their folder.", code="NO_BARS")
     closes = session_closes(day - timedelta(days=SEARCH_BACK_DAYS), SEARCH_BACK_DAYS * 2, symbols)
     last = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1, hours=LATEST_CLOSE_UTC_HOUR)
     before, after = [at for at in closes if at <= last], [at for at in closes if at > last]
@@ -93,6 +96,11 @@ def replay_times(day: date, symbols: list[str]) -> ReplayTimes:
         raise Invalid(f"There are no bars up to {day} in the {SEARCH_BACK_DAYS} days before it.", code="NO_SESSION")
     _refuse_without_bars(before[-1], symbols)
     return ReplayTimes(before[-1], after[0] if after else before[-1])
+
+
+def _refuse_other_gateways() -> None:
+    if settings.AUTOTRADER_BROKER != "paper" or settings.AUTOTRADER_BROKER_URL:
+        raise Invalid("--as-of replays on a gateway of its own; it needs AUTOTRADER_BROKER=paper and no broker URL.")
 
 
 def _refuse_without_bars(at: datetime, symbols: list[str]) -> None:
@@ -127,8 +135,7 @@ class Replay:
 @contextmanager
 def replay(account: str, at: datetime) -> Iterator[Replay]:
     """An empty ledger under `account` whose clock stands at `at`; refused on anything but the embedded gateway."""
-    if settings.AUTOTRADER_BROKER != "paper" or settings.AUTOTRADER_BROKER_URL:
-        raise Invalid("--as-of replays on a gateway of its own; it needs AUTOTRADER_BROKER=paper and no broker URL.")
+    _refuse_other_gateways()
     with (
         EmbeddedGateway(port=0, data_folder=paper_data(), store_path=None, account=account, set_clock=at) as gateway,
         get_broker(host=gateway.host, port=gateway.port, accounts=lambda: [account]) as broker,

@@ -10,16 +10,17 @@ import environ
 
 from autotrader.core.errors import ConfigInvalid
 from autotrader.settings import desk, env
-from autotrader.settings.files import secret_file
+from autotrader.settings.files import make_folder, secret_file
 from autotrader.settings.unfold import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-if env.text("AUTOTRADER_ENV_FILE", ".env") != "none":
-    env.load_dotenv(BASE_DIR / env.text("AUTOTRADER_ENV_FILE", ".env"))
+if env.text("AUTOTRADER_ENV_FILE") != "none":
+    env.load_dotenv(BASE_DIR / env.text("AUTOTRADER_ENV_FILE", ".env"), required=bool(env.text("AUTOTRADER_ENV_FILE")))
 
 DEBUG = env.boolean("AUTOTRADER_DEBUG", default=False)
 AUTOTRADER_STATE_DIR = (BASE_DIR / env.text("AUTOTRADER_STATE_DIR", "var")).resolve()
 AUTOTRADER_BIND = env.text("AUTOTRADER_BIND", "127.0.0.1:8000")
+make_folder(AUTOTRADER_STATE_DIR)
 SECRET_KEY = env.secret("AUTOTRADER_SECRET_KEY") or secret_file(AUTOTRADER_STATE_DIR / "django.secret")
 ALLOWED_HOSTS = list(env.words("AUTOTRADER_ALLOWED_HOSTS")) or ["127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = list(env.words("AUTOTRADER_TRUSTED_ORIGINS"))
@@ -104,7 +105,6 @@ def _database(url: str) -> dict[str, Any]:
     return config
 
 
-AUTOTRADER_STATE_DIR.mkdir(parents=True, exist_ok=True)
 DATABASES = {"default": _database(AUTOTRADER_DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "users.User"
@@ -195,3 +195,6 @@ LOGGING = {
         "openai": {"level": "WARNING"},
     },
 }
+
+# Read elsewhere: by the processes' roles and by the tests.
+env.refuse_unknown("AUTOTRADER_PROCESS_ROLE", "AUTOTRADER_CRASH", "AUTOTRADER_REQUIRE_BROWSER")

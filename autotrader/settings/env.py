@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from autotrader.core.errors import ConfigInvalid
 
+# Every name that was asked for, so that a misspelt one can be refused.
+_known: set[str] = set()
+_in_file: set[str] = set()
+OURS = "AUTOTRADER_"
+# What docker compose and the tests read beside this program.
+_FOREIGN = ("POSTGRES_", "COMPOSE_", "DOCKER_", "AUTOTRADER_TEST_")
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
 
 
-def load_dotenv(path: Path) -> None:
-    """Read `NAME=value` lines of `path`, if it exists, without overriding what the environment already says."""
+def load_dotenv(path: Path, *, required: bool) -> None:
+    """Read `NAME=value` lines of `path` without overriding what the environment already says."""
     if not path.is_file():
+        if required:
+            raise ConfigInvalid(f"AUTOTRADER_ENV_FILE names {path}, which does not exist.")
         return
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{path} cannot be read as text: {error}.") from error
+    for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         name, separator, value = text.partition("=")
         if not separator or not name.strip().isidentifier():
             raise ConfigInvalid(f"{path.name} line {number} is not NAME=value.")
+        _in_file.add(name.strip())
         os.environ.setdefault(name.strip(), value.strip().strip("'\""))
 
 
 def text(name: str, default: str = "") -> str:
     """The variable's text, stripped; an empty value counts as absent."""
+    _known.add(name)
     return os.environ.get(name, "").strip() or default
 
 
@@ -103,3 +118,14 @@ def decimal_pair(name: str) -> tuple[Decimal, Decimal] | None:
     if len(numbers) != 2 or not all(number.is_finite() and number >= 0 for number in numbers):
         raise ConfigInvalid(f"{name}={text(name)} must be two finite numbers, zero or more, separated by a comma.")
     return numbers[0], numbers[1]
+
+
+def refuse_unknown(*others: str) -> None:
+    """Refuse an AUTOTRADER_… variable, or a line of .env, that nobody reads: it may be a misspelt safety."""
+    known = _known | {f"{name}_FILE" for name in _known} | set(others)
+    given = {name for name in os.environ if name.startswith(OURS)} | _in_file
+    for name in sorted(given):
+        if name not in known and not name.startswith(_FOREIGN):
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise ConfigInvalid(f"{name} is not a setting{hint}")

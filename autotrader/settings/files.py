@@ -6,6 +6,19 @@ import os
 import secrets
 from pathlib import Path
 
+from autotrader.core.errors import ConfigInvalid
+
+
+def make_folder(path: Path) -> None:
+    """The state folder, made where it is missing; raises ConfigInvalid where nothing can be written there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise ConfigInvalid(f"AUTOTRADER_STATE_DIR={path} cannot be made ({error.strerror}).") from error
+    if not writable:
+        raise ConfigInvalid(f"AUTOTRADER_STATE_DIR={path} cannot be written to.")
+
 
 def secret_file(path: Path) -> str:
     """The secret kept in `path`; made at random with mode 0600 by whoever comes first."""

@@ -106,11 +106,11 @@ def test_dotenv_fills_in_but_never_overrides(environment: pytest.MonkeyPatch, tm
     environment.setenv("TRADING_MODE", "paper")
     environment.setenv("AUTOTRADER_BROKER_HOST", "removed below")
     environment.delenv("AUTOTRADER_BROKER_HOST")
-    env.load_dotenv(path)
+    env.load_dotenv(path, required=False)
     assert (env.text("TRADING_MODE"), env.text("AUTOTRADER_BROKER_HOST")) == ("paper", "10.0.0.7")
     path.write_text("just words\n")
     with pytest.raises(ConfigInvalid, match="line 1"):
-        env.load_dotenv(path)
+        env.load_dotenv(path, required=False)
 
 
 def test_a_generated_secret_stays_and_is_private(tmp_path: Path) -> None:
@@ -140,3 +140,19 @@ def test_a_command_ends_with_exit_code_2(tmp_path: Path, values: dict[str, str],
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert named in result.stderr
+
+
+def test_a_misspelt_name_is_refused_with_the_near_one(environment: pytest.MonkeyPatch) -> None:
+    desk.read()
+    environment.setenv("AUTOTRADER_BROKERR", "paper")
+    with pytest.raises(ConfigInvalid, match=r"AUTOTRADER_BROKERR is not a setting; did you mean AUTOTRADER_BROKER\?"):
+        env.refuse_unknown()
+
+
+def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
+    env.load_dotenv(tmp_path / "none", required=False)
+    with pytest.raises(ConfigInvalid, match="does not exist"):
+        env.load_dotenv(tmp_path / "none", required=True)
+    (tmp_path / "bad").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigInvalid, match="cannot be read as text"):
+        env.load_dotenv(tmp_path / "bad", required=True)

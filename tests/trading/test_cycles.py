@@ -20,7 +20,7 @@ from tests.trading.builders import STEPS, strategy
 from trading.models import Cycle, Strategy, Workflow
 from trading.models.account import AccountKind
 from trading.services.accounts import account_ensure, account_kind, shadow_account
-from trading.services.cycles import cycle_close, cycle_fail, cycle_queue
+from trading.services.cycles import cycle_close, cycle_fail, cycle_queue, cycles_fail_abandoned
 from trading.services.executions import execution_claim, execution_end
 from trading.services.schedules import due_strategies, schedule_due, schedules_ensure
 from trading.services.wake import WORK_TASK
@@ -223,3 +223,20 @@ def test_a_broker_that_has_named_no_account_makes_none(db: None) -> None:
     row = strategy()
     assert shadow_account(row, "USD") == shadow_account(row, "EUR")
     assert shadow_account(row, "USD").base_currency == "USD"
+
+
+def test_a_cycle_whose_command_died_is_ended(db: None) -> None:
+    dead = queue(strategy("dead"), trigger="command", lane="cmd1")
+    young = queue(strategy("young"), trigger="command", lane="cmd2")
+    working = queue(strategy("working"), trigger="command", lane="cmd3")
+    scheduled = queue(strategy("scheduled"), trigger="schedule")
+    long_ago = system_now() - timedelta(minutes=5)
+    Cycle.objects.exclude(pk=young.pk).update(created_at=long_ago)
+    assert execution_claim("cmd3", "w1", working.pk) is not None
+
+    assert cycles_fail_abandoned(system_now()) == 1
+
+    states = {cycle.pk: cycle.state for cycle in Cycle.objects.all()}
+    assert [states[cycle.pk] for cycle in (dead, young, working, scheduled)] == ["FAILED", "QUEUED", "QUEUED", "QUEUED"]
+    assert dead.executions.get().state == "FAILED"
+    assert cycles_fail_abandoned(system_now()) == 0

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from broker.gates import HaltState, halt_reading, halt_set
+from broker.gates import STRICTNESS, HaltState, halt_reading, halt_set, halt_state
 
 HALT_PERMISSION = "trading.halt_trading"
 RELEASE_PERMISSION = "trading.release_trading"
@@ -60,6 +60,8 @@ def _page(request: HttpRequest, permission: str, form_class: type[ReasonForm], *
     form = form_class(request.POST or None)
     if request.method == "POST" and form.is_valid():
         state = HaltState(form.cleaned_data.get("state", HaltState.ACTIVE.value))
+        if STRICTNESS.index(state) < STRICTNESS.index(halt_state()) and not request.user.has_perm(RELEASE_PERMISSION):
+            raise PermissionDenied(f"To loosen a halt needs the permission {RELEASE_PERMISSION}.")
         reading = halt_set(state, actor=request.user.get_username(), reason=form.cleaned_data["reason"])
         level = messages.SUCCESS if reading.state is HaltState.ACTIVE else messages.WARNING
         messages.add_message(request, level, f"Trading is {reading.state.value}: {reading.reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.validators import RegexValidator
 from django.db import models
 
 from autotrader.core.money import price_field, quantity_field
@@ -10,7 +11,10 @@ from autotrader.core.money import price_field, quantity_field
 class Instrument(models.Model):
     """A tradable contract; its broker's id is filled in when it is first resolved."""
 
-    symbol = models.CharField(max_length=20)
+    symbol = models.CharField(
+        max_length=20,
+        validators=[RegexValidator(r"^[A-Z0-9][A-Z0-9. ]*$", "Write it as the broker does, in capitals.")],
+    )
     sec_type = models.CharField(max_length=10, default="STK")
     exchange = models.CharField(max_length=20, default="SMART")
     currency = models.CharField(max_length=3, default="USD")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from autotrader.core.money import money_field, quantity_field, ratio_field
+
+
+def within(low: str, high: str) -> list[MinValueValidator | MaxValueValidator]:
+    """Validators of a limit: what lies outside is a slip, not a choice."""
+    return [MinValueValidator(Decimal(low)), MaxValueValidator(Decimal(high))]
 
 
 class Mode(models.TextChoices):
@@ -19,23 +25,43 @@ class RiskProfile(models.Model):
 
     name = models.CharField(max_length=80, unique=True)
     version = models.PositiveIntegerField(default=1, editable=False)
-    min_reward_ratio = ratio_field(default=Decimal("1"), help_text="Least R = |target − price| / |price − stop|.")
-    min_profit_margin = ratio_field(default=Decimal("0.05"), help_text="Least |target − price| / price.")
+    min_reward_ratio = ratio_field(
+        validators=within("0.1", "100"), default=Decimal("1"), help_text="Least R = |target − price| / |price − stop|."
+    )
+    min_profit_margin = ratio_field(
+        validators=within("0", "1"), default=Decimal("0.05"), help_text="Least |target − price| / price."
+    )
     max_price_deviation = ratio_field(
-        default=Decimal("0.01"), help_text="How far the analyst's price may be from the quote."
+        validators=within("0.0001", "0.1"),
+        default=Decimal("0.01"),
+        help_text="How far the analyst's price may be from the quote.",
     )
     price_collar = ratio_field(
-        default=Decimal("0.01"), help_text="How far a marketable limit may reach past the quote."
+        validators=within("0.0001", "0.1"),
+        default=Decimal("0.01"),
+        help_text="How far a marketable limit may reach past the quote.",
     )
-    max_spread = ratio_field(default=Decimal("0.01"), help_text="Widest (ask − bid) / mid.")
-    max_quote_age_seconds = models.PositiveIntegerField(default=15)
-    risk_per_trade = ratio_field(default=Decimal("0.01"), help_text="Equity at risk between entry and stop.")
-    max_position_fraction = ratio_field(default=Decimal("0.2"), help_text="Largest position as a part of equity.")
-    max_exposure_fraction = ratio_field(default=Decimal("1"), help_text="All positions and open entries together.")
-    max_order_value = money_field(default=Decimal("250000"))
-    max_order_quantity = quantity_field(default=Decimal("10000"))
-    max_open_orders = models.PositiveIntegerField(default=10, help_text="Working entries of the account.")
-    max_orders_per_day = models.PositiveIntegerField(default=10, help_text="Entries of a strategy in one market day.")
+    max_spread = ratio_field(
+        validators=within("0.0001", "0.1"), default=Decimal("0.01"), help_text="Widest (ask − bid) / mid."
+    )
+    max_quote_age_seconds = models.PositiveIntegerField(validators=within("1", "3600"), default=15)
+    risk_per_trade = ratio_field(
+        validators=within("0.0001", "0.1"), default=Decimal("0.01"), help_text="Equity at risk between entry and stop."
+    )
+    max_position_fraction = ratio_field(
+        validators=within("0.001", "1"), default=Decimal("0.2"), help_text="Largest position as a part of equity."
+    )
+    max_exposure_fraction = ratio_field(
+        validators=within("0.001", "4"), default=Decimal("1"), help_text="All positions and open entries together."
+    )
+    max_order_value = money_field(validators=within("1", "1000000000"), default=Decimal("250000"))
+    max_order_quantity = quantity_field(validators=within("1", "100000000"), default=Decimal("10000"))
+    max_open_orders = models.PositiveIntegerField(
+        validators=within("0", "1000"), default=10, help_text="Working entries of the account."
+    )
+    max_orders_per_day = models.PositiveIntegerField(
+        validators=within("0", "1000"), default=10, help_text="Entries of a strategy in one market day."
+    )
     allowed_symbols = models.JSONField(default=list, blank=True, help_text="Empty: the strategy's own instruments.")
 
     class Meta:
@@ -75,7 +101,7 @@ class Strategy(models.Model):
     interval_seconds = models.PositiveIntegerField(
         null=True, blank=True, help_text="Empty: AUTOTRADER_CYCLE_INTERVAL_SECONDS; 0: never by schedule."
     )
-    priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
+    priority = models.SmallIntegerField(default=0, validators=within("-1000", "1000"), help_text="Higher runs first.")
     version = models.PositiveIntegerField(default=1, editable=False)
 
     class Meta:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -59,3 +61,14 @@ def entry_and_exit_orders(cycle: Cycle) -> list[Order]:
         .prefetch_related("children__fills", "fills")
         .order_by("id")
     )
+
+
+def abandoned_cycles(before: datetime) -> QuerySet[Cycle]:
+    """Cycles of commands, begun before `before`, that nobody works on or will: their process has ended.
+
+    A command's rows lie in a lane of its own, which no worker claims.
+    """
+    alive = Q(lease_until__gte=Now()) | Q(state=ExecutionState.WAITING, due_at__gte=before)
+    return Cycle.objects.filter(
+        trigger="command", state__in=(CycleState.QUEUED, CycleState.RUNNING), created_at__lt=before
+    ).exclude(pk__in=WorkflowExecution.objects.filter(alive).values("cycle_id"))

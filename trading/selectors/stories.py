@@ -186,7 +186,7 @@ def why(decision: Decision, verdicts: Iterable[RiskVerdict]) -> str:
             return _sentence(verdict.message)
     reason = code.replace("_", " ").lower()
     if decision.state == DecisionState.HOLD and decision.type != DecisionType.HOLD and reason:
-        return f"The analyst says {decision.type}, but it is held: {reason}."
+        return f"The analyst says {decision.type}; nothing is done: {reason}."
     sentence = decision.rationale.strip().split("\n")[0]
     return _sentence(sentence or reason or "no reason was recorded")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from contextlib import suppress
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 
@@ -14,9 +15,11 @@ from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
 from trading.models import Cycle, Strategy, WorkflowExecution
 from trading.models.cycle import CycleState, ExecutionState
-from trading.selectors.executions import unfinished
+from trading.selectors.executions import abandoned_cycles, unfinished
 from trading.services.rows import swap
 from trading.services.wake import wake_worker
+
+ABANDONED_AFTER = timedelta(minutes=2)
 
 
 def _runnable(strategies: Iterable[Strategy], symbols: Sequence[str]) -> list[tuple[Strategy, int]]:
@@ -132,6 +135,16 @@ def cycle_fail(cycle: Cycle, reason: str) -> None:
                     cause=reason,
                 )
         _end(cycle, CycleState.FAILED, reason)
+
+
+def cycles_fail_abandoned(now: datetime) -> int:
+    """End the cycles of commands that were killed; what they had sent is settled by the broker's evidence."""
+    count = 0
+    for cycle in abandoned_cycles(now - ABANDONED_AFTER):
+        with suppress(Conflict):
+            cycle_fail(cycle, "ABANDONED: the command that ran it has ended")
+            count += 1
+    return count
 
 
 def _end(cycle: Cycle, state: CycleState, reason: str) -> None:

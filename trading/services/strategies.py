@@ -26,7 +26,11 @@ def strategy_save(strategy: Strategy, *, actor: str, instruments: Iterable[Instr
 
 
 def risk_profile_save(profile: RiskProfile, *, actor: str) -> RiskProfile:
-    """Save the limits as their next version; raises Conflict where somebody else saved them since they were read."""
+    """Save the limits as their next version; raises Conflict where somebody else saved them since they were read.
+
+    Raises ValidationError, naming the field, where a limit makes no sense.
+    """
+    profile.clean_fields()
     with audit.acting(actor=actor), audit.recording():
         before = {} if profile._state.adding else _document(profile)
         _save_next(profile)

@@ -97,6 +97,9 @@ class Command(BaseCommand):
                         broker.drain()
         except BrokerError as error:
             _fail(cycle, error)
+        except KeyboardInterrupt:
+            cycle_fail(cycle, "INTERRUPTED: stopped by hand")
+            raise
         return cycle
 
 

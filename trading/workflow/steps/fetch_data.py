@@ -24,6 +24,8 @@ class Parameters:
     def __post_init__(self) -> None:
         if not self.timeframes or len(self.timeframes) != len(self.min_bars):
             raise ValueError("timeframes and min_bars must name at least one timeframe, and equally many")
+        if len(set(self.timeframes)) < len(self.timeframes) or not set(self.timeframes) <= set(range(1, 10)):
+            raise ValueError("timeframes are different numbers from 1 to 9")
 
 
 def run(context: StepContext) -> StepResult:
