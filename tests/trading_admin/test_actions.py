@@ -233,3 +233,11 @@ def test_unsound_steps_are_not_published(boss: Client, draft: WorkflowVersion) -
     assert "buy_everything" in said(answer)
     draft.refresh_from_db()
     assert draft.published_at is None
+
+
+def test_loosening_a_halt_needs_the_permission_to_release(login: Any) -> None:
+    halt_set(HaltState.HALTED, "anna", "the feed is wrong")
+    words = {"state": HaltState.REDUCING.value, "reason": "looks better"}
+
+    assert login("trading.halt_trading").post(reverse("admin:trading_halt"), words).status_code == 403
+    assert halt_state() is HaltState.HALTED
