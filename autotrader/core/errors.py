@@ -45,10 +45,3 @@ class Invalid(AutoTraderError):
 
     code = "INVALID"
     status = 422
-
-
-class NotAllowed(AutoTraderError):
-    """The actor lacks the permission for this."""
-
-    code = "NOT_ALLOWED"
-    status = 403

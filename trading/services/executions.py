@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,7 +38,6 @@ class StepRecord:
     started_at: datetime
     error: str = ""
     market_at: datetime | None = None
-    outcome: str = field(default="")
 
 
 def _later(lease: timedelta) -> CombinedExpression | ExpressionWrapper[Any]:
