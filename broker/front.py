@@ -44,7 +44,7 @@ def get_broker(
 def _enter(stack: ExitStack, place: Place, *, by_settings: bool) -> Broker:
     here = owner_here(place) or (owner_here() if by_settings else None)
     if here is not None:
-        return here.broker
+        return cast("Broker", here.broker)
     if settings.AUTOTRADER_BROKER_URL and by_settings:
         return _remote(stack, settings.AUTOTRADER_BROKER_URL)
     if settings.AUTOTRADER_MAY_OWN_BROKER:
@@ -63,7 +63,7 @@ def _connected(owner: Owner) -> Broker:
     """A new owner's broker once it is connected and, where nothing hinders it, ready to send."""
     owner.broker.client.wait_connected(CONNECT_LIMIT)
     owner.broker.settle(READY_LIMIT)
-    return owner.broker
+    return cast("Broker", owner.broker)
 
 
 def _remote_of(stack: ExitStack, holder: lock.Holder | None, refusal: lock.AlreadyOwned) -> Broker:

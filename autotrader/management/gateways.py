@@ -17,7 +17,7 @@ from broker import get_broker
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.hold import held_address
-from broker.paper_gateway.types import SymbolSpec
+from broker.paper_gateway.types import ContractFilter, SymbolSpec
 from broker.port import Broker
 
 SEARCH_BACK_DAYS = 30
@@ -113,7 +113,7 @@ def _refuse_without_bars(at: datetime, symbols: list[str]) -> None:
 
 
 def _specs(exchange: PaperExchange, symbol: str) -> Sequence[SymbolSpec]:
-    return exchange.find(con_id=0, symbol=symbol, sec_type="STK", exchange="SMART", primary_exchange="", currency="USD")
+    return exchange.find(ContractFilter(symbol=symbol, sec_type="STK", exchange="SMART", currency="USD"))
 
 
 @dataclass(frozen=True, slots=True)

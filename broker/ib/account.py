@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from autotrader.core.clock import system_now
 from broker import types
 from broker.errors import AccountError
 from broker.ib import mapping
+
+if TYPE_CHECKING:
+    from broker.ib.reads import Asking
 
 CLOCK_KEY, CLOCK_SET = "PaperClock", "set"
 TIME_KEY = "PaperTime"
@@ -60,8 +64,17 @@ def _base_currency(values: Values) -> str:
     return next((currency for key, currency in values if key == "NetLiquidation" and currency), "")
 
 
-async def positions(connection: Any) -> tuple[types.Position, ...]:
+async def summary_now(asking: Asking, request: types.Nothing) -> types.AccountSummary:
+    """The account's values. Raises AccountError where the broker has said nothing yet."""
+    connection = asking.connection
+    if asking.session.endpoint.paper:  # a set clock may have moved prices since the last update; TWS sends its own
+        await connection.account_values.ask()
+    return summary(connection.account, values_of(connection), system_now())
+
+
+async def positions(asking: Asking, request: types.Nothing) -> tuple[types.Position, ...]:
     """What the account holds, asked anew; market values as the account updates last had them."""
+    connection = asking.connection
     rows = {
         row.contract.conId: row for row in await connection.positions_now.ask() if row.account == connection.account
     }

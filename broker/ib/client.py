@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from autotrader.core.clock import system_now
 from broker import types
 from broker.errors import BrokerUnavailable, OrderError
-from broker.ib import account, contracts, mapping, market_data, orders
+from broker.ib import books, mapping, orders
+from broker.ib.books import Book
 from broker.ib.connection import Connection
 from broker.ib.errors import NotBegun, NotSent
 from broker.ib.loop import LoopThread
+from broker.ib.reads import READS, Asking
 from broker.ib.session import ConnectionState, Endpoint, Session
 
 __all__ = ["Book", "ConnectionState", "IbClient", "NotSent"]
@@ -25,15 +27,6 @@ CLOCK_LIMIT = 2.0
 CANCEL_LIMIT = 10.0
 STOP_LIMIT = 5.0
 REFUSED_FOR_GOOD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """All that the broker knows of orders, asked anew: working ones of all clients, finished ones, today's fills."""
-
-    open_orders: tuple[types.OrderReport, ...]
-    completed_orders: tuple[types.OrderReport, ...]
-    executions: tuple[types.ExecutionReport, ...]
 
 
 class IbClient:
@@ -107,39 +100,16 @@ class IbClient:
 
     # Reads: blocking, from any thread, `timeout` in seconds; BrokerUnavailable where no answer came
 
-    def contracts(self, query: types.ContractQuery, timeout: float) -> tuple[types.Contract, ...]:
-        """The one contract that the query means, as a tuple of one. Raises ContractNotFound."""
-        found = self._ask(lambda connection: contracts.find(connection, query, system_now()), timeout)
-        self._learn(*found)
-        return found
-
-    def quote(self, contract: types.Contract, timeout: float) -> types.Quote:
-        """A snapshot of the top of book. Raises MarketDataError."""
-        self._learn(contract)
-        session = self._session
-
-        def ask(connection: Connection) -> Awaitable[types.Quote]:
-            return market_data.quote(connection, contract, session.state.clock == "set", session.market_now)
-
-        return self._ask(ask, timeout)
-
-    def bars(self, contract: types.Contract, query: types.BarsQuery, timeout: float) -> types.Bars:
-        """Historical bars, oldest first. Raises MarketDataError."""
-        source = "paper gateway" if self._endpoint.paper else "IBKR"
-        market_now = self._session.market_now
-        return self._ask(lambda connection: market_data.bars(connection, contract, query, source, market_now), timeout)
-
-    def account(self, timeout: float) -> types.AccountSummary:
-        """The account's values. Raises AccountError where the broker has said nothing yet."""
-        return self._ask(self._account, timeout)
-
-    def positions(self, timeout: float) -> tuple[types.Position, ...]:
-        """What the account holds, asked anew."""
-        return self._ask(account.positions, timeout)
+    def read(self, name: str, request: Any, timeout: float, contracts: Sequence[types.Contract] = ()) -> Any:
+        """The answer to a read of the port's table; `contracts` are those that the request names by id."""
+        self._learn(*contracts)
+        known = {contract.con_id: contract for contract in contracts}
+        ask = READS[name]
+        return self._ask(lambda connection: ask(Asking(connection, self._session, known), request), timeout)
 
     def book(self, timeout: float) -> Book:
         """Open orders, completed orders and executions, asked anew; BrokerUnavailable if any was not answered."""
-        found = self._ask(self._book, timeout)
+        found = self._ask(books.book, timeout)
         self._learn(*filter(None, map(self._known_contract, {report.con_id for report in found.open_orders})))
         return replace(found, open_orders=tuple(map(self._on_tick, found.open_orders)))
 
@@ -193,23 +163,6 @@ class IbClient:
             return await request(self._session.connection())
 
         return self._thread.call(run, timeout)
-
-    async def _account(self, connection: Connection) -> types.AccountSummary:
-        if self._endpoint.paper:  # a set clock may have moved prices since the last update; TWS sends its own
-            await connection.account_values.ask()
-        return account.summary(connection.account, account.values_of(connection), system_now())
-
-    async def _book(self, connection: Connection) -> Book:
-        """In this order, so that an order which ends meanwhile is seen at least once."""
-        working = await connection.open_orders.ask()
-        finished = await connection.completed_orders.ask()
-        fills = await connection.executions()
-        wrapper = connection.wrapper
-        return Book(
-            open_orders=tuple(wrapper.report_of(trade) for trade in working),
-            completed_orders=tuple(wrapper.completed_report(trade) for trade in finished),
-            executions=tuple(wrapper.execution_report(fill) for fill in fills),
-        )
 
     async def _fence(self, connection: Connection) -> None:
         await connection.current_time.ask()

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from autotrader.core.clock import system_now
 from broker import types
 from broker.errors import BrokerError, ContractNotFound
 from broker.ib import mapping
-from broker.ib.connection import Connection, RequestError
+from broker.ib.connection import RequestError
 from broker.ib.library import ib_insync
+
+if TYPE_CHECKING:
+    from broker.ib.reads import Asking
 
 NO_SUCH_CONTRACT = 200
 CLOSED = "CLOSED"
@@ -27,8 +31,9 @@ ZONES = {  # names of TWS that the zone database lacks or gives no daylight savi
 }
 
 
-async def find(connection: Connection, query: types.ContractQuery, now: datetime) -> tuple[types.Contract, ...]:
+async def one(asking: Asking, query: types.ContractQuery) -> tuple[types.Contract, ...]:
     """The one contract that the query means. Raises ContractNotFound where there is none or more than one."""
+    connection = asking.connection
     wanted = ib_insync.Contract(
         symbol=query.symbol, secType=query.sec_type, exchange=query.exchange, currency=query.currency
     )
@@ -38,7 +43,9 @@ async def find(connection: Connection, query: types.ContractQuery, now: datetime
         if error.code == NO_SUCH_CONTRACT:
             raise ContractNotFound(f"the broker knows no {_name(query)}: {error.message}") from error
         raise BrokerError(f"the broker refused to describe {_name(query)}: {error.code} {error.message}") from error
-    return (from_details(_only(found, query), query.exchange, now),)
+    contract = from_details(_only(found, query), query.exchange, system_now())
+    asking.session.ticks[contract.con_id] = contract.min_tick
+    return (contract,)
 
 
 def ib_contract(contract: types.Contract) -> Any:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,22 +15,24 @@ from broker.ib import mapping
 from broker.ib.connection import Connection, RequestError
 from broker.ib.contracts import ib_contract
 
+if TYPE_CHECKING:
+    from broker.ib.reads import Asking
+
 EPOCH_DATES = 2
 FEEDS: dict[int, Literal["live", "delayed", "frozen"]] = {1: "live", 2: "frozen", 3: "delayed", 4: "frozen"}
-Clock = Callable[[], Awaitable[datetime]]
 
 
-async def bars(
-    connection: Connection, contract: types.Contract, query: types.BarsQuery, source: str, market_now: Clock
-) -> types.Bars:
+async def bars(asking: Asking, query: types.BarsQuery) -> types.Bars:
     """Trade bars up to now, oldest first. Raises MarketDataError with the broker's text where there are none."""
+    contract, connection = asking.contract(query.con_id), asking.connection
+    source = "paper gateway" if asking.session.endpoint.paper else "IBKR"
     try:
         rows = await connection.request(lambda: _history(connection, contract, query))
     except RequestError as error:
         raise _refused(f"bars of {contract.symbol}", error) from error
     if not rows:
         raise MarketDataError(f"the broker sent no bars of {contract.symbol} for {query.period} of {query.bar_size}")
-    return _bars(contract, query, rows, source, await market_now())
+    return _bars(contract, query, rows, source, await asking.session.market_now())
 
 
 async def _history(connection: Connection, contract: types.Contract, query: types.BarsQuery) -> list[Any]:
@@ -85,8 +86,9 @@ def _bar_time(stamp: date | datetime) -> np.datetime64:
     return np.datetime64(stamp, "s")
 
 
-async def quote(connection: Connection, contract: types.Contract, clock_is_set: bool, market_now: Clock) -> types.Quote:
+async def quote(asking: Asking, query: types.ConId) -> types.Quote:
     """A snapshot of the top of book. Raises MarketDataError where it holds no price at all."""
+    contract, connection = asking.contract(query.con_id), asking.connection
     try:
         ticker, traded_at = await connection.request(lambda: _snapshot(connection, contract))
     except RequestError as error:
@@ -98,7 +100,7 @@ async def quote(connection: Connection, contract: types.Contract, clock_is_set: 
     if bid is None and ask is None and last is None:
         raise MarketDataError(f"the broker has no price of {contract.symbol} now")
     feed = FEEDS[ticker.marketDataType]
-    is_current = feed == "live" and not clock_is_set and bid is not None and ask is not None
+    is_current = feed == "live" and asking.session.state.clock != "set" and bid is not None and ask is not None
     return types.Quote(
         con_id=contract.con_id,
         symbol=contract.symbol,
@@ -109,7 +111,7 @@ async def quote(connection: Connection, contract: types.Contract, clock_is_set: 
         ask_size=ask_size,
         volume=mapping.size(ticker.volume),
         close=close,
-        time=traded_at if traded_at and not is_current else await market_now(),
+        time=traded_at if traded_at and not is_current else await asking.session.market_now(),
         feed=feed,
     )
 

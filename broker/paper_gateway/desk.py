@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker.paper_gateway.session import Session
-from broker.paper_gateway.types import Exchange, GatewayError, OrderView, SymbolSpec
+from broker.paper_gateway.types import ContractFilter, Exchange, GatewayError, OrderView, SymbolSpec
 from broker.paper_gateway.wire import orders_out
-from broker.paper_gateway.wire.contracts import ContractQuery
 
 NO_DEFINITION = 200
 
@@ -20,23 +19,16 @@ class Contracts:
         self._exchange = exchange
         self._by_id: dict[int, SymbolSpec] = {}
 
-    def matching(self, query: ContractQuery) -> Sequence[SymbolSpec]:
+    def matching(self, wanted: ContractFilter) -> Sequence[SymbolSpec]:
         """All contracts that match; raises GatewayError 200 when there is none."""
-        specs = self._exchange.find(
-            con_id=query.con_id,
-            symbol=query.symbol or query.local_symbol,
-            sec_type=query.sec_type,
-            exchange=query.exchange,
-            primary_exchange=query.primary_exchange,
-            currency=query.currency,
-        )
+        specs = self._exchange.find(wanted)
         if not specs:
             raise GatewayError(NO_DEFINITION, "No security definition has been found for the request")
         return specs
 
-    def one(self, query: ContractQuery) -> SymbolSpec:
+    def one(self, wanted: ContractFilter) -> SymbolSpec:
         """The one contract that matches; raises GatewayError 200 for none and for several."""
-        specs = self.matching(query)
+        specs = self.matching(wanted)
         if len(specs) > 1:
             raise GatewayError(NO_DEFINITION, "No security definition has been found for the request")
         return specs[0]
@@ -45,7 +37,7 @@ class Contracts:
         """The contract of an order or a position; raises GatewayError 200 when the exchange no longer has it."""
         spec = self._by_id.get(con_id)
         if spec is None:
-            spec = self._by_id[con_id] = self.one(ContractQuery(con_id, "", "", "", "", "", "", ""))
+            spec = self._by_id[con_id] = self.one(ContractFilter(con_id=con_id, include_expired=True))
         return spec
 
 

@@ -30,6 +30,7 @@ from .types import (
     Bar,
     ClockMoved,
     Commission,
+    ContractFilter,
     EngineEvent,
     Execution,
     GatewayError,
@@ -132,23 +133,29 @@ class PaperExchange:
 
     # Contracts and prices
 
-    def find(
-        self, *, con_id: int, symbol: str, sec_type: str, exchange: str, primary_exchange: str, currency: str
-    ) -> Sequence[SymbolSpec]:
-        return self._universe.find(
-            con_id=con_id,
-            symbol=symbol,
-            sec_type=sec_type,
-            exchange=exchange,
-            primary_exchange=primary_exchange,
-            currency=currency,
-        )
+    def find(self, wanted: ContractFilter) -> Sequence[SymbolSpec]:
+        return self._universe.find(wanted)
+
+    def search(self, pattern: str) -> Sequence[SymbolSpec]:
+        return self._universe.search(pattern)
 
     def sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
         symbol, today = self._spec(con_id).symbol, eastern_day(self.now())
         return [self._source.session(symbol, today + timedelta(days=ahead)) for ahead in range(days)]
 
-    def bars(self, con_id: int, *, bar_size: str, duration: str, end: datetime | None, use_rth: bool) -> Sequence[Bar]:
+    def trading_sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
+        return self.sessions(con_id, days)
+
+    def bars(
+        self,
+        con_id: int,
+        *,
+        bar_size: str,
+        duration: str,
+        end: datetime | None,
+        use_rth: bool,
+        what: str = "TRADES",
+    ) -> Sequence[Bar]:
         """`use_rth` changes nothing: there are only regular hours, or only round-the-clock ones."""
         now = self.now()
         return self._source.bars(

@@ -11,19 +11,69 @@ from typing import Literal, Protocol
 OrderStatus = Literal["Parked", "PreSubmitted", "Submitted", "Filled", "Cancelled", "Inactive"]
 
 
+SecType = Literal["STK", "FUT", "OPT", "CASH", "IND", "CRYPTO"]
+HoursKind = Literal["us_equity", "cme", "forex", "always"]
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolSpec:
-    """One tradable contract of the universe."""
+    """One contract of the universe. `multiplier`: units of the underlying in one contract.
+
+    `can_trade` is false for what only resolves (IND, OPT, CRYPTO). `hours` names the calendar its sessions follow.
+    `margin_rate`: initial margin as a share of the value; `margin_fixed`: of a future, in its currency, a contract.
+    `shortable`: shares that can be borrowed; 0 holds a short sale ("locate"). `increments`: the market rule, steps of
+    price from a low edge upward.
+    """
 
     con_id: int
     symbol: str
     long_name: str
     primary_exchange: str
-    stock_type: Literal["COMMON", "ETF"] = "COMMON"
-    sec_type: str = "STK"
+    stock_type: Literal["", "COMMON", "ETF"] = "COMMON"
+    sec_type: SecType = "STK"
     currency: str = "USD"
     min_tick: Decimal = Decimal("0.01")
     time_zone: str = "US/Eastern"
+    multiplier: Decimal = Decimal(1)
+    expiry: str = ""
+    strike: Decimal | None = None
+    right: Literal["", "C", "P"] = ""
+    local_symbol: str = ""
+    trading_class: str = ""
+    exchanges: tuple[str, ...] = ()
+    market_rule: int = 26
+    under_con_id: int = 0
+    under_symbol: str = ""
+    hours: HoursKind = "us_equity"
+    can_trade: bool = True
+    margin_fixed: Decimal | None = None
+    shortable: int = 10_000_000
+    industry: str = ""
+    category: str = ""
+
+    @property
+    def market(self) -> str:
+        """The name of its prices in the price source: one a contract; a stock's is its symbol."""
+        return self.symbol if self.sec_type == "STK" else f"{self.local_symbol or self.symbol}.{self.sec_type}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContractFilter:
+    """What a request says about a contract; empty text, 0 and None mean "any"."""
+
+    con_id: int = 0
+    symbol: str = ""
+    sec_type: str = ""
+    expiry: str = ""
+    strike: Decimal | None = None
+    right: str = ""
+    multiplier: str = ""
+    exchange: str = ""
+    primary_exchange: str = ""
+    currency: str = ""
+    local_symbol: str = ""
+    trading_class: str = ""
+    include_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +124,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
-    """What a client asked for in one placeOrder frame. `extra` keeps every other wire field by name, to be echoed."""
+    """What a client asked for in one placeOrder frame. `extra` keeps every other wire field by name, to be echoed.
+
+    `aux_price` is the stop of STP and STP LMT and the trailing amount of TRAIL; times are aware UTC.
+    """
 
     client_id: int
     order_id: int
@@ -94,6 +147,11 @@ class OrderTerms:
     transmit: bool = True
     outside_rth: bool = False
     what_if: bool = False
+    trail_percent: Decimal | None = None
+    trail_stop_price: Decimal | None = None
+    limit_offset: Decimal | None = None
+    good_till: datetime | None = None
+    good_after: datetime | None = None
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -173,7 +231,8 @@ class AccountValue:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The answer to a what-if order: margins in base currency before, change, after."""
+    """The answer to a what-if order: margins in base currency before, change, after; the change that filling it now,
+    at bid and ask, would make, to the cent."""
 
     init_margin: tuple[Decimal, Decimal, Decimal]
     maint_margin: tuple[Decimal, Decimal, Decimal]
@@ -256,19 +315,33 @@ class Exchange(Protocol):
     def note_order_id(self, client_id: int, order_id: int) -> None:
         """Remember that this client was shown or used `order_id`: its next id is higher, also after a restart."""
 
-    def find(
-        self, *, con_id: int, symbol: str, sec_type: str, exchange: str, primary_exchange: str, currency: str
-    ) -> Sequence[SymbolSpec]:
+    def find(self, wanted: ContractFilter) -> Sequence[SymbolSpec]:
         """The matching contracts; empty = error 200."""
+
+    def search(self, pattern: str) -> Sequence[SymbolSpec]:
+        """Contracts whose symbol begins with the pattern, then those with a word of the name that does; at most 16."""
 
     def sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
         """Today (by the gateway's clock) and the following days."""
 
-    def bars(self, con_id: int, *, bar_size: str, duration: str, end: datetime | None, use_rth: bool) -> Sequence[Bar]:
+    def trading_sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
+        """As `sessions`, but the whole of each day's trading: outside regular hours too."""
+
+    def bars(
+        self,
+        con_id: int,
+        *,
+        bar_size: str,
+        duration: str,
+        end: datetime | None,
+        use_rth: bool,
+        what: str = "TRADES",
+    ) -> Sequence[Bar]:
         """Bars that ended at or before min(end, now), oldest first, split-adjusted as of now.
 
         The bar in progress is included only by a running clock. `bar_size` and `duration` as on the wire ("1 day",
-        "1 hour", "1 week"; "2 Y", "500 D"). Raises GatewayError(321 or 162).
+        "5 secs", "1 month"; "2 Y", "500 D"); `what` TRADES, MIDPOINT, BID, ASK, BID_ASK, ADJUSTED_LAST ...
+        Raises GatewayError(321 or 162).
         """
 
     def quote(self, con_id: int) -> Quote: ...

@@ -8,7 +8,7 @@ from zlib import crc32
 
 from .errors import UniverseError
 from .prices.seeded_path import Start
-from .types import SymbolSpec
+from .types import ContractFilter, SymbolSpec
 
 _DERIVED_FIRST = 900_000_000
 _DERIVED_COUNT = 90_000_000
@@ -98,22 +98,25 @@ class Universe:
         """Every contract, listed ones first."""
         return tuple(self._by_symbol.values())
 
-    def find(
-        self, *, con_id: int, symbol: str, sec_type: str, exchange: str, primary_exchange: str, currency: str
-    ) -> Sequence[SymbolSpec]:
-        """The contracts that agree with every part given; 0 and empty text mean "any"."""
-        found = self._by_con_id.get(con_id) if con_id else self._by_symbol.get(symbol.strip().upper())
-        if found is None or not _agrees(found, sec_type, exchange, primary_exchange, currency):
-            return ()
-        return (found,)
+    def find(self, wanted: ContractFilter) -> Sequence[SymbolSpec]:
+        """The contracts that agree with every part given."""
+        symbol = (wanted.symbol or wanted.local_symbol).strip().upper()
+        found = self._by_con_id.get(wanted.con_id) if wanted.con_id else self._by_symbol.get(symbol)
+        return () if found is None or not _agrees(found, wanted) else (found,)
+
+    def search(self, pattern: str) -> Sequence[SymbolSpec]:
+        """The contract of that symbol."""
+        found = self._by_symbol.get(pattern)
+        return () if found is None else (found,)
 
 
-def _agrees(spec: SymbolSpec, sec_type: str, exchange: str, primary_exchange: str, currency: str) -> bool:
+def _agrees(spec: SymbolSpec, wanted: ContractFilter) -> bool:
+    exchange, primary = wanted.exchange, wanted.primary_exchange
     return (
-        sec_type in ("", spec.sec_type)
-        and currency in ("", spec.currency)
+        wanted.sec_type in ("", spec.sec_type)
+        and wanted.currency in ("", spec.currency)
         and (exchange in _SMART_NAMES or _EXCHANGE_ALIASES.get(exchange, exchange) == spec.primary_exchange)
-        and (not primary_exchange or _EXCHANGE_ALIASES.get(primary_exchange, primary_exchange) == spec.primary_exchange)
+        and (not primary or _EXCHANGE_ALIASES.get(primary, primary) == spec.primary_exchange)
     )
 
 

@@ -17,7 +17,7 @@ from broker.errors import BrokerUnavailable, ContractNotFound, OrderError, Order
 from broker.ib.client import IbClient
 from broker.ib.errors import NotSent
 from broker.models import Submission
-from broker.port import TABLE, with_async_twins
+from broker.port import TABLE, Call, with_async_twins
 from broker.service import submissions, validate
 from broker.service.contract_cache import ContractCache
 from broker.service.in_flight import InFlight
@@ -88,39 +88,15 @@ class LocalBroker:
         cached = self._cache.find(query, self._now(), self.status().market_now)
         if cached:
             return cached
-        found: tuple[types.Contract, ...] = self.client.contracts(query, _timeout("contracts", timeout))
+        found: tuple[types.Contract, ...] = self.client.read("contracts", query, _timeout("contracts", timeout))
         self._cache.keep(found)
         return found
 
-    def quote(self, query: types.ConId, timeout: float | None = None) -> types.Quote:
-        """A snapshot of the top of book."""
+    def read(self, name: str, request: Any, timeout: float | None = None) -> Any:
+        """Any other read of the table, asked of the broker."""
         gates.refuse_in_transaction()
-        return self.client.quote(self._contract(query.con_id), _timeout("quote", timeout))
-
-    def bars(self, query: types.BarsQuery, timeout: float | None = None) -> types.Bars:
-        """Historical bars, oldest first."""
-        gates.refuse_in_transaction()
-        return self.client.bars(self._contract(query.con_id), query, _timeout("bars", timeout))
-
-    def account(self, timeout: float | None = None) -> types.AccountSummary:
-        """The account's values."""
-        gates.refuse_in_transaction()
-        return self.client.account(_timeout("account", timeout))
-
-    def positions(self, timeout: float | None = None) -> tuple[types.Position, ...]:
-        """What the account holds."""
-        gates.refuse_in_transaction()
-        return self.client.positions(_timeout("positions", timeout))
-
-    def open_orders(self, timeout: float | None = None) -> tuple[types.OrderReport, ...]:
-        """Every working order, asked anew."""
-        gates.refuse_in_transaction()
-        return self.client.book(_timeout("open_orders", timeout)).open_orders
-
-    def executions(self, timeout: float | None = None) -> tuple[types.ExecutionReport, ...]:
-        """Today's fills, asked anew."""
-        gates.refuse_in_transaction()
-        return self.client.book(_timeout("executions", timeout)).executions
+        contracts = [self._contract(con_id) for con_id in _con_ids(request)]
+        return self.client.read(name, request, _timeout(name, timeout), contracts)
 
     def drain(self, timeout: float = 10) -> None:
         """Wait until everything the broker has said so far is applied to our rows."""
@@ -242,6 +218,14 @@ class LocalBroker:
         return contract
 
 
+def _con_ids(request: Any) -> tuple[int, ...]:
+    """The contracts that a request names; a query for contracts names none that must be known."""
+    if isinstance(request, types.ContractQuery):
+        return ()
+    con_id = getattr(request, "con_id", None)
+    return getattr(request, "con_ids", ()) if con_id is None else (con_id,)
+
+
 class _storage:
     """A database that does not answer shuts the door: nothing is sent without a record."""
 
@@ -276,3 +260,23 @@ def _outcome(rows: Sequence[Submission], *, repeated: bool, detail: str = "") ->
 
 def _timeout(name: str, given: float | None) -> float:
     return TABLE[name].timeout if given is None else given
+
+
+def _method(call: Call) -> Any:
+    if call.request is types.Nothing:
+
+        def method(self: LocalBroker, timeout: float | None = None) -> Any:
+            return self.read(call.name, types.Nothing(), timeout)
+    else:
+
+        def method(self: LocalBroker, request: Any, timeout: float | None = None) -> Any:  # type: ignore[misc]
+            return self.read(call.name, request, timeout)
+
+    method.__name__ = call.name
+    method.__doc__ = call.doc
+    return method
+
+
+for _row in TABLE.values():
+    if _row.kind == "read" and not hasattr(LocalBroker, _row.name):
+        setattr(LocalBroker, _row.name, _method(_row))

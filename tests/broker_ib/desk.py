@@ -59,13 +59,13 @@ class Desk:
 
     def contract(self, symbol: str = "AAPL") -> types.Contract:
         """The contract of a symbol."""
-        (found,) = self.client.contracts(types.ContractQuery(symbol), TIMEOUT)
+        (found,) = self.client.read("contracts", types.ContractQuery(symbol), TIMEOUT)
         self.contracts[found.con_id] = found
         return found
 
     def price(self, contract: types.Contract, factor: str = "1") -> Decimal:
         """The last price times a factor, on the tick grid."""
-        last = self.client.quote(contract, TIMEOUT).last
+        last = self.client.read("quote", types.ConId(contract.con_id), TIMEOUT, [contract]).last
         assert last is not None
         return (last * Decimal(factor)).quantize(CENT)
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ def test_a_silent_peer_is_unavailable_in_time(make_desk: Callable[..., Desk], si
 
 def test_a_client_that_never_connected_refuses_everything(make_desk: Callable[..., Desk], closed_port: int) -> None:
     desk = make_desk("127.0.0.1", closed_port)
-    for read in (desk.client.account, desk.client.positions, desk.client.book, desk.client.fence):
+    reads = [partial(desk.client.read, name, types.Nothing()) for name in ("account", "positions", "executions")]
+    for read in (*reads, desk.client.book, desk.client.fence):
         with pytest.raises(BrokerUnavailable):
             read(TIMEOUT)
     with pytest.raises(NotSent):
@@ -144,7 +146,7 @@ def test_a_restarted_gateway_is_replayed_in_full(make_desk: Callable[..., Desk],
         assert {ref: orders[ref].perm_id for ref in before} == {ref: report.perm_id for ref, report in before.items()}
         assert any(isinstance(event, types.AccountSummary) for event in replay)
         assert len(desk.syncs) == 2
-        (position,) = desk.client.positions(TIMEOUT)
+        (position,) = desk.client.read("positions", types.Nothing(), TIMEOUT)
         assert position.quantity == 10
         desk.modify("G1-T", limit_price=desk.price(contract, "1.4"))
         assert desk.last("G1-T").limit_price == desk.price(contract, "1.4")

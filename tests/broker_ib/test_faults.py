@@ -51,7 +51,7 @@ def test_an_outage_behind_tws_closes_and_1102_opens_again(proxied: Desk, proxy: 
     eventually(lambda: not proxied.client.state().synced)
     assert proxied.client.state().connected
     with pytest.raises(BrokerUnavailable, match="1100"):
-        proxied.client.positions(TIMEOUT)
+        proxied.client.read("positions", types.Nothing(), TIMEOUT)
     with pytest.raises(NotSent, match="1100"):
         proxied.place(contract, legs)
     assert proxied.all(types.ConnectionReport)[-1].state == "LOST"
@@ -149,9 +149,9 @@ def test_silence_is_unavailable_within_the_time_out(proxied: Desk, proxy: Proxy)
     proxy.muted = True
     for read in (
         lambda: proxied.client.book(0.2),
-        lambda: proxied.client.bars(contract, query, 0.2),
-        lambda: proxied.client.quote(contract, 0.2),
-        lambda: proxied.client.contracts(types.ContractQuery("IBM"), 0.2),
+        lambda: proxied.client.read("bars", query, 0.2, [contract]),
+        lambda: proxied.client.read("quote", types.ConId(contract.con_id), 0.2, [contract]),
+        lambda: proxied.client.read("contracts", types.ContractQuery("IBM"), 0.2),
     ):
         begun = time.monotonic()
         with pytest.raises(BrokerUnavailable):
@@ -180,7 +180,7 @@ def test_calls_in_flight_end_when_the_connection_does(make_desk: Callable[..., D
         proxy.hang_up_after(0.2)
         begun = time.monotonic()
         with pytest.raises(BrokerUnavailable):
-            desk.client.bars(contract, types.BarsQuery(contract.con_id, "1 day", "1 M"), TIMEOUT)
+            desk.client.read("bars", types.BarsQuery(contract.con_id, "1 day", "1 M"), TIMEOUT, [contract])
         assert time.monotonic() - begun < TIMEOUT / 2
 
 

@@ -74,7 +74,7 @@ def test_a_fill_is_reported_with_its_cost_and_the_account(desk: Desk, gateway: E
     order = [type(event) for event in desk.events]
     assert order.index(types.ExecutionReport) < order.index(types.CommissionReport) < len(order) - 1
     assert len(desk.all(types.AccountSummary)) == 2
-    (position,) = desk.client.positions(TIMEOUT)
+    (position,) = desk.client.read("positions", types.Nothing(), TIMEOUT)
     assert (position.con_id, position.symbol, position.quantity) == (contract.con_id, "AAPL", 10)
     assert position.average_cost == execution.price + Decimal("0.1")
     assert position.market_price is not None
@@ -117,7 +117,7 @@ def test_an_exit_moves_the_target_and_the_stop_ends_with_it(desk: Desk, gateway:
     assert [message.code for message in desk.all(types.OrderMessage, "G1-S")] == [202]
     (commission,) = desk.all(types.CommissionReport, "G1-T")
     assert commission.realized_pnl is not None
-    assert desk.client.positions(TIMEOUT) == ()
+    assert desk.client.read("positions", types.Nothing(), TIMEOUT) == ()
 
 
 def test_a_cancelled_entry_takes_its_children_along(desk: Desk) -> None:

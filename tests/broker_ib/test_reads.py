@@ -35,7 +35,7 @@ def test_the_clock_of_a_running_gateway_is_the_system_s(make_desk: Callable[...,
         desk.client.wait_connected(TIMEOUT)
         assert desk.client.state().clock == "system"
         assert abs(desk.client.market_now() - datetime.now(UTC)) < timedelta(seconds=5)
-        assert desk.client.quote(desk.contract(), TIMEOUT).last
+        assert desk.client.read("quote", types.ConId(desk.contract().con_id), TIMEOUT, [desk.contract()]).last
 
 
 def test_a_set_clock_is_believed_from_our_gateway_only(
@@ -66,7 +66,7 @@ def test_a_contract(desk: Desk) -> None:
 @pytest.mark.parametrize("changes", [{"symbol": "NOSUCH"}, {"currency": "CHF"}, {"sec_type": "IND"}])
 def test_an_unknown_contract(desk: Desk, changes: dict[str, str]) -> None:
     with pytest.raises(ContractNotFound):
-        desk.client.contracts(replace(types.ContractQuery("AAPL"), **changes), TIMEOUT)
+        desk.client.read("contracts", replace(types.ContractQuery("AAPL"), **changes), TIMEOUT)
 
 
 def test_sessions_in_the_contract_s_zone() -> None:
@@ -111,7 +111,7 @@ def test_no_sessions() -> None:
 
 
 def test_a_quote(desk: Desk) -> None:
-    quote = desk.client.quote(desk.contract(), TIMEOUT)
+    quote = desk.client.read("quote", types.ConId(desk.contract().con_id), TIMEOUT, [desk.contract()])
     assert quote.bid is not None
     assert quote.ask is not None
     assert quote.last is not None
@@ -127,7 +127,7 @@ def test_a_quote(desk: Desk) -> None:
 )
 def test_bars(desk: Desk, bar_size: str, period: str, step: timedelta) -> None:
     contract = desk.contract()
-    bars = desk.client.bars(contract, types.BarsQuery(contract.con_id, bar_size, period), TIMEOUT)
+    bars = desk.client.read("bars", types.BarsQuery(contract.con_id, bar_size, period), TIMEOUT, [contract])
     assert (bars.symbol, bars.bar_size, bars.period, bars.source) == ("AAPL", bar_size, period, "paper gateway")
     assert len(bars.time) > 50
     assert {len(column) for column in (bars.open, bars.high, bars.low, bars.close, bars.volume)} == {len(bars.time)}
@@ -144,8 +144,8 @@ def test_real_daily_bars_start_at_midnight_utc_of_their_session(make_desk: Calla
         desk = make_desk(gateway.host, gateway.port)
         desk.client.wait_connected(TIMEOUT)
         contract = desk.contract("SPY")
-        daily = desk.client.bars(contract, types.BarsQuery(contract.con_id, "1 day", "1 M"), TIMEOUT)
-        hourly = desk.client.bars(contract, types.BarsQuery(contract.con_id, "1 hour", "5 D"), TIMEOUT)
+        daily = desk.client.read("bars", types.BarsQuery(contract.con_id, "1 day", "1 M"), TIMEOUT, [contract])
+        hourly = desk.client.read("bars", types.BarsQuery(contract.con_id, "1 hour", "5 D"), TIMEOUT, [contract])
     assert daily.time[-1] == np.datetime64("2019-06-03T00:00:00")
     assert daily.time[-2] == np.datetime64("2019-05-31T00:00:00")
     assert np.datetime64("2019-06-03T13:30:00") in hourly.time
@@ -155,24 +155,24 @@ def test_real_daily_bars_start_at_midnight_utc_of_their_session(make_desk: Calla
 def test_refused_bars_are_an_error_with_the_broker_s_text(desk: Desk, query: tuple[str, str]) -> None:
     contract = desk.contract()
     with pytest.raises(MarketDataError) as caught:
-        desk.client.bars(contract, types.BarsQuery(contract.con_id, *query), TIMEOUT)
+        desk.client.read("bars", types.BarsQuery(contract.con_id, *query), TIMEOUT, [contract])
     assert caught.value.details["broker_code"] in {162, 321}
 
 
 def test_market_data_of_an_unknown_contract_is_an_error(desk: Desk) -> None:
     unknown = replace(desk.contract(), con_id=999999999, symbol="NOSUCH")
     with pytest.raises(MarketDataError):
-        desk.client.bars(unknown, types.BarsQuery(unknown.con_id, "1 day", "1 Y"), TIMEOUT)
+        desk.client.read("bars", types.BarsQuery(unknown.con_id, "1 day", "1 Y"), TIMEOUT, [unknown])
     with pytest.raises(MarketDataError):
-        desk.client.quote(unknown, TIMEOUT)
+        desk.client.read("quote", types.ConId(unknown.con_id), TIMEOUT, [unknown])
 
 
 def test_an_empty_account(desk: Desk, gateway: EmbeddedGateway) -> None:
-    summary = desk.client.account(TIMEOUT)
+    summary = desk.client.read("account", types.Nothing(), TIMEOUT)
     assert (summary.account, summary.currency) == (gateway.account, "USD")
     assert summary.net_liquidation == summary.cash == Decimal(1_000_000)
     assert summary.gross_position_value == 0
-    assert desk.client.positions(TIMEOUT) == ()
+    assert desk.client.read("positions", types.Nothing(), TIMEOUT) == ()
     assert desk.client.book(TIMEOUT) == Book((), (), ())
 
 
@@ -193,14 +193,14 @@ def test_eight_threads_at_once(desk: Desk) -> None:
     query = types.BarsQuery(contract.con_id, "1 day", "1 M")
     client = desk.client
     jobs: list[Callable[[], object]] = [
-        lambda: client.quote(contract, TIMEOUT),
-        lambda: client.bars(contract, query, TIMEOUT),
-        lambda: client.account(TIMEOUT),
-        lambda: client.positions(TIMEOUT),
+        lambda: client.read("quote", types.ConId(contract.con_id), TIMEOUT, [contract]),
+        lambda: client.read("bars", query, TIMEOUT, [contract]),
+        lambda: client.read("account", types.Nothing(), TIMEOUT),
+        lambda: client.read("positions", types.Nothing(), TIMEOUT),
         lambda: client.book(TIMEOUT),
         lambda: client.fence(TIMEOUT),
         lambda: client.market_now(),
-        lambda: client.contracts(types.ContractQuery("IBM"), TIMEOUT),
+        lambda: client.read("contracts", types.ContractQuery("IBM"), TIMEOUT),
     ]
     answers = in_threads(jobs * 8, threads=8)
     assert len(answers) == 64

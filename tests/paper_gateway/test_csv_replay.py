@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from broker.paper_gateway.errors import PriceDataError
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.prices.csv_replay import CsvReplay
-from broker.paper_gateway.types import Bar, GatewayError
+from broker.paper_gateway.types import Bar, ContractFilter, GatewayError
 from broker.paper_gateway.universe import derived_con_id
 
 from .conftest import REAL_DATA, Desk, close_of, write_daily
@@ -74,9 +74,7 @@ def test_requests_that_cannot_be_answered(replay: Make, bar_size: str, duration:
 
 def test_a_listed_symbol_without_a_file_has_a_contract_and_no_prices(replay: Make) -> None:
     desk = replay(ROWS)
-    spec = desk.exchange.find(
-        con_id=0, symbol="MSFT", sec_type="STK", exchange="SMART", primary_exchange="", currency="USD"
-    )
+    spec = desk.exchange.find(ContractFilter(symbol="MSFT", sec_type="STK", exchange="SMART", currency="USD"))
     assert desk.exchange.quote(spec[0].con_id).last is None
     desk.order(1, "BUY", 10, "MKT", con_id=spec[0].con_id, symbol="MSFT")
     assert desk.refusals(1) == [201]

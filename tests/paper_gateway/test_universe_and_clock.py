@@ -11,15 +11,14 @@ import pytest
 
 from broker.paper_gateway.clock import RunningClock, SetClock
 from broker.paper_gateway.errors import UniverseError
-from broker.paper_gateway.types import SymbolSpec
+from broker.paper_gateway.types import ContractFilter, SymbolSpec
 from broker.paper_gateway.universe import LISTED, Universe, derived_con_id
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 def find(universe: Universe, **parts: object) -> list[SymbolSpec]:
-    asked = {"con_id": 0, "symbol": "", "sec_type": "", "exchange": "", "primary_exchange": "", "currency": ""}
-    return list(universe.find(**(asked | parts)))  # type: ignore[arg-type]
+    return list(universe.find(ContractFilter(**parts)))  # type: ignore[arg-type]
 
 
 def test_the_listed_set_is_there_with_lasting_ids() -> None:

@@ -22,11 +22,9 @@ def contract_details(request: Request, reader: FieldReader) -> None:
 
 
 def matching_symbols(request: Request, reader: FieldReader) -> None:
-    """reqMatchingSymbols: stocks by their symbol."""
+    """reqMatchingSymbols: by the beginning of a symbol or of a word of a name."""
     pattern = reader.text().strip().upper()[:MAX_PATTERN]
-    specs = request.exchange.find(
-        con_id=0, symbol=pattern, sec_type="STK", exchange="", primary_exchange="", currency=""
-    )
+    specs = request.exchange.search(pattern)
     request.session.send(contracts.symbol_samples(request.session.version, request.id, specs if pattern else ()))
 
 

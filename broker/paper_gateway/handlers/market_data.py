@@ -5,9 +5,9 @@ from __future__ import annotations
 from broker.paper_gateway.desk import Desk, Request
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.subscriptions import MarketDataLine
-from broker.paper_gateway.types import GatewayError, SymbolSpec
+from broker.paper_gateway.types import ContractFilter, GatewayError, SymbolSpec
 from broker.paper_gateway.wire import market_data as wire
-from broker.paper_gateway.wire.contracts import SMART, ContractQuery, read_contract, skip_legs
+from broker.paper_gateway.wire.contracts import SMART, read_contract, skip_legs
 from broker.paper_gateway.wire.fields import FieldReader
 from broker.paper_gateway.wire.times import read_time
 
@@ -70,7 +70,7 @@ def _require_trades(what: str) -> None:
         )
 
 
-def _no_history(query: ContractQuery, spec: SymbolSpec) -> GatewayError:
+def _no_history(query: ContractFilter, spec: SymbolSpec) -> GatewayError:
     source = f"{spec.symbol}@{query.exchange or SMART} Trades"
     text = f"Historical Market Data Service error message:HMDS query returned no data: {source}"
     return GatewayError(NO_HISTORY, text)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
-from broker.paper_gateway.types import SessionHours, SymbolSpec
-from broker.paper_gateway.wire.fields import FieldReader, Value, ascii_text, message, price
+from broker.paper_gateway.types import ContractFilter, SessionHours, SymbolSpec
+from broker.paper_gateway.wire.fields import FieldReader, Value, ascii_text, message, number, price
 from broker.paper_gateway.wire.times import hours_text
 from broker.paper_gateway.wire.versions import ISSUER_ID, SIZE_INCREMENTS
 
@@ -18,30 +17,29 @@ MARKET_RULES: dict[int, tuple[tuple[Decimal, Decimal], ...]] = {26: ((Decimal(0)
 MARKET_RULE = 26
 
 
-@dataclass(frozen=True, slots=True)
-class ContractQuery:
-    """The contract of a request; empty text and 0 mean "not given"."""
-
-    con_id: int
-    symbol: str
-    sec_type: str
-    expiry: str
-    exchange: str
-    primary_exchange: str
-    currency: str
-    local_symbol: str
-
-
-def read_contract(reader: FieldReader) -> ContractQuery:
-    """The twelve contract fields that open most requests."""
+def read_contract(reader: FieldReader) -> ContractFilter:
+    """The twelve contract fields that open most requests; raises BadField where a number is none."""
     con_id, symbol, sec_type, expiry = reader.integer(), reader.text(), reader.text(), reader.text()
-    reader.skip(3)  # strike, right, multiplier: nothing here has them
+    strike, right, multiplier = reader.text(), reader.text().upper()[:1], reader.text()
     exchange, primary_exchange, currency = reader.text(), reader.text(), reader.text()
-    local_symbol, _trading_class = reader.text(), reader.text()
-    return ContractQuery(con_id, symbol, sec_type, expiry, exchange, primary_exchange, currency, local_symbol)
+    local_symbol, trading_class = reader.text(), reader.text()
+    return ContractFilter(
+        con_id=con_id,
+        symbol=symbol,
+        sec_type=sec_type,
+        expiry=expiry,
+        strike=number(strike) or None,
+        right=right if right in {"C", "P"} else "",
+        multiplier=multiplier,
+        exchange=exchange,
+        primary_exchange=primary_exchange,
+        currency=currency,
+        local_symbol=local_symbol,
+        trading_class=trading_class,
+    )
 
 
-def skip_legs(reader: FieldReader, query: ContractQuery) -> None:
+def skip_legs(reader: FieldReader, query: ContractFilter) -> None:
     """Pass over the legs that a combination carries in market-data and history requests."""
     if query.sec_type == "BAG":
         reader.skip(4 * reader.count())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from broker.paper_gateway.types import GatewayError, OrderTerms
+from broker.paper_gateway.types import ContractFilter, GatewayError, OrderTerms
 from broker.paper_gateway.wire import order_layout as layout
 from broker.paper_gateway.wire import versions
-from broker.paper_gateway.wire.contracts import ContractQuery
 from broker.paper_gateway.wire.fields import BadField, FieldReader, flag, integer, number
 
 # Entries of a repeated block are kept in one value, since what is kept is text by name.
@@ -98,9 +97,9 @@ def _read_peg_fields(reader: FieldReader, wire: dict[str, str]) -> None:
         _read(reader, wire, layout.OFFSETS)
 
 
-def order_contract(wire: dict[str, str]) -> ContractQuery:
+def order_contract(wire: dict[str, str]) -> ContractFilter:
     """The contract that a placeOrder names."""
-    return ContractQuery(
+    return ContractFilter(
         con_id=integer(wire["con_id"]),
         symbol=wire["symbol"],
         sec_type=wire["sec_type"],

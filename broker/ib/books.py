@@ -1,0 +1,55 @@
+"""The broker's book of orders and fills, asked anew; never older than the question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from broker import types
+from broker.ib.connection import Connection
+
+if TYPE_CHECKING:
+    from broker.ib.reads import Asking
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All that the broker knows of orders, asked anew: working ones of all clients, finished ones, today's fills."""
+
+    open_orders: tuple[types.OrderReport, ...]
+    completed_orders: tuple[types.OrderReport, ...]
+    executions: tuple[types.ExecutionReport, ...]
+
+
+async def book(connection: Connection) -> Book:
+    """In this order, so that an order which ends meanwhile is seen at least once."""
+    working = await _working(connection)
+    finished = await _finished(connection)
+    return Book(working, finished, await _fills(connection))
+
+
+async def open_orders(asking: Asking, request: types.Nothing) -> tuple[types.OrderReport, ...]:
+    """Every working order of every client."""
+    return await _working(asking.connection)
+
+
+async def completed_orders(asking: Asking, request: types.Nothing) -> tuple[types.OrderReport, ...]:
+    """Finished orders that the broker still remembers."""
+    return await _finished(asking.connection)
+
+
+async def executions(asking: Asking, request: types.Nothing) -> tuple[types.ExecutionReport, ...]:
+    """Today's fills of all clients with their commissions."""
+    return await _fills(asking.connection)
+
+
+async def _working(connection: Connection) -> tuple[types.OrderReport, ...]:
+    return tuple(connection.wrapper.report_of(trade) for trade in await connection.open_orders.ask())
+
+
+async def _finished(connection: Connection) -> tuple[types.OrderReport, ...]:
+    return tuple(connection.wrapper.completed_report(trade) for trade in await connection.completed_orders.ask())
+
+
+async def _fills(connection: Connection) -> tuple[types.ExecutionReport, ...]:
+    return tuple(connection.wrapper.execution_report(fill) for fill in await connection.executions())
