@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from broker import errors
-from broker.port import TABLE
+from broker.port import TABLE, Call
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "broker.md"
 INTRO = """# The broker's port
@@ -26,6 +26,12 @@ Each call has an asynchronous twin (`await broker.acontracts(...)`). In the owne
 the connection; elsewhere it is `POST /call/<name>` at the owner's address with the request as JSON (Decimals as text,
 times as ISO text, arrays as base64 of little-endian 8-byte items), `Authorization: Bearer <secret>` and `X-Deadline`
 in seconds since 1970. `drain()` waits until everything the broker has said so far is applied to our rows.
+
+A **read** may be asked again when its connection broke; it raises BrokerUnavailable where no answer came, never an
+empty answer in its place. A **send** passes the gates, and `place` and `modify` leave at most one frame for each
+(order_ref, revision), however often they are called. Every call may raise BrokerUnavailable, so the table leaves it out;
+one that names a `con_id` raises ContractNotFound where `contracts` has never resolved it. The time-out is that of the
+whole call, pacing included.
 """
 
 
@@ -36,13 +42,20 @@ def render() -> str:
 
 
 def _calls() -> list[str]:
-    head = ["| call | request | answer | time-out | kind | |", "|---|---|---|---|---|---|"]
-    rows = [
-        f"| `{call.name}` | {call.request.__name__} | {'list of ' if call.many else ''}{call.answer_item.__name__} "
-        f"| {call.timeout:g} s | {call.kind} | {call.doc} |"
-        for call in TABLE.values()
+    head = [
+        "| call | request → answer | time-out | kind | TWS messages | errors | |",
+        "|---|---|---|---|---|---|---|",
     ]
-    return head + rows
+    return head + [_row(call) for call in TABLE.values()]
+
+
+def _row(call: Call) -> str:
+    answer = f"{'list of ' if call.many else ''}{call.answer_item.__name__}"
+    messages = ", ".join(f"`{name}`" for name in call.messages) or "none"
+    return (
+        f"| `{call.name}` | {call.request.__name__} → {answer} | {call.timeout:g} s | {call.kind} | {messages} "
+        f"| {', '.join(call.errors) or '–'} | {call.doc} |"
+    )
 
 
 def _errors() -> list[str]:
