@@ -142,12 +142,12 @@ class IbClient:
 
         self._submit(1, write, self._until(request.deadline))
 
-    def cancel(self, order_ref: str, last_gate: Gate) -> None:
+    def cancel(self, order_ref: str, last_gate: Gate, perm_id: int = 0) -> None:
         """Ask for the end of a working order of this client. Raises OrderInvalid where there is none."""
 
         def write() -> None:
             connection = self._writable(synced=False)
-            order_ids = orders.cancellable(connection, order_ref)
+            order_ids = orders.cancellable(connection, order_ref, perm_id)
             self._pass(last_gate, None)
             orders.cancel(connection, order_ids)
 

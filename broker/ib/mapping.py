@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 
 from broker import types
 
@@ -84,8 +84,12 @@ def order_report(
     remaining: Decimal,
     tick: Decimal | None,
     now: datetime,
+    client_id: int,
 ) -> types.OrderReport:
-    """What the broker says of a working order: `order` as its last openOrder frame had it, `status` its own word."""
+    """What the broker says of a working order: `order` as its last openOrder frame had it, `status` its own word.
+
+    `client_id` is our own, which tells our orders from others'.
+    """
     return types.OrderReport(
         account=order.account,
         order_ref=order.orderRef,
@@ -107,7 +111,15 @@ def order_report(
         parent_perm_id=parent_perm_id,
         oca_group=order.ocaGroup,
         time=now,
+        origin=origin(order, client_id),
     )
+
+
+def origin(order: Any, client_id: int) -> Literal["ours", "other", "manual"]:
+    """Who sent a working order: TWS tells one placed by hand as client 0's without a reference."""
+    if order.clientId == 0 and not order.orderRef:
+        return "manual"
+    return "ours" if order.clientId == client_id else "other"
 
 
 def completed_report(trade: Any, state: Any, *, tick: Decimal | None, now: datetime) -> types.OrderReport:

@@ -73,9 +73,13 @@ def resend(connection: Connection, contract: Any, order: Any) -> None:
         connection.client.placeOrder(order.orderId, contract, order)
 
 
-def cancellable(connection: Connection, order_ref: str) -> list[int]:
-    """The ids of this client's orders of that reference which may still work. Raises OrderInvalid for none."""
-    found = [key[1] for key, _ in connection.wrapper.live_orders(order_ref)]
+def cancellable(connection: Connection, order_ref: str, perm_id: int = 0) -> list[int]:
+    """The ids of this client's orders of that reference which may still work, or of the one with that `perm_id`.
+
+    Raises OrderInvalid for none.
+    """
+    live = connection.wrapper.live_orders(order_ref)
+    found = [key[1] for key, trade in live if perm_id in (0, trade.order.permId)]
     if not found:
         raise OrderInvalid(f"this connection knows no working order {order_ref} of its own")
     return found

@@ -117,6 +117,7 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
             remaining=remaining,
             tick=self._hooks.tick(trade.contract.conId),
             now=self._hooks.now(),
+            client_id=self.clientId,
         )
 
     def report_of(self, trade: Any) -> types.OrderReport:

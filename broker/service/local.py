@@ -18,7 +18,7 @@ from broker.ib.client import IbClient
 from broker.ib.errors import NotSent
 from broker.models import Submission
 from broker.port import TABLE, Call, with_async_twins
-from broker.service import submissions, validate
+from broker.service import cancelling, submissions, validate
 from broker.service.contract_cache import ContractCache
 from broker.service.in_flight import InFlight
 from broker.service.reconcile import Reconciler, submission_report
@@ -151,6 +151,33 @@ class LocalBroker:
         self.client.cancel(request.order_ref, lambda: None)
         return types.LegOutcome(request.order_ref, 0, "SENT", repeated=False)
 
+    def cancel_all(self, request: types.CancelAll, timeout: float | None = None) -> types.CancelAllOutcome:
+        """Ask for the end of our client's working orders, each by its own frame; one that has ended is no error."""
+        gates.refuse_in_transaction()
+        gates.check_cancel(account=request.account, status=self.status())
+        ending, left = self._chosen(request, _timeout("cancel_all", timeout))
+        asked = [report for report in ending if self._ask_to_end(report)]
+        return types.CancelAllOutcome(asked=_named(asked), left=_named(left))
+
+    def _chosen(
+        self, request: types.CancelAll, limit: float
+    ) -> tuple[list[types.OrderReport], list[types.OrderReport]]:
+        nothing = types.Nothing()
+        working = [
+            report for report in self.client.read("open_orders", nothing, limit) if report.account == request.account
+        ]
+        held = {row.con_id: row.quantity for row in self.client.read("positions", nothing, limit)}
+        with _storage():
+            recorded = submissions.of_orders([report.order_ref for report in working])
+        return cancelling.choose(working, recorded, held, request.which)
+
+    def _ask_to_end(self, report: types.OrderReport) -> bool:
+        try:
+            self.client.cancel(report.order_ref, lambda: None, report.perm_id)
+        except OrderInvalid:
+            return False
+        return True
+
     def _once(
         self, rows: Sequence[Submission], frame: Callable[[], None], *, reduces: bool, protective: bool
     ) -> types.PlaceOutcome:
@@ -235,6 +262,10 @@ class _storage:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, DatabaseError):
             raise TradingDisabled("The database does not answer; nothing was sent.", code="STORAGE") from error
+
+
+def _named(reports: Sequence[types.OrderReport]) -> tuple[str, ...]:
+    return tuple(report.order_ref or f"permId {report.perm_id}" for report in reports)
 
 
 def _proven_unsent(error: Exception) -> bool:

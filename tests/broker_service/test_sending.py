@@ -15,6 +15,7 @@ from pytest_django import Settings
 from broker import gates, types
 from broker.errors import ContractNotFound, OrderError, OrderInvalid, TradingDisabled
 from broker.models import Submission
+from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import submissions
 from broker.service.owner import Owner
@@ -255,3 +256,42 @@ async def test_each_call_has_an_asynchronous_twin(owner: Owner) -> None:
     assert (await broker.astatus()).ready
     (contract,) = await broker.acontracts(types.ContractQuery("SPY"))
     assert (await broker.aquote(types.ConId(contract.con_id))).symbol == "SPY"
+
+
+def test_all_of_ours_are_cancelled_one_by_one_and_nobody_else_s(
+    owner: Owner, gateway: EmbeddedGateway, desk: MemoryDesk
+) -> None:
+    account = owner.broker.status().account
+    for group in ("G1", "G2"):
+        owner.broker.place(bracket(owner.broker, group))
+    gates.halt_set("HALTED", "ann", "now")
+    outcome = owner.broker.cancel_all(types.CancelAll(account, "entries"))
+    owner.broker.drain()
+    assert set(outcome.asked) == {"G1-E", "G2-E"}
+    assert set(outcome.left) == {"G1-S", "G1-T", "G2-S", "G2-T"}
+    assert owner.broker.open_orders() == ()  # unfilled entries take their children along
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        frames = control.status()["frames"]
+    assert frames["cancelOrder"] == 2
+    assert "reqGlobalCancel" not in frames
+    assert owner.broker.cancel_all(types.CancelAll(account)) == types.CancelAllOutcome(())
+
+
+def test_all_means_protection_too(owner: Owner, desk: MemoryDesk) -> None:
+    owner.broker.place(bracket(owner.broker))
+    outcome = owner.broker.cancel_all(types.CancelAll(owner.broker.status().account))
+    owner.broker.drain()
+    assert "G1-E" in outcome.asked
+    assert outcome.left == ()
+    assert owner.broker.open_orders() == ()
+
+
+def test_a_cancel_of_all_passes_the_gates_of_a_cancel(
+    owner: Owner, gateway: EmbeddedGateway, settings: Settings
+) -> None:
+    account = owner.broker.status().account
+    with pytest.raises(TradingDisabled):
+        owner.broker.cancel_all(types.CancelAll("DU999"))
+    settings.ORDERS_ENABLED = False
+    with pytest.raises(TradingDisabled):
+        owner.broker.cancel_all(types.CancelAll(account))
