@@ -3,17 +3,18 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+ASYNC := .venv-ib-async
 # uv is quicker where it happens to be installed; pip does the same.
 INSTALL := $(if $(shell command -v uv),uv pip install --quiet --compile-bytecode --python $(RUN),$(RUN) -m pip install --quiet --disable-pip-version-check --no-input) --require-hashes
 
 # Each process would compile Django anew, which takes longer than a cycle's decision.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup cycle up test lint bench lock docs clean
+.PHONY: help setup cycle up test test-ib-async lint bench lock docs clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
 # The stamps lie in the venv, so that they go when it goes.
 $(VENV)/bin/python:
@@ -44,19 +45,34 @@ up: $(VENV)/.runtime  ## web, workers, broker and gateway; Ctrl-C stops all
 test:  ## the whole suite, with everything it needs
 	@started=$$(date +%s); $(MAKE) --no-print-directory $(VENV)/.dev && exec $(RUN) -m tests.run --started $$started
 
+# A venv of its own, without ib_insync: the two libraries bring different packages of the same name, eventkit.
+$(ASYNC)/.dev: requirements-ib-async.txt | $(VENV)/bin/python
+	@$(PYTHON) -m venv $(ASYNC)
+	@echo "installing the packages with ib_async in place of ib_insync (once)"
+	@$(subst $(RUN),$(ASYNC)/bin/python,$(INSTALL)) -r requirements-ib-async.txt
+	@touch $@
+
+test-ib-async: $(ASYNC)/.dev  ## the broker's tests with ib_async in place of ib_insync
+	@$(ASYNC)/bin/python -m pytest -q -n 2 tests/broker_ib tests/broker_service
+
 lint: $(VENV)/.dev  ## ruff, mypy, import contracts, migrations
 	@$(RUN) -m tests.run --lint-only
 
 bench: $(VENV)/.dev  ## medians and ratios, measured now
 	@$(RUN) -m tests.bench
 
-lock: $(VENV)/.dev  ## pin requirements.in and requirements-dev.in anew, with hashes
+lock: $(VENV)/.dev  ## pin the three requirements files anew, with hashes
 	@$(RUN) -m uv --version >/dev/null 2>&1 || $(RUN) -m pip install --quiet uv
 	$(RUN) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
 	$(RUN) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	@mkdir -p .make
+	sed 's/^ib_insync==.*/ib_async==2.1.0/' requirements.in > .make/ib-async.in
+	sed '/^-r /d' requirements-dev.in >> .make/ib-async.in
+	sed -nE 's/^([A-Za-z0-9][^ ]*==[^\\]*[^ \\]) *\\?$$/\1/p' requirements-dev.txt | sed -E '/^(ib-insync|eventkit|tzdata)==/d' > .make/ib-async-pins.txt
+	$(RUN) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.11 -c .make/ib-async-pins.txt .make/ib-async.in -o requirements-ib-async.txt
 
 docs: $(VENV)/.runtime  ## rewrite docs/architecture.md from the modules' docstrings
 	@$(RUN) -m autotrader.core.ops.architecture
 
 clean:  ## remove the venv and caches; your data in var/ stays
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(ASYNC) .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

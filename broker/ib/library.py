@@ -1,17 +1,18 @@
-"""Imports ib_insync safely from any thread: eventkit asks for the thread's event loop while it is imported."""
+"""The one switch between ib_insync and ib_async: whichever is installed is imported, safely from any thread."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
-__all__ = ["ib_insync"]
+__all__ = ["LIBRARY", "ib_insync"]
 
 
 @contextmanager
 def _some_event_loop() -> Iterator[None]:
-    """See to it that this thread has an event loop meanwhile; the main thread has one of its own."""
+    """See to it that this thread has an event loop meanwhile: eventkit asks for one while it is imported."""
     try:
         asyncio.get_event_loop_policy().get_event_loop()
     except RuntimeError:
@@ -26,5 +27,16 @@ def _some_event_loop() -> Iterator[None]:
         yield
 
 
+def _refuse_both() -> None:
+    if find_spec("ib_insync") and find_spec("ib_async"):
+        raise ImportError("ib_insync and ib_async are both installed; each overwrites the other's eventkit: keep one.")
+
+
+_refuse_both()
 with _some_event_loop():
-    import ib_insync
+    try:
+        import ib_insync
+    except ModuleNotFoundError:
+        import ib_async as ib_insync
+
+LIBRARY = f"{ib_insync.__name__} {ib_insync.__version__}"
