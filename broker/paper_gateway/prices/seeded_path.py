@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 import numpy as np
 
+from ..types import HoursKind
 from .calendar import ONE_DAY, midnight
 from .columns import Columns, Floats, Ints
 
@@ -18,22 +20,34 @@ _DAILY_VOLATILITY = (0.006, 0.011, 0.020)
 _DAILY_TREND = (0.0015, 0.0035)
 _ROOM = 0.6  # trends turn back once the log price is this far from its start
 _OVERNIGHT = 0.0005
-_LEAST_EXCESS = 0.5  # cents; less is rounding, not an excursion
+_LEAST_EXCESS = 0.5  # units; less is rounding, not an excursion
 
 Key = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a symbol's path begins: dollars a share and shares a day."""
+    """Where a market's path begins: its price, and shares or contracts a day.
 
-    price: int
+    `unit` is the smallest step of the path, such as the tick; one divided by it is a whole number. `path` names the
+    market whose ups and downs it shares (the expiries of a future, an index and its fund), empty for one of its own.
+    """
+
+    price: int | Decimal
     daily_volume: int
+    unit: Decimal = Decimal("0.01")
+    path: str = ""
+    hours: HoursKind = "us_equity"
+
+    @property
+    def units(self) -> int:
+        """How many units make one whole."""
+        return int(1 / self.unit)
 
 
 @dataclass(frozen=True, slots=True)
 class DailyPath:
-    """Prices in cents and volumes of every day from FIRST_DAY to LAST_DAY."""
+    """Prices in units and volumes of every day from FIRST_DAY to LAST_DAY."""
 
     open: Ints
     high: Ints
@@ -48,7 +62,7 @@ def daily_path(key: Key, start: Start) -> DailyPath:
     random = np.random.default_rng([*key, 0])
     noise = random.standard_normal((5, _DAYS))
     level, volatility = _levels(random, noise[0])
-    close = np.rint(start.price * 100 * np.exp(level)).astype(np.int64)
+    close = np.rint(int(start.price * start.units) * np.exp(level)).astype(np.int64)
     opening = np.rint(np.concatenate((close[:1], close[:-1])) * np.exp(_OVERNIGHT * noise[1])).astype(np.int64)
     upper, lower = np.maximum(opening, close), np.minimum(opening, close)
     high = np.rint(upper * np.exp(0.5 * volatility * np.abs(noise[2]))).astype(np.int64)
@@ -103,7 +117,7 @@ def minute_path(key: Key, days: DailyPath, day: date) -> Columns:
 
 
 def _bridge(noise: Floats, volatility: float, start: int, high: int, low: int, close: int) -> Ints:
-    """A walk in cents that ends at `close` and stays within low..high."""
+    """A walk in units that ends at `close` and stays within low..high."""
     count = len(noise)
     walk = np.cumsum(noise) * volatility / np.sqrt(count)
     share = np.arange(1, count + 1) / count
