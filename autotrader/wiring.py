@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from broker import types
 from broker.service import desk
@@ -23,6 +24,12 @@ class TradingDesk:
         from trading.selectors.orders import unresolved
 
         return unresolved(now)
+
+    def positions(self, account: str) -> Mapping[int, Decimal] | None:
+        """What our fills say that the account holds."""
+        from trading.selectors.positions import booked
+
+        return booked(account)
 
 
 def connect() -> None:

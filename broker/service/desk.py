@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from broker import types
@@ -18,6 +19,9 @@ class Desk(Protocol):
     def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
         """Orders of ours whose life at the broker is not over: SENDING to PARTIALLY_FILLED, and UNKNOWN."""
 
+    def positions(self, account: str) -> Mapping[int, Decimal] | None:
+        """What our fills say that the account holds, by con_id, negative for short; None where no fills are kept."""
+
 
 class NoDesk:
     """Takes evidence and keeps no orders: the owner alone."""
@@ -28,6 +32,10 @@ class NoDesk:
     def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
         """No orders."""
         return ()
+
+    def positions(self, account: str) -> Mapping[int, Decimal] | None:
+        """No fills."""
+        return None
 
 
 _desk: Desk = NoDesk()

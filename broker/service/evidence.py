@@ -64,6 +64,13 @@ def seen(order_refs: Collection[str]) -> set[str]:
     return set(rows.values_list("order_ref", flat=True))
 
 
+def mismatches(account: str) -> list[types.PositionMismatch]:
+    """What was told of positions that differ from our fills, oldest first."""
+    rows = BrokerMessage.objects.filter(kind=types.PositionMismatch.__name__).order_by("id")
+    told = (codec.loads(types.PositionMismatch, row.payload) for row in rows)
+    return [event for event in told if event.account == account]
+
+
 def failed() -> dict[str, list[BrokerMessage]]:
     """The messages in state ERROR in the order they came, by what they block."""
     blocked: dict[str, list[BrokerMessage]] = {}

@@ -18,6 +18,7 @@ from broker.ib.client import Book, ConnectionState, IbClient
 from broker.models import Submission
 from broker.service import desk as desks
 from broker.service import evidence, submissions
+from broker.service.holdings import Holdings
 from broker.service.in_flight import InFlight
 from broker.service.writer import Writer
 
@@ -54,6 +55,7 @@ class Look:
     state: ConnectionState
     market_now: datetime
     in_flight: frozenset[str]
+    positions: tuple[types.Position, ...]
 
     @property
     def reports(self) -> tuple[types.OrderReport | types.ExecutionReport, ...]:
@@ -116,6 +118,7 @@ class Reconciler:
         self._fed: dict[str, str] = {}
         self._misses: dict[str, int] = {}
         self._connection: datetime | None = None
+        self._holdings = Holdings()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
 
     def start(self) -> None:
@@ -174,11 +177,13 @@ class Reconciler:
             return None
         started, in_flight = self._now(), self._in_flight.refs()
         book = self._client.book(self._timing.book_timeout)
+        # Last: what filled before this answer is told by then, unless it is never told.
+        positions = self._client.read("positions", types.Nothing(), self._timing.book_timeout)
         market_now = self._client.market_now()
         if self._client.state().since != before.since:
             self._wake.set()
             return None
-        return Look(book, started, before, market_now, in_flight)
+        return Look(book, started, before, market_now, in_flight, positions)
 
     def _compare_then(self, look: Look, done: threading.Event) -> None:
         try:
@@ -192,6 +197,7 @@ class Reconciler:
             self._connection = look.state.since
             self._fed.clear()
             self._misses.clear()
+            self._holdings.forget()
         self._writer.retry_blocked()
         self._feed(look.reports)
         intents = [i for i in desks.registered().unresolved(self._now()) if i.account == look.state.account]
@@ -204,7 +210,9 @@ class Reconciler:
             i for i in desks.registered().unresolved(self._now()) if i.account == look.state.account and i.revision
         ]
         self._judge_changes(changes, look)
-        self._pause = self._timing.hurry if absent or changes else self._timing.interval
+        self._compare_positions(look)
+        hurry = absent or changes or self._holdings.unsettled
+        self._pause = self._timing.hurry if hurry else self._timing.interval
         self._become_ready(look)
         self.looks += 1
 
@@ -213,6 +221,17 @@ class Reconciler:
             key, text = _identity(report), codec.dumps(replace(report, time=TIMELESS))
             if self._fed.get(key) != text and self._writer.apply(report):
                 self._fed[key] = text
+
+    def _compare_positions(self, look: Look) -> None:
+        """A fill that no frame and no list of executions ever told shows in what the broker holds."""
+        booked = desks.registered().positions(look.state.account)
+        if booked is None:
+            return
+        if not self._holdings.knows_what_was_told():
+            self._holdings.remember(evidence.mismatches(look.state.account))
+        now = self._client.known_now()
+        for event in self._holdings.compare(look.state.account, look.positions, booked, now):
+            self._writer.apply(event)
 
     def _judge_all(self, absent: Sequence[types.UnresolvedIntent], look: Look) -> None:
         refs = [intent.order_ref for intent in absent]

@@ -26,6 +26,7 @@ from broker.types.events import (
     OrderMessage,
     OrderMissing,
     OrderReport,
+    PositionMismatch,
     SubmissionReport,
     UnresolvedIntent,
 )
@@ -118,6 +119,7 @@ __all__ = [
     "PlaceOrder",
     "PlaceOutcome",
     "Position",
+    "PositionMismatch",
     "PositionPnl",
     "Preview",
     "PreviewOrder",

@@ -138,6 +138,22 @@ class ConnectionReport:
     time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PositionMismatch:
+    """Reconcile: what the broker holds of a contract and the sum of our fills differ, or agree again.
+
+    Told where two complete answers in a row show the same difference, which no execution explains. `quantity` is the
+    broker's, `booked` ours; negative is short.
+    """
+
+    account: str
+    con_id: int
+    symbol: str
+    quantity: Decimal
+    booked: Decimal
+    time: datetime
+
+
 BrokerEvent = (
     OrderReport
     | ExecutionReport
@@ -147,6 +163,7 @@ BrokerEvent = (
     | OrderMissing
     | AccountSummary
     | ConnectionReport
+    | PositionMismatch
 )
 
 

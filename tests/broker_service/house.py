@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,12 +23,16 @@ ACCOUNT = "DU1"
 
 
 class MemoryDesk:
-    """Keeps events in order; `failing` raises for the events of an order, `intents` are its open orders."""
+    """Keeps events in order; `failing` raises for the events of an order, `intents` are its open orders.
+
+    `booked` is what its fills hold by con_id, None for a desk that keeps none.
+    """
 
     def __init__(self) -> None:
         self.events: list[types.BrokerEvent] = []
         self.intents: list[types.UnresolvedIntent] = []
         self.failing: dict[str, Exception] = {}
+        self.booked: dict[int, Decimal] | None = None
         self.threads: set[str] = set()
 
     def apply(self, event: types.BrokerEvent) -> None:
@@ -40,6 +44,9 @@ class MemoryDesk:
 
     def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
         return list(self.intents)
+
+    def positions(self, account: str) -> Mapping[int, Decimal] | None:
+        return self.booked
 
     def all(self, kind: type[E], order_ref: str | None = None) -> list[E]:
         """The events of a kind so far, of one order or of all."""

@@ -35,7 +35,7 @@ def look(started: datetime, connected: datetime = NOW, in_flight: frozenset[str]
         since=connected,
         reason="",
     )
-    return Look(Book((), (), ()), started, state, started, in_flight)
+    return Look(Book((), (), ()), started, state, started, in_flight, ())
 
 
 def submission(created_at: datetime, state: str = "SENT") -> Submission:

@@ -13,17 +13,24 @@ from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
 from trading.models.order import LIVE, Role
 
 ZERO = Decimal(0)
+SIGNED = Case(When(side="BUY", then=F("quantity")), default=-F("quantity"), output_field=DecimalField())
 
 
 def position_quantity(account: Account, strategy: Strategy | None, instrument: Instrument) -> Decimal:
     """Shares held by the strategy in the account; negative = short."""
-    signed = Case(When(side="BUY", then=F("quantity")), default=-F("quantity"), output_field=DecimalField())
     fills = Fill.objects.filter(
         account=account, order__strategy=strategy, order__instrument=instrument, superseded=False
     )
-    total: Decimal | None = fills.aggregate(total=Sum(signed))["total"]
+    total: Decimal | None = fills.aggregate(total=Sum(SIGNED))["total"]
     # SQLite adds floats: 0.1 + 0.2 - 0.3 is not 0 there.
     return quantize_price(total) if total else ZERO
+
+
+def booked(account_id: str) -> dict[int, Decimal]:
+    """What the account holds by all its fills, whoever sent the order, by con_id; negative = short."""
+    fills = Fill.objects.filter(account_id=account_id, superseded=False, order__instrument__con_id__isnull=False)
+    sums = fills.values("order__instrument__con_id").annotate(total=Sum(SIGNED)).order_by()
+    return {row["order__instrument__con_id"]: quantize_price(row["total"]) for row in sums}
 
 
 def open_trade(account: Account, strategy: Strategy | None, instrument: Instrument) -> Trade | None:

@@ -296,3 +296,19 @@ def _account(event: types.AccountSummary) -> None:
 @apply.register
 def _connection(event: types.ConnectionReport) -> None:
     """The owner records its connection itself; a connection says nothing about an order."""
+
+
+@apply.register
+def _position(event: types.PositionMismatch) -> None:
+    agree = event.quantity == event.booked
+    held, booked = (f"{number.normalize():f}" for number in (event.quantity, event.booked))
+    audit.record(
+        EventType.POSITION_MATCHED if agree else EventType.POSITION_MISMATCH,
+        f"position:{event.con_id}",
+        account=event.account,
+        old_state=booked,
+        new_state=held,
+        cause=f"the broker holds {held} {event.symbol}, our fills say {booked}",
+        market_at=event.time,
+        document={"con_id": event.con_id, "quantity": event.quantity, "booked": event.booked},
+    )
