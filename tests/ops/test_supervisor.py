@@ -178,10 +178,9 @@ def test_a_second_request_hurries(desk: Desk) -> None:
     assert gone(pid)
 
 
-def test_a_stalled_child_is_killed_and_started_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "CHECK_EVERY", 0.1)
+def test_a_stalled_child_is_killed_and_started_again(desk: Desk) -> None:
     verdicts = iter(["", "no task finished"])
-    desk.start(child("cluster", IGNORES + STAYS, grace=0.4, stalled=lambda _: next(verdicts, "")))
+    desk.start(child("cluster", IGNORES + STAYS, grace=0.4, stalled=lambda _: next(verdicts, ""), check_every=0.1))
     frozen, fresh = desk.pid("cluster"), desk.pid("cluster", nth=1)
     assert gone(frozen)
     assert not gone(fresh)

@@ -33,7 +33,8 @@ Say = Callable[[str, str], None]
 class Child:
     """What to run. `stalled` gets the seconds since the start and says why the child must be restarted, or "".
 
-    Children are started in their order and stopped in the reverse; neighbours of one `stage` stop together.
+    It is asked each `check_every` seconds and must answer at once. Children are started in their order and stopped in
+    the reverse; neighbours of one `stage` stop together.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Child:
     grace: float = 8.0
     ready: Callable[[], bool] | None = None
     stalled: Callable[[float], str] | None = None
+    check_every: float = CHECK_EVERY
 
 
 @dataclass
@@ -137,7 +139,7 @@ class Supervisor:
                 self._start(running)
         elif (code := running.process.poll()) is not None:
             self._after_end(running, code)
-        elif running.child.stalled and time.monotonic() - running.checked > CHECK_EVERY:
+        elif running.child.stalled and time.monotonic() - running.checked > running.child.check_every:
             running.checked = time.monotonic()
             if reason := running.child.stalled(time.monotonic() - running.started):
                 self._say(running.child.name, f"{reason}; killing it")

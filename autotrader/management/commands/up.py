@@ -20,8 +20,11 @@ from autotrader.core.ops.heartbeat import stalled
 from autotrader.core.ops.single import AlreadyRunning, only_copy
 from autotrader.core.ops.supervisor import OWNED_ELSEWHERE, Child, Supervisor
 from autotrader.management.gateways import listening
+from broker.service.liveness import Pulse
+from broker.service.owner import Place
 
 ADMIN = "admin"
+PULSE_EVERY = 0.25
 COLOURS = {"gateway": 35, "broker": 36, "work": 33, "now": 32, "web": 34}
 
 
@@ -93,7 +96,7 @@ def children(host: str, port: int) -> list[Child]:
         command = (*manage, "run_paper_gateway")
         found.append(Child("gateway", command, _environment("gateway"), grace=4, ready=partial(listening, *address)))
     if not settings.AUTOTRADER_BROKER_URL:
-        found.append(Child("broker", (*manage, "run_broker"), _environment("broker"), grace=6))
+        found.append(_owner((*manage, "run_broker")))
     for cluster in ("work", "now"):
         environment = _environment("worker", Q_CLUSTER_NAME=cluster)
         watch = partial(stalled, cluster)
@@ -101,6 +104,12 @@ def children(host: str, port: int) -> list[Child]:
     daphne = (sys.executable, "-m", "daphne", "-v", "0", "-b", host, "-p", str(port), "autotrader.asgi:application")
     found.append(Child("web", daphne, _environment("web"), grace=4, ready=partial(listening, host, port)))
     return found
+
+
+def _owner(command: tuple[str, ...]) -> Child:
+    """A stopped owner keeps the client id, so it is killed before another can follow."""
+    pulse = Pulse(Place().lock_path, lambda: str(settings.AUTOTRADER_BROKER_SECRET))
+    return Child("broker", command, _environment("broker"), grace=6, stalled=pulse.stalled, check_every=PULSE_EVERY)
 
 
 def gateway_is_ours() -> bool:
