@@ -25,7 +25,7 @@ VIOLATIONS = {
         "import broker.paper_gateway",
     ),
     "trading enters research by its facade and types": ("trading/apps.py", "import research.indicators"),
-    "only broker.ib imports ib_insync": ("broker/apps.py", "import ib_insync"),
+    "only broker.ib imports ib_insync or ib_async": ("broker/apps.py", "import ib_insync"),
     "only research.llm imports openai": ("research/levels.py", "import openai"),
     "the paper gateway imports nothing of ours and no client library": (
         "broker/paper_gateway/types.py",

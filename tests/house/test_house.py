@@ -92,7 +92,7 @@ def test_the_map_of_the_modules_is_current() -> None:
 
 
 def test_the_pinned_requirements_carry_hashes() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-ib-async.txt"):
         text = (ROOT / name).read_text()
         pins = re.findall(r"^([a-z0-9][\w.\[\]-]*)==", text, re.MULTILINE)
         assert len(pins) > 20
