@@ -20,6 +20,7 @@ from broker.models import Submission
 from broker.port import TABLE, Call, with_async_twins
 from broker.service import cancelling, submissions, validate
 from broker.service.contract_cache import ContractCache
+from broker.service.flights import Flights
 from broker.service.in_flight import InFlight
 from broker.service.reconcile import Reconciler, submission_report
 from broker.service.writer import Writer
@@ -53,6 +54,7 @@ class LocalBroker:
         self._name = name
         self._now = now
         self._market_now = now()
+        self._flights = Flights()
 
     # Reads
 
@@ -88,7 +90,11 @@ class LocalBroker:
         cached = self._cache.find(query, self._now(), self.status().market_now)
         if cached:
             return cached
-        found: tuple[types.Contract, ...] = self.client.read("contracts", query, _timeout("contracts", timeout))
+        found: tuple[types.Contract, ...] = self._flights.share(
+            ("contracts", query),
+            lambda limit: self.client.read("contracts", query, limit),
+            _timeout("contracts", timeout),
+        )
         self._cache.keep(found)
         return found
 
@@ -96,7 +102,11 @@ class LocalBroker:
         """Any other read of the table, asked of the broker."""
         gates.refuse_in_transaction()
         contracts = [self._contract(con_id) for con_id in _con_ids(request)]
-        return self.client.read(name, request, _timeout(name, timeout), contracts)
+
+        def ask(limit: float) -> Any:
+            return self.client.read(name, request, limit, contracts)
+
+        return self._flights.share((name, request), ask, _timeout(name, timeout))
 
     def drain(self, timeout: float = 10) -> None:
         """Wait until everything the broker has said so far is applied to our rows."""
