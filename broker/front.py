@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from django.conf import settings
 
 from broker.errors import BrokerUnavailable
+from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.paper_gateway.hold import held_address
 from broker.port import Broker
 from broker.remote import RemoteBroker
 from broker.service import lock
@@ -27,18 +31,52 @@ def get_broker(
     client_id: int | None = None,
     state_dir: Path | None = None,
     accounts: Callable[[], Collection[str]] | None = None,
+    embedded: bool = False,
 ) -> Iterator[Broker]:
     """The port, for the length of the block; what is not given is as the settings say.
 
     The owner of this process if there is one; else the owner that AUTOTRADER_BROKER_URL names; else, where this
     process may own and the lock is free, a new owner; else the owner that holds the lock, over HTTP. `accounts`
-    answers with the accounts that a new owner's connection may name. Raises BrokerUnavailable, within 5 s.
+    answers with the accounts that a new owner's connection may name. `embedded`: where the settings leave the paper
+    gateway to us and none runs, it is started for the block. Raises BrokerUnavailable, within 5 s.
     """
     given = {"host": host, "port": port, "client_id": client_id, "state_dir": state_dir, "accounts": accounts}
     chosen = {name: value for name, value in given.items() if value is not None}
     place = Place(**cast("dict[str, Any]", chosen))
     with ExitStack() as stack:
+        if embedded and not chosen and _gateway_is_ours():
+            place = replace(place, **_embedded_address(stack))
+            chosen = {"port": place.port}
         yield _enter(stack, place, by_settings=not chosen)
+
+
+def _gateway_is_ours() -> bool:
+    named = settings.AUTOTRADER_BROKER_PORT_IS_SET or settings.AUTOTRADER_BROKER_URL
+    return settings.AUTOTRADER_BROKER == "paper" and not named and owner_here() is None
+
+
+def _embedded_address(stack: ExitStack) -> dict[str, Any]:
+    """Where the embedded gateway listens: the one that runs on our store, else a new one for the length of the stack.
+
+    Where a stranger listens on its usual port, it takes a free one.
+    """
+    store = settings.AUTOTRADER_STATE_DIR / "paper.sqlite3"
+    running = held_address(store)
+    if running is not None:
+        return {"host": running[0], "port": running[1]}
+    host, usual = settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT
+    folder = Path(settings.AUTOTRADER_PAPER_DATA) if settings.AUTOTRADER_PAPER_DATA else None
+    port = 0 if _listening(host, usual) else usual
+    gateway = stack.enter_context(EmbeddedGateway(host=host, port=port, data_folder=folder, store_path=store))
+    return {"host": host, "port": gateway.port}
+
+
+def _listening(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _enter(stack: ExitStack, place: Place, *, by_settings: bool) -> Broker:

@@ -16,7 +16,6 @@ from autotrader.core.errors import Invalid
 from broker import get_broker
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.exchange import PaperExchange
-from broker.paper_gateway.hold import held_address
 from broker.paper_gateway.types import ContractFilter, SymbolSpec
 from broker.port import Broker
 
@@ -37,32 +36,6 @@ def listening(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-@contextmanager
-def desk_broker() -> Iterator[Broker]:
-    """The broker by the settings; the embedded gateway is started for the block where it is left to us and not running.
-
-    Where a stranger listens on the embedded gateway's usual port, ours takes a free one.
-    """
-    ours = settings.AUTOTRADER_BROKER == "paper" and not settings.AUTOTRADER_BROKER_PORT_IS_SET
-    if not ours or settings.AUTOTRADER_BROKER_URL:
-        with get_broker() as broker:
-            yield broker
-        return
-    store = settings.AUTOTRADER_STATE_DIR / "paper.sqlite3"
-    running = held_address(store)
-    if running is not None:
-        with get_broker(host=running[0], port=running[1]) as broker:
-            yield broker
-        return
-    host, usual = settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT
-    port = 0 if listening(host, usual) else usual
-    with (
-        EmbeddedGateway(host=host, port=port, data_folder=paper_data(), store_path=store) as gateway,
-        get_broker(host=host, port=gateway.port) as broker,
-    ):
-        yield broker
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ from broker.types.orders import (
     Role,
     Side,
     TimeInForce,
+    bracket,
 )
 from broker.types.reference import (
     Article,
@@ -142,4 +143,5 @@ __all__ = [
     "TradingHours",
     "UnresolvedIntent",
     "WhatToShow",
+    "bracket",
 ]

@@ -40,6 +40,28 @@ class OrderLeg:
     oca_group: str = ""
 
 
+def bracket(
+    group: str,
+    *,
+    side: Side,
+    quantity: Decimal,
+    entry: Decimal | None,
+    stop: Decimal,
+    target: Decimal,
+    tif: TimeInForce = "DAY",
+) -> tuple[OrderLeg, OrderLeg, OrderLeg]:
+    """The legs of an entry with its protection: a limit at `entry` (None = at the market), a stop and a target, both
+    good till cancelled. Their references are the group with -E, -S and -T."""
+    out: Side = "SELL" if side == "BUY" else "BUY"
+    parent = f"{group}-E"
+    kind: OrderType = "MKT" if entry is None else "LMT"
+    return (
+        OrderLeg(parent, "entry", side, quantity, kind, tif, limit_price=entry),
+        OrderLeg(f"{group}-S", "stop", out, quantity, "STP", "GTC", stop_price=stop, parent_ref=parent),
+        OrderLeg(f"{group}-T", "target", out, quantity, "LMT", "GTC", limit_price=target, parent_ref=parent),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
     """A bracket (entry, stop, target) or a single order; all legs leave together or none does.

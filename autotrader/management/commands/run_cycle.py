@@ -18,7 +18,8 @@ from django.urls import reverse
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError, Invalid
 from autotrader.management.cycle_report import cycle_object, table
-from autotrader.management.gateways import desk_broker, replay, replay_times
+from autotrader.management.gateways import replay, replay_times
+from broker import get_broker
 from broker.errors import BrokerError
 from trading.models import Cycle, StepRun, Strategy
 from trading.services.cycles import cycle_fail, cycle_queue
@@ -92,7 +93,7 @@ class Command(BaseCommand):
                         progress.say(f"advancing the clock to {times.end:%Y-%m-%d %H:%M} UTC")
                         desk.advance(times.end)
                 else:
-                    with desk_broker() as broker:
+                    with get_broker(embedded=True) as broker:
                         run_cycle_here(cycle, broker)
                         broker.drain()
         except BrokerError as error:
