@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from ..types import Bar
 from .calendar import instant
+from .requests import WEEK_SIZE
+
+_UNIX_EPOCH = date(1970, 1, 1).toordinal()
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,6 +89,16 @@ class Columns:
 def week_keys(days: Ints) -> Ints:
     """The same number for all days of one Monday-based week."""
     return (days - 1) // 7
+
+
+def month_keys(days: Ints) -> NDArray[Any]:
+    """The same value for all days of one calendar month."""
+    return (days - _UNIX_EPOCH).astype("datetime64[D]").astype("datetime64[M]")
+
+
+def long_keys(bar_size: str, days: Ints) -> NDArray[Any]:
+    """The keys that group days into weeks or months."""
+    return week_keys(days) if bar_size == WEEK_SIZE else month_keys(days)
 
 
 def bucket_keys(start: Ints, midnight: Ints, seconds: int) -> Ints:

@@ -6,14 +6,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..types import Bar, SessionHours
 from .calendar import REGULAR_CLOSE, REGULAR_OPEN, eastern_day, eastern_epoch, epoch, instant, midnight
-from .columns import Columns, bucket_keys, week_keys
+from .columns import Columns, bucket_keys, long_keys
 from .csv_files import SymbolFiles, read_folder
-from .requests import DAY_SIZE, INTRADAY_SECONDS, WEEK_SIZE, first_bar, no_data, parse_bar_size, parse_duration
+from .requests import DAY_SIZE, INTRADAY_SECONDS, LONG_SIZES, first_bar, no_data, parse_bar_size, parse_duration
 from .source import PathBar, Snapshot, Split
 
 _SESSION_MINUTES = 390
@@ -63,11 +65,11 @@ class Tape:
         return bisect_right([split.day for split in self.splits], eastern_day(now))
 
     def bars(self, bar_size: str, until: int, known_splits: int) -> list[Bar]:
-        """Every bar of this size that ended at or before `until`; a week in progress is cut there."""
+        """Every bar of this size that ended at or before `until`; a week or month in progress is cut there."""
         if bar_size == DAY_SIZE:
             return self.daily.adjusted(known_splits)[1][: self.daily.visible(until)]
-        if bar_size == WEEK_SIZE:
-            return self._weeks(until, known_splits)
+        if bar_size in LONG_SIZES:
+            return self._long_bars(bar_size, until, known_splits)
         seconds = INTRADAY_SECONDS[bar_size]
         if self.hourly is None or seconds < INTRADAY_SECONDS["1 hour"]:
             raise no_data(f"{self.symbol} has no {bar_size} bars in the data folder")
@@ -76,12 +78,12 @@ class Tape:
         ends, bars = self._grouped_bars(bar_size, self.hourly, known_splits)
         return bars[: bisect_right(ends, until)]
 
-    def _weeks(self, until: int, known_splits: int) -> list[Bar]:
-        ends, bars = self._grouped_bars(WEEK_SIZE, self.daily, known_splits)
+    def _long_bars(self, bar_size: str, until: int, known_splits: int) -> list[Bar]:
+        ends, bars = self._grouped_bars(bar_size, self.daily, known_splits)
         whole = bisect_right(ends, until)
         first = self.daily.visible(ends[whole - 1]) if whole else 0
         rest = self.daily.adjusted(known_splits)[0].part(first, self.daily.visible(until))
-        return bars[:whole] + rest.grouped(week_keys(rest.day)).bars()
+        return bars[:whole] + rest.grouped(long_keys(bar_size, rest.day)).bars()
 
     def _grouped_bars(self, bar_size: str, series: Series, known_splits: int) -> tuple[list[int], list[Bar]]:
         key = (bar_size, known_splits)
@@ -150,9 +152,26 @@ class CsvReplay:
         hours = (instant(eastern_epoch(day, at)) for at in (REGULAR_OPEN, REGULAR_CLOSE))
         return SessionHours(day, *hours)
 
+    def trading(self, symbol: str, day: date) -> SessionHours:
+        """The data knows of no other trading."""
+        return self.session(symbol, day)
+
+    def is_open(self, symbol: str, moment: datetime) -> bool:
+        hours = self.session(symbol, eastern_day(moment))
+        return hours.open is not None and hours.close is not None and hours.open <= moment < hours.close
+
     def bars(
-        self, symbol: str, *, bar_size: str, duration: str, end: datetime, now: datetime, live: bool
+        self,
+        symbol: str,
+        *,
+        bar_size: str,
+        duration: str,
+        end: datetime,
+        now: datetime,
+        live: bool,
+        use_rth: bool = True,
     ) -> Sequence[Bar]:
+        """`live` and `use_rth` change nothing: bars are whole, and of regular hours."""
         size, span = parse_bar_size(bar_size), parse_duration(duration)
         tape = self._tapes.get(symbol)
         if tape is None:
@@ -162,6 +181,9 @@ class CsvReplay:
         if not chosen:
             raise no_data(f"{symbol} {bar_size} {duration} to {end.isoformat()}")
         return chosen
+
+    def seconds(self, symbol: str, after: datetime, until: datetime, *, use_rth: bool = False) -> Columns:
+        raise no_data(f"the data folder has no seconds of {symbol}")
 
     def snapshot(self, symbol: str, now: datetime) -> Snapshot | None:
         tape = self._tapes.get(symbol)
@@ -174,9 +196,9 @@ class CsvReplay:
         return self._tapes[symbol].splits if symbol in self._tapes else ()
 
 
-def _keys(columns: Columns, bar_size: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    if bar_size == WEEK_SIZE:
-        return week_keys(columns.day)
+def _keys(columns: Columns, bar_size: str) -> NDArray[Any]:
+    if bar_size in LONG_SIZES:
+        return long_keys(bar_size, columns.day)
     midnights = np.array([midnight(date.fromordinal(day)) for day in columns.day.tolist()], dtype=np.int64)
     return bucket_keys(columns.start, midnights, INTRADAY_SECONDS[bar_size])
 

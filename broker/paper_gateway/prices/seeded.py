@@ -1,22 +1,22 @@
-"""A seeded market that trades around the clock: the same symbol and seed give the same prices on every machine."""
+"""A seeded market, round the clock or in its exchanges' hours: the same seed gives the same prices on every machine."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from zlib import crc32
 
 import numpy as np
 
 from ..types import Bar, SessionHours
-from .calendar import ONE_DAY, eastern_day, epoch, instant, midnight, monday_of
-from .columns import Columns, bucket_keys, week_keys
+from .calendar import ONE_DAY, eastern_day, epoch, instant, monday_of
+from .columns import Columns, long_keys
 from .requests import (
     DAY_SIZE,
     INTRADAY_SECONDS,
+    LONG_SIZES,
+    MONTH_SIZE,
     WEEK_SIZE,
     Duration,
     first_bar,
@@ -24,151 +24,96 @@ from .requests import (
     parse_bar_size,
     parse_duration,
 )
-from .seeded_path import FIRST_DAY, LAST_DAY, DailyPath, Start, daily_path, minute_path
+from .seeded_path import FIRST_DAY, LAST_DAY, Start
+from .seeded_tape import MINUTE, DayCache, SeededTape, SoFar, sliced, within_market
+from .shapes import HoursMode, session_hours, sessions_of
 from .source import PathBar, Snapshot, Split
 
-_MINUTE = 60
-_HOUR = 3600
-_KEPT_DAYS = 64
-_KEPT_INTRADAY_DAYS = 1500
-_CENT = Decimal("0.01")
-
-
-class SeededTape:
-    """The path of one symbol; days are built when asked for and never change afterwards."""
-
-    def __init__(self, symbol: str, seed: int, start: Start) -> None:
-        self.symbol = symbol
-        self._key = (seed, crc32(symbol.encode()))
-        self._days: DailyPath = daily_path(self._key, start)
-        self._minutes: OrderedDict[date, Columns] = OrderedDict()
-        self._daily_bars: dict[date, Bar] = {}
-        self._intraday_bars: dict[tuple[str, date], list[Bar]] = {}
-
-    def daily(self, first: date, last: date) -> Columns:
-        """Whole days first..last, prices in dollars."""
-        index = slice((first - FIRST_DAY).days, (last - FIRST_DAY).days + 1)
-        ordinals = np.arange(first.toordinal(), last.toordinal() + 1, dtype=np.int64)
-        edges = np.array([midnight(date.fromordinal(o)) for o in [*ordinals.tolist(), last.toordinal() + 1]])
-        path = self._days
-        cents = (path.open, path.high, path.low, path.close)
-        opens, highs, lows, closes = (column[index] / 100 for column in cents)
-        volumes = path.volume[index].astype(np.float64)
-        return Columns(edges[:-1], edges[1:], ordinals, opens, highs, lows, closes, volumes)
-
-    def daily_bars(self, first: date, last: date) -> list[Bar]:
-        missing = [day for day in _days(first, last) if day not in self._daily_bars]
-        if missing:
-            built = self.daily(missing[0], missing[-1]).bars()
-            self._daily_bars.update((bar.day, bar) for bar in built)
-        return [self._daily_bars[day] for day in _days(first, last)]
-
-    def minutes(self, day: date) -> Columns:
-        """The minute bars of one whole day."""
-        if day in self._minutes:
-            self._minutes.move_to_end(day)
-            return self._minutes[day]
-        built = minute_path(self._key, self._days, day)
-        self._minutes[day] = built
-        if len(self._minutes) > _KEPT_DAYS:
-            self._minutes.popitem(last=False)
-        return built
-
-    def intraday_bars(self, bar_size: str, day: date) -> list[Bar]:
-        key = (bar_size, day)
-        if key in self._intraday_bars:
-            return self._intraday_bars[key]
-        bars = _intraday(self.minutes(day), bar_size).bars()
-        if INTRADAY_SECONDS[bar_size] >= _HOUR:
-            if len(self._intraday_bars) >= _KEPT_INTRADAY_DAYS:
-                del self._intraday_bars[next(iter(self._intraday_bars))]
-            self._intraday_bars[key] = bars
-        return bars
-
-    def so_far(self, now: datetime) -> Columns:
-        """The minute bars of the day in progress, the last one cut at `now`."""
-        day, until = eastern_day(now), epoch(now)
-        minutes = self.minutes(day)
-        whole = (until - int(minutes.start[0])) // _MINUTE
-        if until == int(minutes.start[0]) + whole * _MINUTE:
-            return minutes.part(0, whole)
-        return minutes.part(0, whole).joined(_cut(minutes.part(whole, whole + 1), until))
-
-    def price_at(self, until: int) -> int:
-        """The price in cents at an epoch second."""
-        day = eastern_day(instant(until))
-        minutes = self.minutes(day)
-        index = (until - int(minutes.start[0])) // _MINUTE
-        return _minute_price(minutes, index, until - int(minutes.start[index]))
-
-    def corners(self, after: int, until: int) -> list[tuple[int, int]]:
-        """The corners of the path in (after, until]: every minute's open, two extremes and close."""
-        points = []
-        for day in _days(eastern_day(instant(after)), eastern_day(instant(until))):
-            minutes = self.minutes(day)
-            first = max(0, (after - int(minutes.start[0])) // _MINUTE)
-            last = min(len(minutes), (until - int(minutes.start[0])) // _MINUTE + 1)
-            for index in range(first, last):
-                start = int(minutes.start[index])
-                corners = zip((0, 20, 40, _MINUTE), _corners(minutes, index), strict=True)
-                points += [(start + offset, price) for offset, price in corners if after < start + offset <= until]
-        return [*points, (until, self.price_at(until))]
+_QUIET_SHARE = 0.05  # of the regular volume a minute
 
 
 class SeededMarket:
-    """Every symbol it is given a start for. A session is a calendar day in US/Eastern, 00:00 to 24:00."""
+    """Every market it is given a start for, each with sessions by `hours`."""
 
-    def __init__(self, seed: int, start_of: Callable[[str], Start | None]) -> None:
+    def __init__(self, seed: int, start_of: Callable[[str], Start | None], hours: HoursMode = "always") -> None:
         self._seed = seed
         self._start_of = start_of
+        self._hours = hours
         self._tapes: dict[str, SeededTape] = {}
+        self._kept = DayCache()
 
     def has(self, symbol: str) -> bool:
         return self._start_of(symbol) is not None
 
     def session(self, symbol: str, day: date) -> SessionHours:
-        return SessionHours(day, instant(midnight(day)), instant(midnight(day + ONE_DAY)))
+        return self._session(symbol, day, regular=True)
+
+    def trading(self, symbol: str, day: date) -> SessionHours:
+        return self._session(symbol, day, regular=False)
+
+    def _session(self, symbol: str, day: date, *, regular: bool) -> SessionHours:
+        start = self._start_of(symbol)
+        sessions = sessions_of(self._hours, start.hours if start else "us_equity")
+        return session_hours(sessions, day, regular=regular)
+
+    def is_open(self, symbol: str, moment: datetime) -> bool:
+        return self._tape(symbol).sessions.is_open(epoch(moment))
 
     def bars(
-        self, symbol: str, *, bar_size: str, duration: str, end: datetime, now: datetime, live: bool
+        self,
+        symbol: str,
+        *,
+        bar_size: str,
+        duration: str,
+        end: datetime,
+        now: datetime,
+        live: bool,
+        use_rth: bool = True,
     ) -> Sequence[Bar]:
         size, span = parse_bar_size(bar_size), parse_duration(duration)
         until = min(end, now)
-        first, last = _day_range(size, span, until)
-        if last < first:
-            raise no_data(f"{symbol} {bar_size} {duration} to {end.isoformat()}")
         tape = self._tape(symbol)
-        running = live and until == now
-        if size == DAY_SIZE:
-            bars = tape.daily_bars(first, last)
-        elif size == WEEK_SIZE:
-            bars = _weeks(tape, first, last, now if running else None)
-        else:
-            bars = _slices(tape, size, span, first, until)
-        if running and size != WEEK_SIZE:
-            bars = [*bars, *_in_progress(tape, size, now)]
-        if not bars:
+        found: list[Bar] = []
+        if within_market(eastern_day(until)):
+            found = _bars(tape, size, span, until, live=live and until == now, regular=use_rth)
+        if not found:
             raise no_data(f"{symbol} {bar_size} {duration} to {end.isoformat()}")
-        return bars
+        return found
+
+    def seconds(self, symbol: str, after: datetime, until: datetime, *, use_rth: bool = False) -> Columns:
+        tape = self._tape(symbol)
+        if not (within_market(eastern_day(after)) and within_market(eastern_day(until))):
+            raise no_data(f"{symbol} has no seconds at {after.isoformat()}")
+        return tape.seconds(epoch(after), epoch(until), regular=use_rth)
 
     def snapshot(self, symbol: str, now: datetime) -> Snapshot | None:
-        if not self.has(symbol):
+        if not self.has(symbol) or not within_market(eastern_day(now)):
             return None
-        tape, today = self._tape(symbol), eastern_day(now)
-        yesterday = tape.daily_bars(today - ONE_DAY, today - ONE_DAY)[0]
-        so_far = tape.so_far(now)
-        per_minute = yesterday.volume * _MINUTE / (yesterday.end - yesterday.start).total_seconds()
-        if not len(so_far):
-            day_before = tape.daily_bars(today - 2 * ONE_DAY, today - 2 * ONE_DAY)[0]
-            return _day_snapshot(now, yesterday, day_before.close, per_minute)
-        return _day_snapshot(now, so_far.grouped(so_far.day).bars()[0], yesterday.close, per_minute)
+        tape, until = self._tape(symbol), epoch(now)
+        sessions = tape.sessions
+        today = sessions.day_at(until)
+        before = tape.day_before(today)
+        so_far = tape.so_far(today, until)
+        per_minute = before.volume * MINUTE / (before.end - before.start).total_seconds()
+        if not sessions.round_the_clock:
+            shape = sessions.known(today)
+            now = min(now, instant(shape.close))
+            if not shape.regular_open <= until < shape.regular_close:
+                per_minute *= _QUIET_SHARE
+        if so_far is None:
+            so_far, before = _as_so_far(before), tape.day_before(before.day)
+        return _day_snapshot(now, so_far, before.close, per_minute)
 
     def path_bars(self, symbol: str, after: datetime, until: datetime) -> Sequence[PathBar]:
         """Hourly bars."""
+        tape = self._tape(symbol)
+        days = tape.sessions.between(eastern_day(after), eastern_day(until) + ONE_DAY)
+        last = epoch(until)
         bars = [
             bar
-            for day in _days(eastern_day(after), eastern_day(until))
-            for bar in self._tape(symbol).intraday_bars("1 hour", day)
+            for day in days
+            if tape.sessions.known(day).open < last
+            for bar in tape.intraday_bars("1 hour", day)
             if bar.end > after and bar.start < until
         ]
         return [_path_bar(symbol, bar) for bar in bars]
@@ -177,96 +122,114 @@ class SeededMarket:
         return ()
 
     def price_at(self, symbol: str, moment: datetime) -> Decimal:
-        return self._tape(symbol).price_at(epoch(moment)) * _CENT
+        tape = self._tape(symbol)
+        return tape.price_at(epoch(moment)) * tape.unit
 
     def points(self, symbol: str, after: datetime, until: datetime) -> Sequence[tuple[int, Decimal]]:
-        corners = self._tape(symbol).corners(epoch(after), epoch(until))
-        return [(at, price * _CENT) for at, price in corners]
+        tape = self._tape(symbol)
+        return [(at, price * tape.unit) for at, price in tape.corners(epoch(after), epoch(until))]
 
     def _tape(self, symbol: str) -> SeededTape:
         if symbol not in self._tapes:
             start = self._start_of(symbol)
             if start is None:
                 raise no_data(f"{symbol} is not in the seeded market")
-            self._tapes[symbol] = SeededTape(symbol, self._seed, start)
+            sessions = sessions_of(self._hours, start.hours)
+            self._tapes[symbol] = SeededTape(symbol, self._seed, start, sessions, self._kept)
         return self._tapes[symbol]
 
 
-def _days(first: date, last: date) -> list[date]:
-    return [date.fromordinal(ordinal) for ordinal in range(first.toordinal(), last.toordinal() + 1)]
-
-
-def _day_range(size: str, span: Duration, until: datetime) -> tuple[date, date]:
-    """The first and last closed day that a request touches; for weeks from a Monday on."""
-    last = eastern_day(until) - ONE_DAY
-    if span.unit == "D" and size != WEEK_SIZE:
-        first = date.fromordinal(max(1, last.toordinal() - span.count + 1))
+def _bars(tape: SeededTape, size: str, span: Duration, until: datetime, *, live: bool, regular: bool) -> list[Bar]:
+    if size in INTRADAY_SECONDS and INTRADAY_SECONDS[size] < MINUTE:
+        return _second_bars(tape, size, span, until, live=live, regular=regular)
+    first, last = _day_range(tape, size, span, until, regular=regular)
+    if last < first:
+        return []
+    if size in (WEEK_SIZE, MONTH_SIZE):
+        return _long_bars(tape, size, first, last, until if live else None, regular=regular)
+    if size == DAY_SIZE:
+        bars = tape.daily_bars(first, last, regular=regular)
     else:
-        first = eastern_day(span.start(until))
+        bars = _slices(tape, size, span, first, until, regular=regular)
+    return [*bars, *_in_progress(tape, size, until, regular=regular)] if live else bars
+
+
+def _day_range(tape: SeededTape, size: str, span: Duration, until: datetime, *, regular: bool) -> tuple[date, date]:
+    """The first and last closed day that a request touches; for weeks from a Monday, for months from the 1st on."""
+    second = epoch(until)
+    last = tape.sessions.last_closed(second, regular=regular)
+    if span.unit == "D" and size not in (WEEK_SIZE, MONTH_SIZE):
+        first = tape.sessions.back(last, span.count - 1)
+    else:
+        first = eastern_day(span.start(instant(tape.sessions.anchor(second, regular=regular))))
     if size == WEEK_SIZE:
         first = monday_of(first)
-    elif size != DAY_SIZE:
-        last += ONE_DAY
+    elif size == MONTH_SIZE:
+        first = first.replace(day=1)
+    elif size not in LONG_SIZES:
+        last = tape.sessions.day_at(second)
     return max(first, FIRST_DAY), min(last, LAST_DAY)
 
 
-def _weeks(tape: SeededTape, first: date, last: date, now: datetime | None) -> list[Bar]:
-    days = tape.daily(first, last)
-    if now is not None:
-        so_far = tape.so_far(now)
-        days = days.joined(so_far.grouped(so_far.day))
-    return days.grouped(week_keys(days.day)).bars()
+def _long_bars(
+    tape: SeededTape, size: str, first: date, last: date, now: datetime | None, *, regular: bool
+) -> list[Bar]:
+    """Weeks or months; the one in progress as far as its days have closed, with a running clock up to now."""
+    days = tape.daily(first, last, regular=regular)
+    if now is not None and not _has_ended(tape, now, regular=regular):
+        begun = tape.begun(epoch(now), regular=regular)
+        days = days.joined(begun.grouped(begun.day))
+    return days.grouped(long_keys(size, days.day)).bars()
 
 
-def _slices(tape: SeededTape, size: str, span: Duration, first: date, until: datetime) -> list[Bar]:
+def _slices(tape: SeededTape, size: str, span: Duration, first: date, until: datetime, *, regular: bool) -> list[Bar]:
     """The closed bars of one intraday size."""
-    bars = [bar for day in _days(first, eastern_day(until)) for bar in tape.intraday_bars(size, day)]
+    second = epoch(until)
+    days = tape.sessions.between(first, tape.sessions.day_at(second))
+    bars = [bar for day in days for bar in tape.intraday_bars(size, day, regular=regular)]
     bars = bars[: bisect_right(bars, until, key=lambda bar: bar.end)]
-    return bars[first_bar(bars, size, span, until) :]
+    return bars[first_bar(bars, size, span, instant(tape.sessions.anchor(second, regular=regular))) :]
 
 
-def _in_progress(tape: SeededTape, size: str, now: datetime) -> list[Bar]:
-    so_far = tape.so_far(now)
-    if size == DAY_SIZE:
-        return so_far.grouped(so_far.day).bars()
-    if not len(so_far):
+def _second_bars(
+    tape: SeededTape, size: str, span: Duration, until: datetime, *, live: bool, regular: bool
+) -> list[Bar]:
+    """Bars shorter than a minute; the one in progress is cut at `until` or, unless `live`, left out."""
+    seconds, second = INTRADAY_SECONDS[size], epoch(until)
+    if span.unit == "D":
+        first_day = tape.sessions.back(tape.sessions.last_closed(second, regular=regular), span.count - 1)
+        after = tape.sessions.known(max(first_day, FIRST_DAY)).hours(regular=regular)[0]
+    else:
+        after = epoch(span.start(instant(tape.sessions.anchor(second, regular=regular))))
+    drawn = tape.seconds(after // seconds * seconds, second if live else second // seconds * seconds, regular=regular)
+    bars = drawn.grouped(drawn.start // seconds).bars()
+    return bars[first_bar(bars, size, span, instant(tape.sessions.anchor(second, regular=regular))) :]
+
+
+def _in_progress(tape: SeededTape, size: str, now: datetime, *, regular: bool) -> list[Bar]:
+    if _has_ended(tape, now, regular=regular):
         return []
-    bar_starts = _intraday(tape.minutes(eastern_day(now)), size).start
+    begun = tape.begun(epoch(now), regular=regular)
+    if size == DAY_SIZE:
+        return begun.grouped(begun.day).bars()
+    if not len(begun):
+        return []
+    bar_starts = sliced(tape.hours(tape.sessions.day_at(epoch(now)), regular=regular), size).start
     current = int(bar_starts[np.searchsorted(bar_starts, epoch(now), side="right") - 1])
-    part = so_far.part(int(np.searchsorted(so_far.start, current)), len(so_far))
+    part = begun.part(int(np.searchsorted(begun.start, current)), len(begun))
     return part.grouped(part.day).bars()
 
 
-def _intraday(minutes: Columns, bar_size: str) -> Columns:
-    start = np.full(len(minutes), minutes.start[0])
-    return minutes.grouped(bucket_keys(minutes.start, start, INTRADAY_SECONDS[bar_size]))
+def _has_ended(tape: SeededTape, now: datetime, *, regular: bool) -> bool:
+    day = tape.sessions.day_at(epoch(now))
+    return tape.sessions.known(day).hours(regular=regular)[1] <= epoch(now)
 
 
-def _corners(minutes: Columns, index: int) -> tuple[int, int, int, int]:
-    """Open, first extreme, second extreme, close of one minute in cents: a rising minute dips first."""
-    columns = (minutes.open, minutes.low, minutes.high, minutes.close)
-    start, low, high, close = (round(column[index] * 100) for column in columns)
-    return (start, low, high, close) if close >= start else (start, high, low, close)
+def _as_so_far(bar: Bar) -> SoFar:
+    return SoFar(bar.open, bar.high, bar.low, bar.close, bar.volume)
 
 
-def _minute_price(minutes: Columns, index: int, second: int) -> int:
-    corners = _corners(minutes, index)
-    leg, into = divmod(second, 20)
-    return corners[leg] + round((corners[leg + 1] - corners[leg]) * into / 20)
-
-
-def _cut(minute: Columns, until: int) -> Columns:
-    """The first seconds of one minute bar, up to `until`."""
-    seconds = until - int(minute.start[0])
-    corners = _corners(minute, 0)
-    seen = np.array([*corners[: seconds // 20 + 1], _minute_price(minute, 0, seconds)]) / 100
-    volume = np.floor(minute.volume * seconds / _MINUTE)
-    end = np.array([until], dtype=np.int64)
-    prices = (minute.open, np.array([seen.max()]), np.array([seen.min()]), seen[-1:])
-    return Columns(minute.start, end, minute.day, *prices, volume)
-
-
-def _day_snapshot(now: datetime, day: Bar, prior_close: float, minute_volume: float) -> Snapshot:
+def _day_snapshot(now: datetime, day: SoFar, prior_close: float, minute_volume: float) -> Snapshot:
     return Snapshot(now, day.close, day.open, day.high, day.low, day.volume, prior_close, minute_volume)
 
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 import numpy as np
 
 from ..types import HoursKind
-from .calendar import ONE_DAY, midnight
 from .columns import Columns, Floats, Ints
 
 FIRST_DAY = date(2008, 1, 1)
@@ -20,6 +19,8 @@ _DAILY_VOLATILITY = (0.006, 0.011, 0.020)
 _DAILY_TREND = (0.0015, 0.0035)
 _ROOM = 0.6  # trends turn back once the log price is this far from its start
 _OVERNIGHT = 0.0005
+_QUIET_VOLATILITY = 0.3  # of that of the day
+_QUIET_VOLUME, _QUIET_MINUTES = 0.04, 570  # a share of the day's volume, in so many minutes outside regular hours
 _LEAST_EXCESS = 0.5  # units; less is rounding, not an excursion
 
 Key = tuple[int, int]
@@ -31,6 +32,7 @@ class Start:
 
     `unit` is the smallest step of the path, such as the tick; one divided by it is a whole number. `path` names the
     market whose ups and downs it shares (the expiries of a future, an index and its fund), empty for one of its own.
+    `wildness` scales volatility, trends and the distance from its start at which a path turns back.
     """
 
     price: int | Decimal
@@ -38,6 +40,7 @@ class Start:
     unit: Decimal = Decimal("0.01")
     path: str = ""
     hours: HoursKind = "us_equity"
+    wildness: float = 1.0
 
     @property
     def units(self) -> int:
@@ -55,13 +58,14 @@ class DailyPath:
     close: Ints
     volume: Ints
     volatility: Floats
+    units: int
 
 
 def daily_path(key: Key, start: Start) -> DailyPath:
     """Days 00:00-24:00; each opens within a few hundredths of a percent of the close before."""
     random = np.random.default_rng([*key, 0])
     noise = random.standard_normal((5, _DAYS))
-    level, volatility = _levels(random, noise[0])
+    level, volatility = _levels(random, noise[0], start.wildness)
     close = np.rint(int(start.price * start.units) * np.exp(level)).astype(np.int64)
     opening = np.rint(np.concatenate((close[:1], close[:-1])) * np.exp(_OVERNIGHT * noise[1])).astype(np.int64)
     upper, lower = np.maximum(opening, close), np.minimum(opening, close)
@@ -69,36 +73,35 @@ def daily_path(key: Key, start: Start) -> DailyPath:
     low = np.rint(lower * np.exp(-0.5 * volatility * np.abs(noise[3]))).astype(np.int64)
     busy = 0.25 * noise[4] + 15 * (volatility - _DAILY_VOLATILITY[1])
     volume = np.rint(start.daily_volume * np.exp(busy)).astype(np.int64)
-    return DailyPath(opening, high, low, close, volume, volatility)
+    return DailyPath(opening, high, low, close, volume, volatility, start.units)
 
 
-def _levels(random: np.random.Generator, noise: Floats) -> tuple[Floats, Floats]:
+def _levels(random: np.random.Generator, noise: Floats, wildness: float) -> tuple[Floats, Floats]:
     """The log price against its start, and the volatility in force, day by day."""
     level, volatility = np.empty(_DAYS), np.empty(_DAYS)
     first, reached = 0, 0.0
     while first < _DAYS:
         last = min(_DAYS, first + int(random.integers(_SHORTEST_REGIME, _LONGEST_REGIME + 1)))
-        spread = _DAILY_VOLATILITY[int(random.integers(len(_DAILY_VOLATILITY)))]
-        steps = _trend(random, reached) + spread * noise[first:last]
+        spread = _DAILY_VOLATILITY[int(random.integers(len(_DAILY_VOLATILITY)))] * wildness
+        steps = _trend(random, reached, wildness) + spread * noise[first:last]
         level[first:last] = reached + np.cumsum(steps)
         volatility[first:last] = spread
         first, reached = last, float(level[last - 1])
     return level, volatility
 
 
-def _trend(random: np.random.Generator, reached: float) -> float:
+def _trend(random: np.random.Generator, reached: float, wildness: float) -> float:
     """The drift of the next regime: up, down or sideways, away from the walls."""
-    strength = float(random.uniform(*_DAILY_TREND))
+    strength = float(random.uniform(*_DAILY_TREND)) * wildness
     direction = int(random.integers(-1, 2))
-    if abs(reached) > _ROOM:
+    if abs(reached) > _ROOM * wildness:
         direction = -1 if reached > 0 else 1
     return strength * direction
 
 
-def minute_path(key: Key, days: DailyPath, day: date) -> Columns:
-    """The minute bars of one day; together they have exactly its open, high, low, close and volume."""
+def minute_path(key: Key, days: DailyPath, day: date, begin: int, stop: int) -> Columns:
+    """The minute bars from `begin` to `stop`; together they have exactly the day's open, high, low, close, volume."""
     index = (day - FIRST_DAY).days
-    begin, stop = midnight(day), midnight(day + ONE_DAY)
     count = (stop - begin) // 60
     random = np.random.default_rng([*key, 1, index])
     noise = random.standard_normal((3, count))
@@ -111,9 +114,31 @@ def minute_path(key: Key, days: DailyPath, day: date) -> Columns:
     highs[int(np.argmax(highs))] = high
     lows[int(np.argmin(lows))] = low
     volumes = _shares(random.gamma(2.0, size=count), int(days.volume[index]))
-    starts = begin + 60 * np.arange(count, dtype=np.int64)
-    ordinals = np.full(count, day.toordinal(), dtype=np.int64)
-    return Columns(starts, starts + 60, ordinals, opens / 100, highs / 100, lows / 100, closes / 100, volumes)
+    return _minute_columns(day, begin, days.units, (opens, highs, lows, closes), volumes)
+
+
+def quiet_path(key: Key, days: DailyPath, day: date, begin: int, stop: int, *, first: int, last: int) -> Columns:
+    """The minute bars outside regular hours: a calm walk from one price in units to another, with little volume."""
+    index = (day - FIRST_DAY).days
+    count = (stop - begin) // 60
+    random = np.random.default_rng([*key, 2, index, begin])
+    noise = random.standard_normal((2, count))
+    calm = days.volatility[index] * _QUIET_VOLATILITY / np.sqrt(count)
+    walk, share = np.cumsum(noise[0]) * calm, np.arange(1, count + 1) / count
+    path = first * np.exp((walk - share * walk[-1]) + share * np.log(last / first))
+    closes = np.maximum(1, np.rint(path)).astype(np.int64)
+    opens = np.concatenate(([first], closes[:-1]))
+    wick = (np.abs(noise[1]) * calm * 0.3 * first).astype(np.int64)
+    highs, lows = np.maximum(opens, closes) + wick, np.maximum(1, np.minimum(opens, closes) - wick)
+    volumes = _shares(random.gamma(2.0, size=count), int(days.volume[index] * _QUIET_VOLUME * count / _QUIET_MINUTES))
+    return _minute_columns(day, begin, days.units, (opens, highs, lows, closes), volumes)
+
+
+def _minute_columns(day: date, begin: int, units: int, prices: tuple[Ints, ...], volumes: Floats) -> Columns:
+    starts = begin + 60 * np.arange(len(volumes), dtype=np.int64)
+    ordinals = np.full(len(volumes), day.toordinal(), dtype=np.int64)
+    opens, highs, lows, closes = (column / units for column in prices)
+    return Columns(starts, starts + 60, ordinals, opens, highs, lows, closes, volumes)
 
 
 def _bridge(noise: Floats, volatility: float, start: int, high: int, low: int, close: int) -> Ints:

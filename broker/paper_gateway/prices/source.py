@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ..types import Bar, SessionHours
+from .columns import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,30 @@ class PriceSource(Protocol):
 
     def has(self, symbol: str) -> bool: ...
 
-    def session(self, symbol: str, day: date) -> SessionHours: ...
+    def session(self, symbol: str, day: date) -> SessionHours:
+        """The regular hours of a day."""
+
+    def trading(self, symbol: str, day: date) -> SessionHours:
+        """All hours of a day in which there is trading."""
+
+    def is_open(self, symbol: str, moment: datetime) -> bool:
+        """Whether there is trading then, in regular hours or outside them."""
 
     def bars(
-        self, symbol: str, *, bar_size: str, duration: str, end: datetime, now: datetime, live: bool
+        self,
+        symbol: str,
+        *,
+        bar_size: str,
+        duration: str,
+        end: datetime,
+        now: datetime,
+        live: bool,
+        use_rth: bool = True,
     ) -> Sequence[Bar]:
         """Raises GatewayError 321 or 162. `live` adds the bar in progress when `end` is `now`."""
+
+    def seconds(self, symbol: str, after: datetime, until: datetime, *, use_rth: bool = False) -> Columns:
+        """The one-second bars from `after` to `until`; raises GatewayError 162 where prices are not that fine."""
 
     def snapshot(self, symbol: str, now: datetime) -> Snapshot | None: ...
 
