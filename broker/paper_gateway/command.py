@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from broker.paper_gateway.errors import PaperGatewayError
+from broker.paper_gateway.faults.base import FaultError
 from broker.paper_gateway.running import DEFAULT_CASH, DEFAULT_HOST, DEFAULT_PORT, GatewayOptions, running
 
 EXIT_DONE, EXIT_FAILED = 0, 1
@@ -29,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set-clock", type=_moment, help="ISO date and time at which the clock stands still")
     parser.add_argument("--account", help="account id of a new store, such as DU1234567")
     parser.add_argument("--cash", type=_cash, default=DEFAULT_CASH, help="cash of a new account (default %(default)s)")
+    parser.add_argument("--fault", action="append", default=[], help="a fault to begin with: name:key=value,…")
+    parser.add_argument("--fault-seed", type=int, default=0, help="seed of faults that name none (default %(default)s)")
+    parser.add_argument("--pacing", choices=("none", "real"), default="none", help="real = the limits of a real TWS")
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input is closed")
 
 
@@ -44,6 +48,9 @@ def options_from(arguments: argparse.Namespace) -> GatewayOptions:
         set_clock=arguments.set_clock,
         account=arguments.account,
         cash=arguments.cash,
+        faults=tuple(arguments.fault),
+        fault_seed=arguments.fault_seed,
+        pacing=arguments.pacing,
     )
 
 
@@ -51,7 +58,7 @@ def run(options: GatewayOptions, *, exit_with_stdin: bool) -> int:
     """Serve until SIGTERM, SIGINT or, where asked, the end of standard input; the exit code."""
     try:
         asyncio.run(_serve(options, exit_with_stdin=exit_with_stdin))
-    except (PaperGatewayError, OSError) as error:
+    except (PaperGatewayError, FaultError, OSError) as error:
         sys.stderr.write(f"paper gateway: {error}\n")
         return EXIT_FAILED
     return EXIT_DONE

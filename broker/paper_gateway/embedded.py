@@ -9,6 +9,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
+from broker.paper_gateway.commands import COMMANDS
 from broker.paper_gateway.running import GatewayOptions, RunningGateway, running
 
 STOP_TIMEOUT = 10.0
@@ -36,6 +37,9 @@ class EmbeddedGateway:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            for document in self.faults():
+                error.add_note(f"paper gateway fault: --fault '{document['reproduce']}' ({document['state']})")
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(STOP_TIMEOUT)
         if self._thread.is_alive():
@@ -68,6 +72,39 @@ class EmbeddedGateway:
         gateway = self._running.gateway
         asyncio.run_coroutine_threadsafe(gateway.advance(to), self._loop).result(ADVANCE_TIMEOUT)
         return gateway.exchange.now()
+
+    def fault(self, name: str, **parameters: object) -> int:
+        """Start a fault with its parameters (docs/paper-gateway.md); the number it has in `faults()`."""
+        return int(self.command("fault", name=name, **parameters)["id"])
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Every fault started: id, name, state (waiting, on, over), how often it acted, and how to make it again."""
+        started: list[dict[str, Any]] = self.command("faults")["faults"]
+        return started
+
+    def heal(self, name: str | None = None) -> list[str]:
+        """End the faults of that name, or all; what ended, as text that makes the same again."""
+        healed: list[str] = self.command("heal", name=name)["healed"]
+        return healed
+
+    def truth(self) -> dict[str, Any]:
+        """What is true at the exchange, whatever clients were told: orders, executions, positions, cash."""
+        found: dict[str, Any] = self.command("ledger")["ledger"]
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """What the control port's `status` tells."""
+        return self.command("status")
+
+    def frames(self, name: str) -> list[list[str]]:
+        """The fields of the latest thousand frames of that name that arrived, oldest first."""
+        found: list[list[str]] = self.command("frames", name=name)["frames"]
+        return found
+
+    def command(self, command: str, /, **arguments: object) -> dict[str, Any]:
+        """Any command of the control port, from any thread. Raises what it refuses: ControlError, FaultError."""
+        awaited = COMMANDS[command](self._running.gateway, arguments)
+        return asyncio.run_coroutine_threadsafe(awaited, self._loop).result(ADVANCE_TIMEOUT)
 
     @property
     def _running(self) -> RunningGateway:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 from broker.paper_gateway.control import ControlServer
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.hold import hold
-from broker.paper_gateway.server import PaperGateway
+from broker.paper_gateway.server import START_SECONDS, PaperGateway
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4102
@@ -21,7 +22,11 @@ DEFAULT_CASH = Decimal(1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """What a gateway is made of. Ports: 0 = any free one; control None = no control port; store None = nothing kept."""
+    """What a gateway is made of. Ports: 0 = any free one; control None = no control port; store None = nothing kept.
+
+    `faults` are started with it, as `name:key=value,…`; `pacing` "real" means the limits of a real TWS;
+    `start_seconds` is how long a connection may take to start its session.
+    """
 
     host: str = DEFAULT_HOST
     port: int = 0
@@ -32,6 +37,10 @@ class GatewayOptions:
     set_clock: datetime | None = None
     account: str | None = None
     cash: Decimal = DEFAULT_CASH
+    faults: tuple[str, ...] = ()
+    fault_seed: int = 0
+    pacing: Literal["none", "real"] = "none"
+    start_seconds: float = START_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +71,16 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
     """Open the exchange and listen; closes sockets and the store at the end. Raises StoreHeld for a store in use."""
     with hold(options.store_path) as held:
         exchange = _exchange(options)
-        gateway = PaperGateway(exchange, host=options.host, port=options.port)
+        gateway = PaperGateway(
+            exchange,
+            host=options.host,
+            port=options.port,
+            fault_seed=options.fault_seed,
+            start_seconds=options.start_seconds,
+        )
         control = None if options.control is None else ControlServer(gateway, port=options.control)
         try:
+            _start_faults(gateway, options)
             await gateway.start()
             if control is not None:
                 await control.start()
@@ -76,6 +92,13 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
                 await control.stop()
             await gateway.stop()
             exchange.close()
+
+
+def _start_faults(gateway: PaperGateway, options: GatewayOptions) -> None:
+    for text in options.faults:
+        gateway.faults.start_text(text)
+    if options.pacing == "real":
+        gateway.faults.start("pacing", {})
 
 
 def _exchange(options: GatewayOptions) -> PaperExchange:

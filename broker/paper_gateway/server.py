@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import TracebackType
 
 from broker.paper_gateway.desk import Desk
 from broker.paper_gateway.dispatch import ROUTES, dispatch, is_start
+from broker.paper_gateway.faults.panel import Faults
 from broker.paper_gateway.handlers.account import push_account, push_profit
 from broker.paper_gateway.handlers.market_data import push_quotes
 from broker.paper_gateway.session import Session
@@ -29,7 +31,8 @@ from broker.paper_gateway.wire.times import epoch, stamp
 BEAT_SECONDS = 0.25
 BEATS_PER_PROFIT = 4
 BEATS_PER_ACCOUNT = 720
-FRAMES_KEPT, KEPT_FIELDS, KEPT_LENGTH = 1000, 300, 200
+START_SECONDS = 30.0
+FRAMES_KEPT, KEPT_FIELDS, KEPT_LENGTH, SHORT = 1000, 300, 200, 8000
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +40,26 @@ logger = logging.getLogger(__name__)
 class PaperGateway:
     """A TWS API server in front of a simulated exchange; everything happens in the loop it was started in."""
 
-    def __init__(self, exchange: Exchange, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        fault_seed: int = 0,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        """`start_seconds`: how long a connection may take from its first byte to startApi before it is closed."""
         self.desk = Desk(exchange)
+        self.faults = Faults(self, fault_seed)
+        self.start_seconds = start_seconds
         self.exchange = exchange
         self.host = host
         self.port = port
         self.frames: Counter[str] = Counter()
         self.recent: defaultdict[str, deque[list[str]]] = defaultdict(lambda: deque(maxlen=FRAMES_KEPT))
         self._sessions: set[Session] = set()
+        self._in_line: list[Session] = []
         self._changed: set[int] | None = None
         self._server: asyncio.Server | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -64,6 +79,7 @@ class PaperGateway:
             self._beating.cancel()
         if self._server is not None:
             self._server.close()
+        self.faults.heal()
         for session in list(self._sessions):
             session.close()
         if self._server is not None:
@@ -89,27 +105,61 @@ class PaperGateway:
     def closed(self, session: Session) -> None:
         """A socket is gone: its client id is free again."""
         self._sessions.discard(session)
-        if session.client_id is not None:
-            self.desk.clients.pop(session.client_id, None)
+        if session.client_id is not None and self.desk.clients.get(session.client_id) is session:
+            del self.desk.clients[session.client_id]
 
     def received(self, session: Session, fields: list[str]) -> None:
-        """Count a message, have it answered, and write all frames that came of it."""
+        """Count a message and have it answered; the session flushes what came of it."""
         name = ROUTES[fields[0]].name if fields and fields[0] in ROUTES else "unknown"
         self.frames[name] += 1
-        self.recent[name].append([field[:KEPT_LENGTH] for field in fields[:KEPT_FIELDS]])
+        self.recent[name].append(fields if sum(map(len, fields)) < SHORT else _cut(fields))
+        if is_start(fields):
+            session.started()
+        if not self.faults.live or self.faults.request(session, name, fields):
+            self.answer(session, fields)
+
+    def answer(self, session: Session, fields: list[str]) -> None:
+        """Have a message answered; before startApi there is none."""
         if session.client_id is None and not is_start(fields):
             session.close()
-            return
-        dispatch(self.desk, session, fields)
-        self.flush()
+        else:
+            dispatch(self.desk, session, fields)
+
+    def kept(self, name: str) -> list[list[str]]:
+        """The latest frames of that name, oldest first; long ones are cut."""
+        return [_cut(fields) for fields in self.recent.get(name, ())]
+
+    def has_frames(self, session: Session) -> None:
+        """A session has something to write at the next flush."""
+        self._in_line.append(session)
 
     def flush(self) -> None:
         """Write what is in line for each client in one piece, a changed account last."""
         changed, self._changed = self._changed, None
-        for session in list(self._sessions):
-            if changed is not None:
+        if changed is not None:
+            for session in list(self._sessions):
                 push_account(self.desk, session, changed)
+        in_line, self._in_line = self._in_line, []
+        for session in in_line:
             session.flush()
+
+    # What a fault can reach
+
+    def sessions(self) -> list[Session]:
+        """Every open connection."""
+        return list(self._sessions)
+
+    def later(self, seconds: float, run: Callable[[], None]) -> Callable[[], None]:
+        """Call `run` after that many real seconds; the answer takes it back."""
+        return asyncio.get_running_loop().call_later(seconds, run).cancel
+
+    def monotonic(self) -> float:
+        """Real seconds, for spans."""
+        return asyncio.get_running_loop().time()
+
+    def account_changed(self, con_ids: Iterable[int]) -> None:
+        """Have positions and account values told again with the next flush."""
+        self._changed = (self._changed or set()) | set(con_ids)
 
     async def advance(self, to: datetime) -> None:
         """Play a set clock up to `to`; returns when every frame that came of it was handed to the sockets.
@@ -148,6 +198,16 @@ class PaperGateway:
                 logger.exception("a beat of the running clock failed; the next one comes in %s s", BEAT_SECONDS)
 
     def _heard(self, event: EngineEvent) -> None:
+        """Put what the engine says in line, unless a fault keeps it from being heard."""
+        if self.faults.live and not self.faults.event(event):
+            return
+        self.faults.pushing = True
+        try:
+            self._tell(event)
+        finally:
+            self.faults.pushing = False
+
+    def _tell(self, event: EngineEvent) -> None:
         """Put what the engine says in line for the client that owns the order."""
         match event:
             case OrderChanged(order):
@@ -168,4 +228,8 @@ class PaperGateway:
                     if session.subscriptions.account_updates:
                         session.send(answers.clock_moved(epoch(at), self.exchange.account))
             case AccountChanged(_, con_ids):
-                self._changed = (self._changed or set()) | set(con_ids)
+                self.account_changed(con_ids)
+
+
+def _cut(fields: list[str]) -> list[str]:
+    return [field[:KEPT_LENGTH] for field in fields[:KEPT_FIELDS]]

@@ -30,6 +30,10 @@ class Subscriptions:
     market_data: dict[int, MarketDataLine] = field(default_factory=dict)
     market_data_type: int = LIVE
 
+    def forget_market_data(self) -> None:
+        """As when the link to the broker came back with its data lost: every stream must be asked for anew."""
+        self.market_data.clear()
+
     def need_a_clock(self) -> bool:
         """Whether something here changes by itself as time passes."""
         return bool(self.market_data or self.profit or self.profit_single)

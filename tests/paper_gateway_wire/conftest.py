@@ -15,6 +15,7 @@ from ib_insync import IB, Contract, Stock
 
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.wire.framing import FrameReader, frame
+from tests.paper_gateway_wire.raw_client import order_fields
 
 # A Monday, half an hour after the opening in New York.
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -68,6 +69,7 @@ class RawClient:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
         self.reader = FrameReader()
+        self.next_id = 0
 
     def __enter__(self) -> RawClient:
         return self
@@ -95,12 +97,18 @@ class RawClient:
             self.reader.feed(data)
         return payload.decode().split("\0")[:-1]
 
-    def until(self, message_id: str) -> list[str]:
-        """The next message of that id; fails when the connection ends before."""
+    def until(self, *message_ids: str) -> list[str]:
+        """The next message of one of those ids; fails when the connection ends before."""
         while (fields := self.receive()) is not None:
-            if fields[0] == message_id:
+            if fields[0] in message_ids:
                 return fields
-        raise AssertionError(f"the connection ended before message {message_id}")
+        raise AssertionError(f"the connection ended before message {message_ids}")
+
+    def order(self, action: str, quantity: int, *, limit: float | None = None, order_id: int = 0) -> int:
+        """Place an order for SPY, at the market without a limit; its id, the next one unless given."""
+        self.next_id = order_id or self.next_id + 1
+        self.message(*order_fields(self.next_id, action, quantity, limit))
+        return self.next_id
 
     def greet(self, offer: str = "v157..176") -> list[str] | None:
         """Offer versions; the answer."""
