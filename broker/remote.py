@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import select
+import socket
 import threading
 import time
 from typing import Any
@@ -15,11 +17,19 @@ from broker import codec, gates, types
 from broker.errors import CLASSES, BrokerUnavailable
 from broker.port import TABLE, Call, with_async_twins
 
-PING_LIMIT = 1.0
+# A silent owner is known within a second: a beat without an answer, then a ping that is not answered either.
+BEAT = 0.25
+PING_LIMIT = 0.7
 FRESH = 1.0
 ANSWER_SLACK = 2.0
+WRONG_SECRET = "UNAUTHORIZED"
+NOT_TWICE = frozenset({"cancel", "cancel_all"})
 DRAIN = Call("drain", types.Nothing, types.Nothing, 10, "read", "Wait until what the broker has said is applied.")
 BROKEN = (http.client.HTTPException, OSError)
+
+
+class _Late(Exception):
+    """The call's time is up although the owner lives."""
 
 
 class _Life:
@@ -51,6 +61,7 @@ class RemoteBroker:
         self._url = url
         self._host, self._port = parts.hostname, parts.port or 80
         self._secret = secret
+        self._caller = f"{os.environ.get('AUTOTRADER_PROCESS_ROLE', 'command')}:{os.getpid()}"
         self._life = _lives.setdefault(url, _Life())
         self._local = threading.local()
         self._open: set[http.client.HTTPConnection] = set()
@@ -74,10 +85,13 @@ class RemoteBroker:
         deadline = system_now().timestamp() + timeout
         self._check_alive()
         # A place or modify that comes twice is known by its Submission; a cancel is not.
-        attempts = 1 if row.name == "cancel" else 2
+        attempts = 1 if row.name in NOT_TWICE else 2
         for attempt in range(1, attempts + 1):
             try:
                 return self._exchange(path, body, deadline)
+            except _Late as error:
+                self._drop()
+                raise BrokerUnavailable(f"The owner at {self._url} had no answer within {timeout:g} s.") from error
             except BROKEN as error:
                 self._drop()
                 if attempt == attempts or isinstance(error, TimeoutError):
@@ -90,12 +104,19 @@ class RemoteBroker:
         if time.monotonic() - self._life.answered > FRESH:
             self._ping()
 
-    def _ping(self) -> None:
+    def _ping(self, beside: socket.socket | None = None) -> None:
+        """Ask for a sign of life; an answer to the call `beside` is one too. Raises BrokerUnavailable for silence."""
         connection = self._connect(PING_LIMIT)
         try:
             connection.request("GET", "/ping", headers=self._headers())
-            _result(connection.getresponse())
+            readable = _readable(PING_LIMIT, connection.sock, beside)
+            if not readable:
+                raise TimeoutError("it is silent")
+            if connection.sock in readable:
+                _result(connection.getresponse())
         except (*BROKEN, BrokerUnavailable) as error:
+            if isinstance(error, BrokerUnavailable) and error.reason == WRONG_SECRET:
+                raise
             raise self._unavailable(f"it does not answer ({_say(error)})") from error
         finally:
             connection.close()
@@ -111,14 +132,12 @@ class RemoteBroker:
         return _result(response)
 
     def _await_answer(self, connection: http.client.HTTPConnection, limit: float) -> None:
-        """Wait for the first byte; each second beside a longer call, ask whether the owner still lives."""
-        poll = select.poll()
-        poll.register(connection.sock, select.POLLIN)
-        while not poll.poll(FRESH * 1000):
+        """Wait for the first byte; beside it ask again and again whether the owner still lives."""
+        while not _readable(BEAT, connection.sock):
             if system_now().timestamp() > limit:
-                raise TimeoutError("no answer in time")
+                raise _Late
             try:
-                self._ping()
+                self._ping(connection.sock)
             except BrokerUnavailable:
                 self._drop()
                 raise
@@ -128,8 +147,8 @@ class RemoteBroker:
         if connection is None or connection.sock is None:
             connection = self._connect(PING_LIMIT)
             connection.connect()
-            # Bodies are small and come at once; the wait for the first byte is `_await_answer`'s.
-            connection.sock.settimeout(10)
+            # An answer comes at once when it comes; the wait for its first byte is `_await_answer`'s.
+            connection.sock.settimeout(PING_LIMIT)
             self._local.connection = connection
             self._open.add(connection)
         return connection
@@ -145,11 +164,20 @@ class RemoteBroker:
             self._local.connection = None
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._secret}"}
+        return {"Authorization": f"Bearer {self._secret}", "X-Caller": self._caller}
 
     def _unavailable(self, reason: str) -> BrokerUnavailable:
         self._life.note_down(f"The broker's owner at {self._url} is not available: {reason}.")
         return BrokerUnavailable(self._life.reason)
+
+
+def _readable(seconds: float, *sockets: socket.socket | None) -> list[socket.socket]:
+    """Those that have something to read, or are closed, within so many seconds."""
+    poll = select.poll()
+    watched = {one.fileno(): one for one in sockets if one is not None}
+    for number in watched:
+        poll.register(number, select.POLLIN)
+    return [watched[number] for number, _ in poll.poll(seconds * 1000)]
 
 
 def _result(response: http.client.HTTPResponse) -> Any:

@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 BODY_LIMIT = 256 * 1024
 PING_LIMIT = 1.0
 DRAIN_LIMIT = 30.0
+WRONG_SECRET = (
+    "The owner's secret is missing or wrong: AUTOTRADER_BROKER_SECRET (or the file of AUTOTRADER_BROKER_SECRET_FILE) "
+    "must hold what broker.secret in the owner's state folder holds."
+)
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -32,10 +36,10 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Refused(Exception):
     """An answer other than 200."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, cls: type[BrokerError] = BrokerError) -> None:
         super().__init__(message)
         self.status = status
-        self.document = {"class": "BrokerError", "code": code, "message": message, "details": {}}
+        self.document = {"class": cls.__name__, "code": code, "message": message, "details": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class OwnerApp:
     def _check_secret(self, request: Request) -> None:
         given = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, b"Bearer " + self._secret):
-            raise Refused(401, "UNAUTHORIZED", "The owner's secret is missing or wrong.")
+            raise Refused(401, "UNAUTHORIZED", WRONG_SECRET, BrokerUnavailable)
 
     def _deadline(self, request: Request) -> datetime | None:
         text = request.headers.get("x-deadline")

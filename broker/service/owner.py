@@ -100,7 +100,7 @@ def serve(place: Place | None = None, *, timing: Timing | None = None, listens: 
 @contextmanager
 def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owner]:
     in_flight, cache = InFlight(), ContractCache("paper" if place.paper else "tws")
-    writer = Writer(overflowed=lambda: reconciler.wake())
+    writer = Writer(look_again=lambda: reconciler.wake())
     client = IbClient(
         host=place.host,
         port=place.port,

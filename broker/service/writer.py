@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TypeVar
@@ -37,17 +38,18 @@ class Stopped(Exception):
 class Writer:
     """Takes events from any thread, applies them in order in its own.
 
-    `overflowed` is called after events were refused at the bound; it must only ask for a new look at the book.
+    `look_again` is called after events were refused at the bound and after an outage of the database; it must only
+    ask for a new look at the book.
     """
 
     def __init__(
         self,
         *,
-        overflowed: Callable[[], None],
+        look_again: Callable[[], None],
         now: Callable[[], datetime] = system_now,
         bound: int = BOUND,
     ) -> None:
-        self._overflowed = overflowed
+        self._look_again = look_again
         self._now = now
         self._bound = bound
         self._queue: queue.SimpleQueue[types.BrokerEvent | Callable[[], None] | None] = queue.SimpleQueue()
@@ -64,7 +66,9 @@ class Writer:
     def stop(self, timeout: float) -> None:
         """Apply what is queued, as long as the database answers and the time lasts; then end the thread."""
         self._queue.put(None)
-        self._thread.join(timeout)
+        deadline = time.monotonic() + timeout
+        while self._thread.is_alive() and not self._outage and time.monotonic() < deadline:
+            self._thread.join(SHORT_PAUSE)
         self._stopping.set()
         self._thread.join(LONGEST_PAUSE + 1)
 
@@ -159,7 +163,7 @@ class Writer:
             return
         lost, self._lost = self._lost, 0
         self._keep(lambda: evidence.record_overflow(lost))
-        self._overflowed()
+        self._look_again()
 
     def _attempt(self, event: types.BrokerEvent) -> str:
         """Empty once applied; the problem once stored as ERROR. Waits while the database does not answer."""
@@ -207,4 +211,6 @@ class Writer:
                     return
                 pause = min(pause * 2, LONGEST_PAUSE)
         finally:
-            self._outage = False
+            if self._outage:
+                self._outage = False
+                self._look_again()

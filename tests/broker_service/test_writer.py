@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -37,13 +38,13 @@ def _wait(gate: threading.Event) -> None:
 
 
 @pytest.fixture
-def overflows() -> list[bool]:
+def looks() -> list[bool]:
     return []
 
 
 @pytest.fixture
-def writer(desk: MemoryDesk, overflows: list[bool]) -> Iterator[Writer]:
-    made = Writer(overflowed=lambda: overflows.append(True), bound=20)
+def writer(desk: MemoryDesk, looks: list[bool]) -> Iterator[Writer]:
+    made = Writer(look_again=lambda: looks.append(True), bound=20)
     made.start()
     yield made
     made.stop(LIMIT)
@@ -95,12 +96,12 @@ def test_a_retry_that_fails_again_leaves_the_rest_waiting(writer: Writer, desk: 
 
 def test_the_next_owner_takes_up_what_failed_before_anything_new(desk: MemoryDesk) -> None:
     desk.failing["A"] = ValueError("no")
-    first = Writer(overflowed=lambda: None)
+    first = Writer(look_again=lambda: None)
     first.start()
     first.put(message("A", 1))
     first.stop(LIMIT)
     desk.failing.clear()
-    second = Writer(overflowed=lambda: None)
+    second = Writer(look_again=lambda: None)
     second.put(message("A", 2))
     second.start()
     second.drain(LIMIT)
@@ -108,7 +109,9 @@ def test_the_next_owner_takes_up_what_failed_before_anything_new(desk: MemoryDes
     assert codes(desk) == [("A", 1), ("A", 2)]
 
 
-def test_a_database_that_goes_away_loses_nothing(writer: Writer, desk: MemoryDesk) -> None:
+def test_a_database_that_goes_away_loses_nothing_and_the_book_is_read_again(
+    writer: Writer, desk: MemoryDesk, looks: list[bool]
+) -> None:
     desk.failing["A"] = OperationalError("server closed the connection")
     writer.put(message("A", 1))
     writer.put(message("B", 1))
@@ -118,6 +121,16 @@ def test_a_database_that_goes_away_loses_nothing(writer: Writer, desk: MemoryDes
     assert codes(desk) == [("A", 1), ("B", 1)]
     assert stored("A") == ["APPLIED"]
     assert writer.healthy
+    assert looks
+
+
+def test_it_ends_soon_where_the_database_stays_away(writer: Writer, desk: MemoryDesk) -> None:
+    desk.failing["A"] = OperationalError("server closed the connection")
+    writer.put(message("A", 1))
+    eventually(lambda: not writer.healthy)
+    began = time.monotonic()
+    writer.stop(LIMIT)
+    assert time.monotonic() - began < LIMIT / 2
 
 
 def test_an_error_of_the_database_that_belongs_to_one_message_does_not_stop_the_others(
@@ -132,7 +145,7 @@ def test_an_error_of_the_database_that_belongs_to_one_message_does_not_stop_the_
 
 
 def test_beyond_the_bound_the_loss_is_on_record_and_the_book_is_read_again(
-    writer: Writer, desk: MemoryDesk, overflows: list[bool]
+    writer: Writer, desk: MemoryDesk, looks: list[bool]
 ) -> None:
     began, gate = threading.Event(), threading.Event()
 
@@ -147,7 +160,7 @@ def test_beyond_the_bound_the_loss_is_on_record_and_the_book_is_read_again(
     assert not writer.healthy
     gate.set()
     writer.drain(LIMIT)
-    assert overflows
+    assert looks
     assert len(codes(desk)) == 20
     assert Event.objects.filter(type="BROKER_MESSAGE_FAILED", subject="broker:queue").exists()
 

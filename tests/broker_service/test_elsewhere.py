@@ -1,0 +1,136 @@
+"""Programs that are not the owner: in a folder of their own, on another database or on none at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from autotrader.management.commands.positions import document, table
+from broker import types
+from broker.models import Submission
+from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.service import lock
+from broker.service.owner import Place
+from tests.broker_service.conftest import Process
+from tests.broker_service.house import placed_frames
+from tests.support import ROOT
+
+NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
+PLACE = """
+from broker import get_broker
+from tests.broker_service.house import bracket
+with get_broker() as broker:
+    print(" ".join(leg.state for leg in broker.place(bracket(broker)).legs), broker.status().owner)
+"""
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run(folder: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """`manage.py` in a folder of its own, which it also keeps its state in."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTOTRADER_")}
+    environment = {
+        **kept,
+        "AUTOTRADER_ENV_FILE": "none",
+        "AUTOTRADER_STATE_DIR": str(folder),
+        "PYTHONPATH": str(ROOT),
+        **changes,
+    }
+    command = [sys.executable, str(ROOT / "manage.py"), *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=50, check=False)
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("another host")
+
+
+@pytest.fixture
+def address(process: Process, place: Place, state: Path) -> dict[str, str]:
+    """All that a program on another host knows of the owner."""
+    holder = lock.read(place.lock_path)
+    assert holder is not None
+    return {"AUTOTRADER_BROKER_URL": holder.url, "AUTOTRADER_BROKER_SECRET_FILE": str(state / "broker.secret")}
+
+
+def test_a_host_that_knows_only_address_and_secret_reads_and_trades(
+    elsewhere: Path, address: dict[str, str], gateway: EmbeddedGateway, process: Process
+) -> None:
+    placed = run(elsewhere, "shell", "-v0", "-c", PLACE, **address)
+    assert placed.stdout.startswith(f"SENT SENT SENT pid {process.pid} on "), placed.stderr
+    assert Submission.objects.count() == placed_frames(gateway) == 3
+    read = run(elsewhere, "positions", "--json", **address)
+    assert read.returncode == 0, read.stderr
+    told = json.loads(read.stdout)
+    assert (told["account"]["account"], told["positions"]) == (gateway.account, [])
+    assert not (elsewhere / "paper.sqlite3").exists()
+
+
+def test_a_wrong_secret_names_the_setting(elsewhere: Path, address: dict[str, str]) -> None:
+    secret = {"AUTOTRADER_BROKER_URL": address["AUTOTRADER_BROKER_URL"], "AUTOTRADER_BROKER_SECRET": "guess"}
+    refused = run(elsewhere, "positions", **secret)
+    assert refused.returncode == 1
+    assert "AUTOTRADER_BROKER_SECRET" in refused.stderr
+
+
+def test_positions_need_no_database(elsewhere: Path, address: dict[str, str], gateway: EmbeddedGateway) -> None:
+    read = run(elsewhere, "positions", AUTOTRADER_DATABASE_URL=NO_DATABASE, **address)
+    assert read.returncode == 0, read.stderr
+    assert gateway.account in read.stdout
+    assert "no positions" in read.stdout
+
+
+def test_without_owner_and_database_positions_own_the_connection_themselves(
+    state: Path, gateway: EmbeddedGateway
+) -> None:
+    settings = {"AUTOTRADER_DATABASE_URL": NO_DATABASE, "AUTOTRADER_BROKER_PORT": str(gateway.port)}
+    read = run(state, "positions", "--json", **settings)
+    assert read.returncode == 0, read.stderr
+    assert json.loads(read.stdout)["account"]["account"] == gateway.account
+
+
+def test_who_may_not_own_is_told_how_to_start_the_owner(elsewhere: Path) -> None:
+    refused = run(elsewhere, "positions", AUTOTRADER_BROKER_PORT="1", AUTOTRADER_PROCESS_ROLE="web")
+    assert refused.returncode == 1
+    assert "manage.py run_broker" in refused.stderr
+    unreachable = run(elsewhere, "positions", AUTOTRADER_BROKER_URL="http://127.0.0.1:1")
+    assert unreachable.returncode == 1
+    assert "manage.py run_broker" in unreachable.stderr
+
+
+def held(symbol: str, quantity: str, value: str | None, currency: str = "USD") -> types.Position:
+    money = None if value is None else Decimal(value)
+    return types.Position(
+        account="DU1",
+        con_id=len(symbol),
+        symbol=symbol,
+        quantity=Decimal(quantity),
+        average_cost=Decimal(10),
+        market_price=Decimal(11),
+        market_value=money,
+        unrealized_pnl=money,
+        realized_pnl=Decimal("0.5"),
+        currency=currency,
+    )
+
+
+def account() -> types.AccountSummary:
+    money = [Decimal(1000)] * 9
+    return types.AccountSummary("DU1", "USD", *money, time=datetime(2024, 1, 2, tzinfo=UTC))
+
+
+def test_positions_are_summed_by_currency_and_never_by_guess() -> None:
+    rows = [held("SPY", "10.000000", "110"), held("IBM", "-3", "-33.5"), held("EURO", "1", None, "EUR")]
+    told = document(rows, account())
+    assert told["totals"]["USD"] == {"market_value": "76.5", "unrealized_pnl": "76.5", "realized_pnl": "1.0"}
+    assert told["totals"]["EUR"]["market_value"] is None
+    lines = table(rows, account())
+    assert [line.split()[0] for line in lines[4:]] == ["EURO", "IBM", "SPY", "total", "total"]
+    assert lines[6].split() == ["SPY", "10", "10.00", "11.00", "110.00", "110.00", "0.50"]
