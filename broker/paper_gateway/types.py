@@ -12,7 +12,7 @@ OrderStatus = Literal["Parked", "PreSubmitted", "Submitted", "Filled", "Cancelle
 
 
 SecType = Literal["STK", "FUT", "OPT", "CASH", "IND", "CRYPTO"]
-HoursKind = Literal["us_equity", "cme", "forex", "always"]
+HoursKind = Literal["us_equity", "cme", "forex", "always", "xetra", "london", "toronto", "tokyo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class SymbolSpec:
     time_zone: str = "US/Eastern"
     multiplier: Decimal = Decimal(1)
     expiry: str = ""
+    contract_month: str = ""
     strike: Decimal | None = None
     right: Literal["", "C", "P"] = ""
     local_symbol: str = ""
