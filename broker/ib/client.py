@@ -136,9 +136,9 @@ class IbClient:
 
         def write() -> None:
             connection = self._writable()
-            contract, order = orders.changed(connection, request)
+            change = orders.changed(connection, request)
             self._pass(last_gate, request.deadline)
-            orders.resend(connection, contract, order)
+            orders.resend(connection, change)
 
         self._submit(1, write, self._until(request.deadline))
 

@@ -11,6 +11,9 @@ from broker import types
 
 UNSET_DOUBLE_FLOOR = 1.79e308
 UNSET_INTEGERS = frozenset({2147483647, 9223372036854775807})
+WITHOUT_LIMIT = frozenset({"MKT", "STP", "TRAIL", "MOC", "MOO", "MIT"})
+TRAILING = frozenset({"TRAIL", "TRAIL LIMIT"})
+WITH_STOP = TRAILING | {"STP", "STP LMT", "STP PRT", "MIT", "LIT"}
 SIDES: dict[str, types.Side] = {"BOT": "BUY", "SLD": "SELL", "BUY": "BUY", "SELL": "SELL"}
 
 
@@ -100,8 +103,7 @@ def order_report(
         side=order.action,
         quantity=quantity(order.totalQuantity),
         order_type=order.orderType,
-        limit_price=price(order.lmtPrice, tick),
-        stop_price=price(order.auxPrice, tick),
+        **_terms(order, tick),
         tif=order.tif,
         status=status,
         filled=filled,
@@ -113,6 +115,21 @@ def order_report(
         time=now,
         origin=origin(order, client_id),
     )
+
+
+def _terms(order: Any, tick: Decimal | None) -> dict[str, Any]:
+    """The prices that the order's type has: TWS fills other fields with what means nothing there."""
+    kind = order.orderType
+    trails = kind in TRAILING
+    percent = price(order.trailingPercent) if trails else None
+    return {
+        "limit_price": None if kind in WITHOUT_LIMIT else price(order.lmtPrice, tick),
+        "stop_price": price(order.trailStopPrice if trails else order.auxPrice, tick) if kind in WITH_STOP else None,
+        "trail_amount": price(order.auxPrice) if trails and percent is None else None,
+        "trail_percent": percent,
+        "good_till": order.goodTillDate if order.tif == "GTD" else "",
+        "outside_rth": bool(order.outsideRth),
+    }
 
 
 def origin(order: Any, client_id: int) -> Literal["ours", "other", "manual"]:
@@ -137,8 +154,7 @@ def completed_report(trade: Any, state: Any, *, tick: Decimal | None, now: datet
         side=order.action,
         quantity=total,
         order_type=order.orderType,
-        limit_price=price(order.lmtPrice, tick),
-        stop_price=price(order.auxPrice, tick),
+        **_terms(order, tick),
         tif=order.tif,
         status=state.status,
         filled=filled,

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any
 
 from broker import types
 from broker.errors import BrokerUnavailable, OrderInvalid
+from broker.ib import order_terms
 from broker.ib.connection import Connection
 from broker.ib.contracts import ib_contract
-from broker.ib.library import ib_insync
 
 REDUCE_WITHOUT_BLOCK = 3  # the OCA type TWS itself gives to the children of a bracket
-KEPT_FIELDS = (  # of a working order when it is changed; all others TWS fills in and would refuse
-    "action",
-    "totalQuantity",
-    "orderType",
-    "lmtPrice",
-    "auxPrice",
-    "tif",
-    "ocaGroup",
-    "ocaType",
-    "account",
-    "orderRef",
-    "parentId",
-    "outsideRth",
-    "goodAfterTime",
-    "goodTillDate",
-    "allOrNone",
-    "hidden",
-    "triggerMethod",
-)
 
 
 def build(connection: Connection, contract: types.Contract, request: types.PlaceOrder) -> list[tuple[Any, Any]]:
@@ -55,22 +36,39 @@ def place(connection: Connection, orders: list[tuple[Any, Any]]) -> None:
             connection.placeOrder(contract, order)
 
 
-def changed(connection: Connection, request: types.ModifyOrder) -> tuple[Any, Any]:
-    """The working order with its new prices and all its other terms, as (contract, order). Raises OrderInvalid."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A working order as it is to be sent again; `new` is what the library's fields of it were set to."""
+
+    contract: Any
+    order: Any
+    new: dict[str, float]
+
+
+def changed(connection: Connection, request: types.ModifyOrder) -> Change:
+    """The working order with its new terms and all its other ones. Raises OrderInvalid.
+
+    A change that the gateway has not answered yet is kept: its terms are not in the last description.
+    """
     key, trade = _acknowledged(connection, request.order_ref)
-    reported = connection.wrapper.orders[key]
-    order = ib_insync.Order(**{name: getattr(reported, name) for name in KEPT_FIELDS})
-    order.orderId, order.clientId, order.permId = key[1], key[0], reported.permId
-    order.transmit = True
-    _set_price(order, "lmtPrice", request.limit_price, "LMT" in order.orderType)
-    _set_price(order, "auxPrice", request.stop_price, "STP" in order.orderType)
-    return trade.contract, order
+    wrapper = connection.wrapper
+    order = order_terms.again(wrapper.orders[key])
+    new = wrapper.unanswered.get(key, {}) | order_terms.changes(order, request)
+    filled = wrapper.filled(key)
+    if request.quantity is not None and request.quantity < filled:
+        problem = f"{request.order_ref}: the quantity is below the {filled.normalize():f} that have filled"
+        raise OrderInvalid(problem, details={"field": "quantity"})
+    for name, value in new.items():
+        setattr(order, name, value)
+    return Change(trade.contract, order, new)
 
 
-def resend(connection: Connection, contract: Any, order: Any) -> None:
+def resend(connection: Connection, change: Change) -> None:
     """Write the frame of a changed order, leaving ib_insync's copy as the gateway last reported it."""
+    order = change.order
+    connection.wrapper.unanswered[order.clientId, order.orderId] = order_terms.lasting(change.new)
     with _outcome_unknown():
-        connection.client.placeOrder(order.orderId, contract, order)
+        connection.client.placeOrder(order.orderId, change.contract, order)
 
 
 def cancellable(connection: Connection, order_ref: str, perm_id: int = 0) -> list[int]:
@@ -101,35 +99,11 @@ def _outcome_unknown() -> Iterator[None]:
 
 
 def _order(connection: Connection, account: str, leg: types.OrderLeg, built: dict[str, Any]) -> Any:
-    oca_group, oca_type = _oca(connection, leg, built)
-    parent_id = _parent_id(connection, leg, built)
-    limit, stop = _prices(leg)
-    return ib_insync.Order(
-        orderId=connection.client.getReqId(),
-        action=leg.side,
-        totalQuantity=_float(leg.quantity),
-        orderType=leg.order_type,
-        lmtPrice=ib_insync.util.UNSET_DOUBLE if limit is None else _float(limit),
-        auxPrice=ib_insync.util.UNSET_DOUBLE if stop is None else _float(stop),
-        tif=leg.tif,
-        account=account,
-        orderRef=leg.order_ref,
-        parentId=parent_id,
-        ocaGroup=oca_group,
-        ocaType=oca_type,
-        outsideRth=False,
-        transmit=False,
-    )
-
-
-def _prices(leg: types.OrderLeg) -> tuple[Decimal | None, Decimal | None]:
-    needed = (leg.order_type == "LMT", leg.order_type == "STP")
-    given = (leg.limit_price is not None, leg.stop_price is not None)
-    if needed != given:
-        raise OrderInvalid(f"{leg.order_ref}: the prices do not fit an order of type {leg.order_type}")
-    if leg.quantity <= 0:
-        raise OrderInvalid(f"{leg.order_ref}: the quantity must be positive")
-    return leg.limit_price, leg.stop_price
+    order = order_terms.new(leg, account)
+    order.ocaGroup, order.ocaType = _oca(connection, leg, built)
+    order.parentId = _parent_id(connection, leg, built)
+    order.orderId = connection.client.getReqId()
+    return order
 
 
 def _parent_id(connection: Connection, leg: types.OrderLeg, built: dict[str, Any]) -> int:
@@ -142,7 +116,9 @@ def _parent_id(connection: Connection, leg: types.OrderLeg, built: dict[str, Any
 
 
 def _oca(connection: Connection, leg: types.OrderLeg, built: dict[str, Any]) -> tuple[str, int]:
-    """The OCA group of a leg: that of the order it joins; a lone protective order opens one, so it can be joined."""
+    """The OCA group of a leg: the one it names, or that of the order it joins; a lone protective order opens one."""
+    if leg.oca_group:
+        return leg.oca_group, REDUCE_WITHOUT_BLOCK
     if not leg.oca_ref:
         is_lone = leg.role in ("stop", "target") and not leg.parent_ref
         return (leg.order_ref, REDUCE_WITHOUT_BLOCK) if is_lone else ("", 0)
@@ -173,15 +149,3 @@ def _last_of_families(legs: tuple[types.OrderLeg, ...]) -> set[str]:
         root[leg.order_ref] = root.get(leg.parent_ref, leg.order_ref)
         last[root[leg.order_ref]] = leg.order_ref
     return set(last.values())
-
-
-def _set_price(order: Any, name: str, value: Decimal | None, applies: bool) -> None:
-    if value is None:
-        return
-    if not applies:
-        raise OrderInvalid(f"{order.orderRef}: an order of type {order.orderType} has no such price")
-    setattr(order, name, _float(value))
-
-
-def _float(value: Decimal) -> float:
-    return float(value)

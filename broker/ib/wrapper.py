@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,11 +10,13 @@ from decimal import Decimal
 from typing import Any
 
 from broker import types
-from broker.ib import mapping
+from broker.ib import codes, mapping, order_terms
 from broker.ib.account import TIME_KEY
+from broker.ib.codes import Kind, Meaning
 from broker.ib.library import ib_insync
+from broker.ib.ticks import MarketDataWrapper
 
-LAST_TIME, DELAYED_LAST_TIME = 45, 88
+log = logging.getLogger(__name__)
 DONE = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 Key = int | tuple[int, int]
 
@@ -26,12 +29,13 @@ class Hooks:
     tick: Callable[[int], Decimal | None]
     account_values_changed: Callable[[], None]
     executed: Callable[[], None]
-    notice: Callable[[int, str], None]
+    notice: Callable[[int, int, str], None]  # every error frame: request id, code, text
+    heard: Callable[[], None]  # any frame at all
     now: Callable[[], datetime]
     clock_moved: Callable[[datetime], None]
 
 
-class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
+class ReportingWrapper(MarketDataWrapper):
     """ib_insync's wrapper, telling `hooks` what the broker said, once each and in the order in which it said it."""
 
     def __init__(self, ib: Any, hooks: Hooks) -> None:
@@ -45,7 +49,7 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
         self.statuses: dict[Key, str] = {}  # the last word of the broker
         self.commissions: dict[str, types.CommissionReport] = {}
         self.completed_states: dict[int, Any] = {}
-        self.tick_times: dict[int, datetime] = {}
+        self.unanswered: dict[Key, dict[str, float]] = {}  # what a change has set that no openOrder frame shows yet
         self._filled: dict[Key, tuple[Decimal, Decimal]] = {}  # filled and remaining by the last orderStatus frame
         self._reported: dict[Key, types.OrderReport] = {}
         self._unreported: list[Key] = []
@@ -60,6 +64,8 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
         key = self.orderKey(order.clientId, order.orderId, order.permId)
         self.orders[key] = order
         self.statuses[key] = orderState.status
+        if order_terms.shows(order, self.unanswered.get(key, {})):
+            self.unanswered.pop(key, None)
         if key not in self._unreported:
             self._unreported.append(key)
 
@@ -82,21 +88,32 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
             self.statuses[key] = orderState.status
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
-        """Report an error about an order beside its status; ib_insync would call the order cancelled."""
-        trade = None if reqId in self._futures else self.trades.get((self.clientId, reqId))
-        status = trade.orderStatus.status if trade else ""
-        super().error(reqId, errorCode, errorString, advancedOrderRejectJson)
-        if trade is None:
-            self._hooks.notice(errorCode, errorString)
-            return
-        trade.orderStatus.status = status
+        """Let our own table decide, since the libraries' lists of warnings differ: no error sets an order's status."""
+        known = codes.meaning(errorCode, errorString)
+        log.log(_level(known), "code %s, id %s: %s", errorCode, reqId, errorString)
+        self._hooks.notice(reqId, errorCode, errorString)
+        trade = self.trades.get((self.clientId, reqId))
+        if reqId in self.subscribers:
+            self.subscribers[reqId].refused(errorCode, errorString)
+        elif reqId in self._futures:
+            if known is None or known.ends_request:
+                self._refuse(reqId, errorCode, errorString)
+        elif trade is not None:
+            self._tell_of_order(trade.order, reqId, errorCode, errorString)
+
+    def _refuse(self, request_id: int, code: int, text: str) -> None:
+        self._endReq(request_id, ib_insync.wrapper.RequestError(request_id, code, text), success=False)
+        self._results.pop(request_id, None)
+
+    def _tell_of_order(self, order: Any, order_id: int, code: int, text: str) -> None:
+        self.unanswered.pop((self.clientId, order_id), None)
         self._hooks.sink(
             types.OrderMessage(
-                account=trade.order.account,
-                order_ref=trade.order.orderRef,
-                perm_id=mapping.integer(trade.order.permId),
-                code=errorCode,
-                message=errorString,
+                account=order.account,
+                order_ref=order.orderRef,
+                perm_id=mapping.integer(order.permId),
+                code=code,
+                message=text,
                 time=self._hooks.now(),
             )
         )
@@ -119,6 +136,11 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
             now=self._hooks.now(),
             client_id=self.clientId,
         )
+
+    def filled(self, key: Key) -> Decimal:
+        """How much of an order that the broker has described is known to be filled."""
+        by_status = self._filled.get(key, (Decimal(0), Decimal(0)))[0]
+        return max(by_status, self._filled_by_executions(self.orders[key])[0])
 
     def report_of(self, trade: Any) -> types.OrderReport:
         """The report of an order that the gateway has just listed."""
@@ -186,7 +208,7 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
         """A fill with its cost where that is known already."""
         return mapping.execution_report(fill.contract, fill.execution, self.commissions.get(fill.execution.execId))
 
-    # Account, market data, the end of a batch
+    # Account, the end of a batch
 
     def updateAccountValue(self, tag: str, val: str, currency: str, account: str) -> None:
         """Note that the account's values are changing; a set clock tells its time among them."""
@@ -196,11 +218,14 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
         super().updateAccountValue(tag, val, currency, account)
         self._hooks.account_values_changed()
 
-    def tickString(self, reqId: int, tickType: int, value: str) -> None:
-        """Keep the time of the last trade, which ib_insync ignores."""
-        super().tickString(reqId, tickType, value)
-        if tickType in (LAST_TIME, DELAYED_LAST_TIME):
-            self.tick_times[reqId] = datetime.fromtimestamp(int(value), UTC)
+    def tcpDataArrived(self) -> None:
+        """Any frame is a sign of life."""
+        super().tcpDataArrived()
+        self._hooks.heard()
+
+    def connectAck(self) -> None:
+        """TWS has named its version; whether somebody is logged in shows when it names accounts."""
+        self.ib.greeted = True
 
     def tcpDataProcessed(self) -> None:
         """Report the orders whose orderStatus did not come with them."""
@@ -218,3 +243,10 @@ class ReportingWrapper(ib_insync.Wrapper):  # type: ignore[misc]
                 future.set_exception(ConnectionError(reason))
                 future.exception()
         self._futures.clear()
+
+
+def _level(known: Meaning | None) -> int:
+    """Nothing unknown passes unseen, and the daily notices do not drown it."""
+    if known is None or known.kind is Kind.PERSON:
+        return logging.WARNING
+    return logging.INFO
