@@ -141,9 +141,11 @@ def test_a_fault_says_how_to_make_it_again(gateway: EmbeddedGateway) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "explode", "drop:what=1", "drop:kinds", "drop:probability=2", "drop:times=-1", "delay:seconds=soon"]
-    + ["slow:jitter=1", "reorder:window=1", "drop:nth=1.5", "drop:seed=x", "connectivity:restore=1100"]
-    + ["reset:direction=up", "clock_skew:seconds=nan"],
+    [
+        *("", "explode", "drop:what=1", "drop:kinds", "drop:probability=2", "drop:times=-1", "delay:seconds=soon"),
+        *("slow:jitter=1", "reorder:window=1", "drop:nth=1.5", "drop:seed=x", "connectivity:restore=1100"),
+        *("reset:direction=up", "clock_skew:seconds=nan"),
+    ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(gateway: EmbeddedGateway, text: str) -> None:
     with pytest.raises(FaultError), EmbeddedGateway(set_clock=START, faults=(text,)):
