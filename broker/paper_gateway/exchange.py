@@ -9,39 +9,39 @@ from decimal import Decimal
 from pathlib import Path
 
 from .account import Valuation, account_values
-from .clock import SetClock, as_utc
+from .clock import RunningClock, SetClock, as_utc
 from .engine import Engine
-from .identity import RUNNING, SET, settle_account, settle_clock, settle_seed
+from .feeds import Feeds
+from .history import History
+from .identity import RUNNING, SET, clock_facts, settle_account, settle_clock, settle_seed
 from .ids import OrderIds
 from .intake import Intake
 from .keeper import DayStart, Keeper
 from .ledger import Ledger
+from .market import MarketData
 from .orders import OrderBook
 from .player import Player
 from .prices.calendar import eastern_day, instant, midnight
 from .prices.csv_replay import CsvReplay
 from .prices.seeded import SeededMarket
-from .quotes import as_price, is_price, quote_of
+from .prices.shapes import HoursMode
+from .quotes import as_price, is_price
 from .store import Store
 from .timeline import Moment, timeline
 from .types import (
     AccountChanged,
     AccountValue,
-    Bar,
     ClockMoved,
     Commission,
     ContractFilter,
     EngineEvent,
     Execution,
-    GatewayError,
     Listener,
     OrderRefused,
     OrderTerms,
     OrderView,
     PositionView,
     Preview,
-    Quote,
-    SessionHours,
     SymbolSpec,
 )
 from .universe import Universe, seeded_start
@@ -49,9 +49,10 @@ from .universe import Universe, seeded_start
 ZERO = Decimal(0)
 COMPLETED_SHOWN_FOR = timedelta(days=7)
 LONGEST_PAUSE = 30  # days between two sessions
+LONGEST_LEAP = timedelta(hours=6)
 
 
-class PaperExchange:
+class PaperExchange(MarketData):
     """One account on one market: replayed files where a data folder is given, else seeded prices."""
 
     base_currency = "USD"
@@ -66,18 +67,27 @@ class PaperExchange:
         set_clock: datetime | None = None,
         cash: Decimal = Decimal(1_000_000),
         system_clock: Callable[[], datetime],
+        start: datetime | None = None,
+        speed: float | None = None,
+        hours: HoursMode = "always",
+        delayed: Sequence[str] = (),
     ) -> None:
-        """`cash` is what a new account starts with. Raises PriceDataError or StoreMismatch."""
+        """`cash` is what a new account starts with; `start` and `speed` make a running clock go its own way.
+
+        Raises PriceDataError or StoreMismatch.
+        """
         self._replay = CsvReplay(data_folder) if data_folder is not None else None
-        self._seeded = SeededMarket(seed, seeded_start)
+        self._seeded = SeededMarket(seed, seeded_start, hours)
         self._source = self._replay or self._seeded
         self._universe = Universe(self._replay.symbols if self._replay else ())
         self._store = Store(store_path)
         self.account = settle_account(self._store, account)
         if self._replay is None:
             settle_seed(self._store, seed)
-        self._clock = settle_clock(self._store, set_clock, system_clock)
+        self._clock = settle_clock(self._store, set_clock, system_clock, start=start, speed=speed)
         self.clock_is_set = self._clock.is_set
+        self.history = History(self._source, self.now, live=not self.clock_is_set)
+        self.feeds = Feeds(delayed)
         self._seed = seed
         self._listeners: list[Listener] = []
         self._events: list[EngineEvent] = []
@@ -112,13 +122,11 @@ class PaperExchange:
         self._save()
 
     def close(self) -> None:
-        """Let go of the store file."""
+        """Let go of the store file; a clock that went its own way goes on from here."""
+        self._save()
         self._store.close()
 
     # What time it is, who listens, which ids are free
-
-    def now(self) -> datetime:
-        return self._clock.now()
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -134,42 +142,10 @@ class PaperExchange:
     # Contracts and prices
 
     def find(self, wanted: ContractFilter) -> Sequence[SymbolSpec]:
-        return self._universe.find(wanted)
+        return self._universe.find(wanted, eastern_day(self.now()), self._price)
 
     def search(self, pattern: str) -> Sequence[SymbolSpec]:
         return self._universe.search(pattern)
-
-    def sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
-        symbol, today = self._spec(con_id).symbol, eastern_day(self.now())
-        return [self._source.session(symbol, today + timedelta(days=ahead)) for ahead in range(days)]
-
-    def trading_sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
-        return self.sessions(con_id, days)
-
-    def bars(
-        self,
-        con_id: int,
-        *,
-        bar_size: str,
-        duration: str,
-        end: datetime | None,
-        use_rth: bool,
-        what: str = "TRADES",
-    ) -> Sequence[Bar]:
-        """`use_rth` changes nothing: there are only regular hours, or only round-the-clock ones."""
-        now = self.now()
-        return self._source.bars(
-            self._spec(con_id).symbol,
-            bar_size=bar_size,
-            duration=duration,
-            end=now if end is None else min(as_utc(end), now),
-            now=now,
-            live=not self.clock_is_set,
-        )
-
-    def quote(self, con_id: int) -> Quote:
-        spec, now = self._spec(con_id), self.now()
-        return quote_of(self._source.snapshot(spec.symbol, now), spec.min_tick, now)
 
     # Orders
 
@@ -253,6 +229,28 @@ class PaperExchange:
         with self._step():
             self._catch_up()
 
+    def clock_speed(self, speed: float) -> None:
+        """A running clock goes this fast from now on, in market seconds a second; raises ValueError."""
+        clock = self._running_clock()
+        with self._step():
+            self._catch_up()
+            clock.set_speed(speed)
+
+    def clock_jump(self, to: datetime) -> None:
+        """Move a running clock forward, playing what happens between; raises ValueError."""
+        clock, until = self._running_clock(), as_utc(to)
+        if until < clock.now():
+            clock.jump(until)
+        while (now := clock.now()) < until:
+            with self._step():
+                clock.jump(min(until, now + LONGEST_LEAP))
+                self._catch_up()
+
+    def _running_clock(self) -> RunningClock:
+        if not isinstance(self._clock, RunningClock):
+            raise ValueError("a set clock has no speed and does not jump; advance it")
+        return self._clock
+
     def _catch_up(self) -> None:
         """Running clock: play what happened since the last beat, ending orders when their session ends."""
         now = self.now()
@@ -329,7 +327,7 @@ class PaperExchange:
     def _save(self) -> None:
         kind = SET if self.clock_is_set else RUNNING
         identity = {"account": self.account, "seed": str(self._seed), "clock_kind": kind}
-        self._keeper.save({**identity, "clock": self.now().isoformat()} if self.clock_is_set else identity)
+        self._keeper.save({**identity, **clock_facts(self._clock)})
 
     def _events_append(self, event: EngineEvent) -> None:
         now = self.now()
@@ -337,12 +335,6 @@ class PaperExchange:
             self._told = now
             self._events.append(ClockMoved(now))
         self._events.append(event)
-
-    def _spec(self, con_id: int) -> SymbolSpec:
-        spec = self._universe.by_con_id(con_id)
-        if spec is None:
-            raise GatewayError(200, "No security definition has been found for the request")
-        return spec
 
     def _traded_symbols(self) -> set[str]:
         ids = {*self._ledger.holdings, *(order.terms.con_id for order in self._book.live())}

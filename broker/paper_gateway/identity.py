@@ -29,13 +29,41 @@ def settle_seed(store: Store, asked: int) -> None:
 
 
 def settle_clock(
-    store: Store, set_clock: datetime | None, system_clock: Callable[[], datetime]
+    store: Store,
+    set_clock: datetime | None,
+    system_clock: Callable[[], datetime],
+    *,
+    start: datetime | None = None,
+    speed: float | None = None,
 ) -> RunningClock | SetClock:
-    """A set clock goes on where the store stopped; the two kinds of clock do not share a store."""
+    """A clock goes on where the store stopped, never before it; the two kinds of clock do not share a store."""
+    if set_clock is not None and (start is not None or speed is not None):
+        raise StoreMismatch("a set clock stands: give either the time at which it stands, or a start and a speed")
     kind, held = RUNNING if set_clock is None else SET, store.fact("clock_kind")
     if held is not None and held != kind:
         raise StoreMismatch(f"the store was made with a {held} clock, not a {kind} one; name another file")
-    if set_clock is None:
-        return RunningClock(system_clock)
     stopped = store.fact("clock")
-    return SetClock(as_utc(set_clock) if stopped is None else datetime.fromisoformat(stopped))
+    if set_clock is not None:
+        return SetClock(as_utc(set_clock) if stopped is None else datetime.fromisoformat(stopped))
+    return _running_clock(store, system_clock, start, speed)
+
+
+def _running_clock(
+    store: Store, system_clock: Callable[[], datetime], start: datetime | None, speed: float | None
+) -> RunningClock:
+    stopped = store.fact("clock")
+    if stopped is not None:
+        reached = datetime.fromisoformat(stopped)
+        begin = reached if start is None else max(reached, as_utc(start))
+        went = float(store.fact("speed") or 1)
+        return RunningClock(system_clock, start=begin, speed=went if speed is None else speed)
+    if start is not None and store.fact("account") is not None and as_utc(start) < as_utc(system_clock()):
+        raise StoreMismatch("the store has lived in the present and cannot go back; name another file")
+    return RunningClock(system_clock, start=start, speed=1.0 if speed is None else speed)
+
+
+def clock_facts(clock: RunningClock | SetClock) -> dict[str, str]:
+    """What a store keeps of a clock: where it is, unless it simply follows the system's."""
+    if isinstance(clock, SetClock):
+        return {"clock": clock.now().isoformat()}
+    return {"clock": clock.now().isoformat(), "speed": str(clock.speed)} if clock.is_own else {}

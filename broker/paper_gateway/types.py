@@ -6,7 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .feeds import Feeds
+    from .history import History
 
 OrderStatus = Literal["Parked", "PreSubmitted", "Submitted", "Filled", "Cancelled", "Inactive"]
 
@@ -309,6 +313,8 @@ class Exchange(Protocol):
     account: str
     base_currency: str
     clock_is_set: bool
+    history: History
+    feeds: Feeds
 
     def now(self) -> datetime: ...
     def listen(self, listener: Listener) -> None: ...
@@ -345,7 +351,12 @@ class Exchange(Protocol):
         Raises GatewayError(321 or 162).
         """
 
-    def quote(self, con_id: int) -> Quote: ...
+    def quote(self, con_id: int, *, delayed: bool = False) -> Quote:
+        """The top of the book now, or with `delayed` as it was fifteen minutes ago."""
+
+    def is_open(self, con_id: int) -> bool:
+        """Whether the contract trades now, in regular hours or outside them."""
+
     def submit(self, terms: OrderTerms) -> None:
         """Take a new order or a modification; the outcome comes as events, in order, before this returns or later."""
 
