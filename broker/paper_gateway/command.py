@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from broker.paper_gateway.clock import FASTEST, checked_speed
 from broker.paper_gateway.errors import PaperGatewayError
 from broker.paper_gateway.faults.base import FaultError
 from broker.paper_gateway.running import DEFAULT_CASH, DEFAULT_HOST, DEFAULT_PORT, GatewayOptions, running
@@ -28,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, help="SQLite file that keeps account and orders; else nothing is kept")
     parser.add_argument("--seed", type=int, default=1, help="seed of the seeded prices (default %(default)s)")
     parser.add_argument("--set-clock", type=_moment, help="ISO date and time at which the clock stands still")
+    parser.add_argument("--start", type=_moment, help="ISO date and time from which a clock of its own runs")
+    parser.add_argument("--speed", type=_speed, help="market seconds a second, 0 = stands; default 1")
+    parser.add_argument("--hours", choices=("always", "exchange"), default="always", help="when seeded markets trade")
+    parser.add_argument("--delayed", type=_symbols, default=(), help="symbols without live data: AAPL,MSFT,…")
     parser.add_argument("--account", help="account id of a new store, such as DU1234567")
     parser.add_argument("--cash", type=_cash, default=DEFAULT_CASH, help="cash of a new account (default %(default)s)")
     parser.add_argument("--fault", action="append", default=[], help="a fault to begin with: name:key=value,…")
@@ -51,6 +56,10 @@ def options_from(arguments: argparse.Namespace) -> GatewayOptions:
         faults=tuple(arguments.fault),
         fault_seed=arguments.fault_seed,
         pacing=arguments.pacing,
+        start=arguments.start,
+        speed=arguments.speed,
+        hours=arguments.hours,
+        delayed=arguments.delayed,
     )
 
 
@@ -97,6 +106,17 @@ def _moment(text: str) -> datetime:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not an ISO date and time") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _speed(text: str) -> float:
+    try:
+        return checked_speed(float(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a speed from 0 to {FASTEST:.0f}") from error
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    return tuple(symbol.strip() for symbol in text.split(",") if symbol.strip())
 
 
 def _cash(text: str) -> Decimal:

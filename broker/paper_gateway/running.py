@@ -13,6 +13,7 @@ from typing import Literal
 from broker.paper_gateway.control import ControlServer
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.hold import hold
+from broker.paper_gateway.prices.shapes import HoursMode
 from broker.paper_gateway.server import START_SECONDS, PaperGateway
 
 DEFAULT_HOST = "127.0.0.1"
@@ -25,7 +26,9 @@ class GatewayOptions:
     """What a gateway is made of. Ports: 0 = any free one; control None = no control port; store None = nothing kept.
 
     `faults` are started with it, as `name:key=value,…`; `pacing` "real" means the limits of a real TWS;
-    `start_seconds` is how long a connection may take to start its session.
+    `start_seconds` is how long a connection may take to start its session. `start` and `speed` (market seconds a
+    second) let a running clock go its own way; `hours` "exchange" gives seeded markets the hours of their exchanges;
+    `delayed` names symbols whose market data come a quarter of an hour late.
     """
 
     host: str = DEFAULT_HOST
@@ -41,6 +44,10 @@ class GatewayOptions:
     fault_seed: int = 0
     pacing: Literal["none", "real"] = "none"
     start_seconds: float = START_SECONDS
+    start: datetime | None = None
+    speed: float | None = None
+    hours: HoursMode = "always"
+    delayed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +117,8 @@ def _exchange(options: GatewayOptions) -> PaperExchange:
         set_clock=options.set_clock,
         cash=options.cash,
         system_clock=system_clock,
+        start=options.start,
+        speed=options.speed,
+        hours=options.hours,
+        delayed=options.delayed,
     )
