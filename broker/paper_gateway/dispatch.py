@@ -92,7 +92,7 @@ _ID_ONLY: dict[int, tuple[str, Handler]] = {
     3: ("placeOrder", orders.place_order),
     20: ("reqHistoricalData", market_data.historical_data),
     22: ("reqScannerSubscription", other.not_simulated),
-    78: ("reqSecDefOptParams", other.option_parameters),
+    78: ("reqSecDefOptParams", contracts.option_parameters),
     79: ("reqSoftDollarTiers", other.soft_dollar_tiers),
     81: ("reqMatchingSymbols", contracts.matching_symbols),
     83: ("reqSmartComponents", other.smart_components),

@@ -40,9 +40,9 @@ async def test_hours_of_replayed_sessions(replay: EmbeddedGateway) -> None:
         Stock("NOSUCH", "SMART", "USD"),
         Stock("AAPL", "SMART", "EUR"),
         Stock("AAPL", "LSE", "USD"),
-        Contract(secType="OPT", symbol="AAPL", exchange="SMART", currency="USD"),
+        Contract(secType="WAR", symbol="AAPL", exchange="SMART", currency="USD"),
         Contract(conId=1),
-        Forex("EURUSD"),
+        Forex("EURUSD", exchange="SMART"),
     ],
 )
 async def test_unknown_contracts_are_200(client: Client, contract: Contract) -> None:
@@ -150,7 +150,6 @@ async def test_frozen_data_outside_trading_hours(replay: EmbeddedGateway) -> Non
 async def test_lists_that_are_empty_here(client: Client) -> None:
     assert await client.ib.reqNewsProvidersAsync() == []
     assert await client.ib.reqMktDepthExchangesAsync() == []
-    assert await client.ib.reqSecDefOptParamsAsync("SPY", "", "STK", 756733) == []
     assert await client.ib.reqHistoricalNewsAsync(756733, "BRFG", "", "", 10) == []
     assert await client.ib.reqScannerParametersAsync() == "<ScanParameterResponse/>"
     client.ib.client.reqFamilyCodes()

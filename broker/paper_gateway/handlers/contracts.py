@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from broker.paper_gateway.desk import Request
-from broker.paper_gateway.types import GatewayError
+from broker.paper_gateway.desk import NO_DEFINITION, Request
+from broker.paper_gateway.prices.calendar import eastern_day
+from broker.paper_gateway.types import ContractFilter, GatewayError, SymbolSpec
+from broker.paper_gateway.universe import futures, options
 from broker.paper_gateway.wire import contracts
 from broker.paper_gateway.wire.fields import FieldReader
 
@@ -13,19 +15,47 @@ MAX_PATTERN = 64
 
 def contract_details(request: Request, reader: FieldReader) -> None:
     """reqContractDetails: every matching contract, then the end; error 200 when there is none."""
-    query = contracts.read_contract(reader)
+    query = contracts.read_contract(reader, has_expired_flag=True)
     for spec in request.desk.contracts.matching(query):
-        sessions = request.exchange.sessions(spec.con_id, SESSION_DAYS)
-        details = contracts.contract_details(request.session.version, request.id, spec, query.exchange, sessions)
-        request.session.send(details)
+        request.session.send(
+            contracts.contract_details(
+                request.session.version,
+                request.id,
+                spec,
+                query.exchange,
+                request.exchange.sessions(spec.con_id, SESSION_DAYS),
+                request.exchange.trading_sessions(spec.con_id, SESSION_DAYS),
+            )
+        )
     request.session.send(contracts.contract_details_end(request.id))
 
 
 def matching_symbols(request: Request, reader: FieldReader) -> None:
     """reqMatchingSymbols: by the beginning of a symbol or of a word of a name."""
     pattern = reader.text().strip().upper()[:MAX_PATTERN]
-    specs = request.exchange.search(pattern)
-    request.session.send(contracts.symbol_samples(request.session.version, request.id, specs if pattern else ()))
+    specs = request.exchange.search(pattern) if pattern else ()
+    samples = [(spec, _derivatives(spec)) for spec in specs]
+    request.session.send(contracts.symbol_samples(request.session.version, request.id, samples))
+
+
+def _derivatives(spec: SymbolSpec) -> list[str]:
+    kinds = ["FUT"] if spec.sec_type == "IND" and futures.has_futures(spec.symbol) else []
+    return kinds + (["OPT"] if options.is_underlying(spec.con_id) else [])
+
+
+def option_parameters(request: Request, reader: FieldReader) -> None:
+    """reqSecDefOptParams: the chains of an underlying, then the end; only the end where it has no options."""
+    symbol, exchange, sec_type, con_id = reader.text(), reader.text(), reader.text(), reader.integer()
+    found = request.exchange.find(ContractFilter(con_id=con_id, sec_type=sec_type))
+    if not found or (symbol and found[0].symbol != symbol.upper()):
+        raise GatewayError(NO_DEFINITION, "No security definition has been found for the request")
+    price = request.exchange.quote(con_id).last if options.is_underlying(con_id) else None
+    if price is not None:
+        today = eastern_day(request.exchange.now())
+        for chain in options.chains(con_id, today, price):
+            if exchange in ("", chain.exchange):
+                request.session.send(contracts.option_chain(request.id, *chain))
+    request.session.send(contracts.option_chain_end(request.id))
 
 
 def market_rule(request: Request, reader: FieldReader) -> None:

@@ -41,11 +41,6 @@ def soft_dollar_tiers(request: Request, reader: FieldReader) -> None:
     request.session.send(message(77, request.id, 0))
 
 
-def option_parameters(request: Request, reader: FieldReader) -> None:
-    """reqSecDefOptParams: there are no options, so only the end comes."""
-    request.session.send(message(76, request.id))
-
-
 def historical_news(request: Request, reader: FieldReader) -> None:
     """reqHistoricalNews: no headline, and no more to come."""
     request.session.send(message(87, request.id, 0))

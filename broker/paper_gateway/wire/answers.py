@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from broker.paper_gateway.types import AccountValue, PositionView, SymbolSpec
-from broker.paper_gateway.wire.contracts import contract_block, trading_class
-from broker.paper_gateway.wire.fields import ascii_text, message, price, row, size, unset_or
+from broker.paper_gateway.wire.contracts import contract_block
+from broker.paper_gateway.wire.fields import ascii_text, message, price, size, unset_or
 from broker.paper_gateway.wire.versions import ADVANCED_REJECT
 
 NO_REQUEST = -1
@@ -62,8 +62,7 @@ def portfolio(version: int, view: PositionView, spec: SymbolSpec) -> bytes:
     return message(
         7,
         8,
-        *row(spec.con_id, spec.symbol, spec.sec_type, "", "0", "0", "", spec.primary_exchange, spec.currency),
-        *row(spec.symbol, trading_class(spec)),
+        *contract_block(spec, spec.primary_exchange, right="0"),
         size(view.quantity, version),
         price(view.market_price),
         price(view.market_value),
