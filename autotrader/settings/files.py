@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from pathlib import Path
 
 from autotrader.core.errors import ConfigInvalid
+
+logger = logging.getLogger(__name__)
+OTHERS = 0o077
 
 
 def make_folder(path: Path) -> None:
@@ -21,15 +25,24 @@ def make_folder(path: Path) -> None:
 
 
 def secret_file(path: Path) -> str:
-    """The secret kept in `path`; made at random with mode 0600 by whoever comes first."""
+    """The secret kept in `path`; made at random with mode 0600 by whoever comes first, and shut where it stood open."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
+        _shut(path)
         return _read_written(path)
     with os.fdopen(descriptor, "w") as handle:
         handle.write(secrets.token_urlsafe(48))
     return _read_written(path)
+
+
+def _shut(path: Path) -> None:
+    """Others may have read it already, so a person is told."""
+    mode = path.stat().st_mode
+    if mode & OTHERS:
+        path.chmod(mode & ~OTHERS)
+        logger.warning("%s could be read by others; it cannot any more. Delete it to have a new secret made.", path)
 
 
 def _read_written(path: Path) -> str:

@@ -19,7 +19,7 @@ START_LIMIT = 60.0
 
 
 class Pulse:
-    """Asks /ping at the address in the lock file; a slot of `SLOT` seconds without an answer is a miss.
+    """Asks /ping at the address in the lock file and waits a slot of `SLOT` seconds; `MISSES` silent slots are death.
 
     A process whose sockets are open but which answers nobody keeps its client id, so nobody can follow it alive.
     """
@@ -28,8 +28,9 @@ class Pulse:
         self._lock_path = lock_path
         self._secret = secret
         self._slot = slot
-        self._misses = 0
         self._answered = float("-inf")
+        self._silent_since = float("inf")
+        self._misses = 0
         self._thread: threading.Thread | None = None
 
     def stalled(self, running_for: float) -> str:
@@ -37,26 +38,38 @@ class Pulse:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
             self._thread.start()
-        if self._answered < time.monotonic() - running_for:
-            self._misses = 0
-            return f"did not listen within {START_LIMIT:g} s" if running_for > START_LIMIT else ""
-        return f"did not answer for {MISSES * self._slot:g} s" if self._misses >= MISSES else ""
+        now, limit = time.monotonic(), MISSES * self._slot
+        began = now - running_for
+        if self._misses >= MISSES and began < self._silent_since <= now - limit:
+            return f"did not answer for {limit:g} s"
+        if self._answered < began and running_for > START_LIMIT:
+            return f"did not listen within {START_LIMIT:g} s"
+        return ""
 
     def _run(self) -> None:
         while True:
             began = time.monotonic()
-            if self._asked():
-                self._answered, self._misses = time.monotonic(), 0
-                time.sleep(min(REST, self._slot))
-            else:
+            answered = self._asked()
+            if answered:
+                self._answered = time.monotonic()
+            if answered is False:
+                self._silent_since = min(self._silent_since, began)
                 self._misses += 1
-                time.sleep(max(began + self._slot - time.monotonic(), 0))
+            else:
+                self._silent_since, self._misses = float("inf"), 0
+            time.sleep(max(began + min(REST, self._slot) - time.monotonic(), 0))
 
-    def _asked(self) -> bool:
+    def _asked(self) -> bool | None:
+        """Whether it answered; None where nobody says yet where to ask."""
         try:
             holder = lock.read(self._lock_path)
-            return holder is not None and bool(holder.url) and self._ping(holder.url)
-        except (OSError, http.client.HTTPException, BrokerUnavailable):
+        except (OSError, BrokerUnavailable):
+            return None
+        if holder is None or not holder.url:
+            return None
+        try:
+            return self._ping(holder.url)
+        except (OSError, http.client.HTTPException):
             return False
 
     def _ping(self, url: str) -> bool:

@@ -118,6 +118,8 @@ def test_a_generated_secret_stays_and_is_private(tmp_path: Path) -> None:
     first = secret_file(path)
     assert (secret_file(path), path.stat().st_mode & 0o777) == (first, 0o600)
     assert len(first) >= 50
+    path.chmod(0o644)
+    assert (secret_file(path), path.stat().st_mode & 0o777) == (first, 0o600)
 
 
 @pytest.mark.parametrize(
