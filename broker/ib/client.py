@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +15,7 @@ from broker.errors import BrokerUnavailable, OrderError
 from broker.ib import books, mapping, orders
 from broker.ib.books import Book
 from broker.ib.connection import Connection
+from broker.ib.data import SharedData
 from broker.ib.errors import NotBegun, NotSent
 from broker.ib.loop import LoopThread
 from broker.ib.reads import READS, Asking
@@ -50,6 +52,7 @@ class IbClient:
         """
         self._endpoint = Endpoint(host, port, client_id, paper)
         self._session = Session(self._endpoint, accept_account, sink, on_synced)
+        self._data = SharedData()
         self._known_contract = known_contract
         self._thread = LoopThread("ib")
         self._running: asyncio.Task[None] | None = None
@@ -105,7 +108,10 @@ class IbClient:
         self._learn(*contracts)
         known = {contract.con_id: contract for contract in contracts}
         ask = READS[name]
-        return self._ask(lambda connection: ask(Asking(connection, self._session, known), request), timeout)
+        until = time.monotonic() + timeout
+        return self._ask(
+            lambda connection: ask(Asking(connection, self._session, known, self._data, until), request), timeout
+        )
 
     def book(self, timeout: float) -> Book:
         """Open orders, completed orders and executions, asked anew; BrokerUnavailable if any was not answered."""

@@ -1,145 +1,87 @@
-"""Historical bars and snapshot quotes; a refusal or an empty answer is an error, never "no bars"."""
+"""Snapshot quotes: one answer, live where the account may have it, else delayed and labelled."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import date, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from broker import types
 from broker.errors import MarketDataError
-from broker.ib import mapping
-from broker.ib.connection import Connection, RequestError
+from broker.ib import requests
 from broker.ib.contracts import ib_contract
+from broker.ib.ticks import NOTICES
+from broker.ib.top_of_book import DELAYED, TopOfBook
 
 if TYPE_CHECKING:
     from broker.ib.reads import Asking
 
-EPOCH_DATES = 2
-FEEDS: dict[int, Literal["live", "delayed", "frozen"]] = {1: "live", 2: "frozen", 3: "delayed", 4: "frozen"}
+Refusal = tuple[int, str]  # code and text
+NOT_SUBSCRIBED = frozenset({354, 10089, 10091, 10168, 10186})
+COMPETING_SESSION = 10197
 
 
-async def bars(asking: Asking, query: types.BarsQuery) -> types.Bars:
-    """Trade bars up to now, oldest first. Raises MarketDataError with the broker's text where there are none."""
-    contract, connection = asking.contract(query.con_id), asking.connection
-    source = "paper gateway" if asking.session.endpoint.paper else "IBKR"
-    try:
-        rows = await connection.request(lambda: _history(connection, contract, query))
-    except RequestError as error:
-        raise _refused(f"bars of {contract.symbol}", error) from error
-    if not rows:
-        raise MarketDataError(f"the broker sent no bars of {contract.symbol} for {query.period} of {query.bar_size}")
-    return _bars(contract, query, rows, source, await asking.session.market_now())
+class Snapshot(TopOfBook):
+    """The ticks of one request, until the gateway says that they are all."""
 
+    def __init__(self, now: Callable[[], datetime], answer: asyncio.Future[Refusal | None]) -> None:
+        super().__init__(now)
+        self._answer = answer
 
-async def _history(connection: Connection, contract: types.Contract, query: types.BarsQuery) -> list[Any]:
-    client = connection.client
-    wanted = ib_contract(contract)
-    request_id = client.getReqId()
-    answer = connection.wrapper.startReq(request_id, wanted)
-    client.reqHistoricalData(
-        request_id,
-        wanted,
-        endDateTime="",
-        durationStr=query.period,
-        barSizeSetting=query.bar_size,
-        whatToShow="TRADES",
-        useRTH=query.use_rth,
-        formatDate=EPOCH_DATES,
-        keepUpToDate=False,
-        chartOptions=[],
-    )
-    try:
-        return list(await answer)
-    except asyncio.CancelledError:
-        if connection.is_writable():
-            client.cancelHistoricalData(request_id)
-        raise
+    def ended(self) -> None:
+        """All of it has been told."""
+        if not self._answer.done():
+            self._answer.set_result(None)
 
-
-def _bars(contract: types.Contract, query: types.BarsQuery, rows: list[Any], source: str, now: datetime) -> types.Bars:
-    def column(name: str) -> types.FloatArray:
-        return np.array([getattr(row, name) for row in rows], dtype=np.float64)
-
-    return types.Bars(
-        con_id=contract.con_id,
-        symbol=contract.symbol,
-        bar_size=query.bar_size,
-        period=query.period,
-        time=np.array([_bar_time(row.date) for row in rows], dtype="datetime64[s]"),
-        open=column("open"),
-        high=column("high"),
-        low=column("low"),
-        close=column("close"),
-        volume=column("volume"),
-        as_of=now,
-        source=source,
-    )
-
-
-def _bar_time(stamp: date | datetime) -> np.datetime64:
-    if isinstance(stamp, datetime):
-        return np.datetime64(mapping.utc(stamp).replace(tzinfo=None), "s")
-    return np.datetime64(stamp, "s")
+    def refused(self, code: int, message: str) -> None:
+        """There will be none."""
+        if code not in NOTICES and not self._answer.done():
+            self._answer.set_result((code, message))
 
 
 async def quote(asking: Asking, query: types.ConId) -> types.Quote:
     """A snapshot of the top of book. Raises MarketDataError where it holds no price at all."""
-    contract, connection = asking.contract(query.con_id), asking.connection
-    try:
-        ticker, traded_at = await connection.request(lambda: _snapshot(connection, contract))
-    except RequestError as error:
-        raise _refused(f"a quote of {contract.symbol}", error) from error
-    tick = contract.min_tick
-    bid, bid_size = _side(ticker.bid, ticker.bidSize, tick)
-    ask, ask_size = _side(ticker.ask, ticker.askSize, tick)
-    last, close = mapping.price(ticker.last, tick), mapping.price(ticker.close, tick)
-    if bid is None and ask is None and last is None:
+    contract = asking.contract(query.con_id)
+    snapshot, refusal = await _snapshot(asking, contract)
+    if refusal is not None and refusal[0] in NOT_SUBSCRIBED:
+        asking.connection.client.reqMarketDataType(DELAYED)
+        snapshot, refusal = await _snapshot(asking, contract)
+    if refusal is not None:
+        raise no_quote(contract, *refusal)
+    if not snapshot.has_price():
         raise MarketDataError(f"the broker has no price of {contract.symbol} now")
-    feed = FEEDS[ticker.marketDataType]
-    is_current = feed == "live" and asking.session.state.clock != "set" and bid is not None and ask is not None
-    return types.Quote(
-        con_id=contract.con_id,
-        symbol=contract.symbol,
-        bid=bid,
-        ask=ask,
-        last=last,
-        bid_size=bid_size,
-        ask_size=ask_size,
-        volume=mapping.size(ticker.volume),
-        close=close,
-        time=traded_at if traded_at and not is_current else await asking.session.market_now(),
-        feed=feed,
-    )
+    # A snapshot is true now; of a set clock the last trade tells when the market last moved.
+    traded_at = snapshot.traded_at if asking.session.state.clock == "set" else None
+    return snapshot.quote(contract, traded_at or await asking.session.market_now())
 
 
-async def _snapshot(connection: Connection, contract: types.Contract) -> tuple[Any, datetime | None]:
+async def _snapshot(asking: Asking, contract: types.Contract) -> tuple[Snapshot, Refusal | None]:
+    connection = asking.connection
     client, wrapper = connection.client, connection.wrapper
-    wanted = ib_contract(contract)
-    request_id = client.getReqId()
-    answer = wrapper.startReq(request_id, wanted)
-    ticker = wrapper.startTicker(request_id, wanted, "snapshot")
-    client.reqMktData(
-        request_id, wanted, genericTickList="", snapshot=True, regulatorySnapshot=False, mktDataOptions=[]
-    )
-    try:
-        await answer
-    finally:
-        wrapper.endTicker(ticker, "snapshot")
-        wrapper.reqId2Ticker.pop(request_id, None)
-        wrapper.tickers.pop(id(wanted), None)
-        traded_at = wrapper.tick_times.pop(request_id, None)
-    return ticker, traded_at
+
+    async def told() -> tuple[Snapshot, Refusal | None]:
+        request_id = client.getReqId()
+        answer = wrapper.startReq(request_id)
+        snapshot = wrapper.subscribers[request_id] = Snapshot(asking.session.known_now, answer)
+        client.reqMktData(request_id, ib_contract(contract), "", True, False, [])  # noqa: FBT003 - a snapshot
+        try:
+            return snapshot, await answer
+        finally:
+            wrapper.subscribers.pop(request_id, None)
+            wrapper.forget(request_id)
+
+    return await connection.request(told)
 
 
-def _side(value: float, size: float, tick: Decimal) -> tuple[Decimal | None, Decimal | None]:
-    """A price and its size; TWS writes "no quote" as -1 with size 0."""
-    price = mapping.price(value, tick)
-    return (price, mapping.size(size)) if price is not None else (None, None)
-
-
-def _refused(what: str, error: Any) -> MarketDataError:
-    return MarketDataError(f"the broker refused {what}: {error.message}", details={"broker_code": error.code})
+def no_quote(contract: types.Contract, code: int, message: str) -> MarketDataError:
+    """What a refused quote means, and what to do about it."""
+    error = requests.refusal(f"a quote of {contract.symbol}", code, message)
+    if code == COMPETING_SESSION:
+        text = f"{contract.symbol} has no market data here while another session of the same user has it; log that out"
+        error = MarketDataError(text, code="COMPETING_SESSION", details=error.details)
+    elif code in NOT_SUBSCRIBED:
+        text = f"the account has neither live nor delayed data of {contract.symbol}: {message}"
+        error = MarketDataError(text, code="NOT_SUBSCRIBED", details=error.details)
+    error.details["con_id"] = contract.con_id
+    return error

@@ -8,18 +8,36 @@ from typing import Any
 
 from broker import types
 from broker.errors import ContractNotFound
-from broker.ib import account, books, contracts, market_data
+from broker.ib import (
+    account,
+    books,
+    contracts,
+    fundamentals,
+    history,
+    market_data,
+    news,
+    real_time,
+    scanner,
+    search,
+    streams,
+)
 from broker.ib.connection import Connection
+from broker.ib.data import SharedData
 from broker.ib.session import Session
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What a read may use: the connection, the session that outlives it, and the contracts that its request names."""
+    """What a read may use: the connection, what outlives it, and the contracts that its request names.
+
+    `until` is when the caller gives up, by `time.monotonic()`.
+    """
 
     connection: Connection
     session: Session
     known: Mapping[int, types.Contract]
+    data: SharedData
+    until: float
 
     def contract(self, con_id: int) -> types.Contract:
         """A contract that the request names. Raises ContractNotFound for any other."""
@@ -32,8 +50,22 @@ class Asking:
 Read = Callable[[Asking, Any], Awaitable[Any]]
 READS: dict[str, Read] = {
     "contracts": contracts.one,
+    "all_contracts": contracts.every,
+    "search": search.search,
+    "option_chain": search.option_chain,
+    "trading_hours": contracts.trading_hours,
     "quote": market_data.quote,
-    "bars": market_data.bars,
+    "quotes": streams.quotes,
+    "bars": history.bars,
+    "head_timestamp": history.head_timestamp,
+    "realtime_bars": real_time.realtime_bars,
+    "news_providers": news.news_providers,
+    "headlines": news.headlines,
+    "article": news.article,
+    "fundamentals": fundamentals.fundamentals,
+    "earnings": fundamentals.earnings,
+    "scanner_codes": scanner.scanner_codes,
+    "scan": scanner.scan,
     "account": account.summary_now,
     "positions": account.positions,
     "open_orders": books.open_orders,

@@ -9,10 +9,15 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError
 
 from broker import codec, types
+from broker.ib import hours
 from broker.models import Contract
+from broker.types.contracts import SMART, has_smart_routing
 
 logger = logging.getLogger(__name__)
 FRESH = timedelta(hours=12)
+
+
+WHOLE_EXPIRY = 8  # characters of a date; a month alone may have several
 
 
 class ContractCache:
@@ -21,15 +26,25 @@ class ContractCache:
     def __init__(self, source: str) -> None:
         self._source = source
         self._known: dict[int, types.Contract] = {}
+        self._answered: dict[types.ContractQuery, int] = {}
 
     def find(self, query: types.ContractQuery, now: datetime, market_now: datetime) -> tuple[types.Contract, ...]:
-        """Fresh contracts that answer the query; empty where the broker must be asked."""
-        found = [contract for contract in self._known.values() if _answers(contract, query)]
-        if not found:
-            found = [contract for contract in self._stored(symbol=query.symbol) if _answers(contract, query)]
-        if not found or not all(_fresh(contract, now, market_now) for contract in found):
+        """The fresh contract that answers the query; empty where the broker must be asked."""
+        con_id = query.con_id or self._answered.get(query, 0)
+        contract = self.get(con_id) if con_id else self._only_match(query)
+        if contract is None or not _fresh(contract, now, market_now):
             return ()
-        return tuple(found)
+        if query.con_id and query.symbol not in ("", contract.symbol):
+            return ()
+        self._answered[query] = contract.con_id
+        return (contract,)
+
+    def _only_match(self, query: types.ContractQuery) -> types.Contract | None:
+        """The one contract on record that the query describes wholly; another process may have resolved it."""
+        if not _is_whole(query):
+            return None
+        found = [contract for contract in self._stored(symbol=query.symbol) if _answers(contract, query)]
+        return found[0] if len(found) == 1 else None
 
     def get(self, con_id: int) -> types.Contract | None:
         """The contract of any age, None where it was never resolved."""
@@ -37,9 +52,11 @@ class ContractCache:
             self._stored(con_id=con_id)
         return self._known.get(con_id)
 
-    def keep(self, contracts: Iterable[types.Contract]) -> None:
-        """Remember what the broker said."""
+    def keep(self, contracts: Iterable[types.Contract], query: types.ContractQuery | None = None) -> None:
+        """Remember what the broker said; with `query`, that it is the one contract that it means."""
         for contract in contracts:
+            if query is not None:
+                self._answered[query] = contract.con_id
             self._known[contract.con_id] = contract
             try:
                 self._store(contract)
@@ -66,19 +83,52 @@ class ContractCache:
         except DatabaseError:
             logger.warning("stored contracts cannot be read; the broker is asked")
             return []
-        found = [codec.loads(types.Contract, row.document) for row in rows]
+        found = [contract for row in rows if (contract := _loaded(row)) is not None]
         self._known.update({contract.con_id: contract for contract in found})
         return found
 
 
+def _loaded(row: Contract) -> types.Contract | None:
+    """The stored contract; None, and the broker is asked, where another version of ours wrote what this cannot read."""
+    try:
+        return codec.loads(types.Contract, row.document)
+    except codec.CodecError:
+        logger.warning("the stored contract %s is of another shape; the broker is asked", row.con_id)
+        return None
+
+
+def _is_whole(query: types.ContractQuery) -> bool:
+    """Whether the query leaves nothing open that its type has several of."""
+    if not query.symbol or query.include_expired:
+        return False
+    if query.sec_type == "FUT":
+        return len(query.expiry) == WHOLE_EXPIRY or bool(query.local_symbol)
+    if query.sec_type == "OPT":
+        return bool(query.local_symbol or (len(query.expiry) == WHOLE_EXPIRY and query.strike and query.right))
+    return True
+
+
 def _answers(contract: types.Contract, query: types.ContractQuery) -> bool:
-    asked = (query.symbol, query.sec_type, query.exchange, query.currency)
-    return asked == (contract.symbol, contract.sec_type, contract.exchange, contract.currency)
+    """Whether the contract is what each given part of the query says."""
+    is_etf = query.sec_type == "ETF"
+    kind_fits = contract.sec_type == ("STK" if is_etf else query.sec_type) and (
+        not is_etf or contract.stock_type == "ETF"
+    )
+    any_venue = query.exchange in ("", SMART) and not has_smart_routing(contract.sec_type)
+    given = (
+        (query.expiry, contract.expiry),
+        (query.strike, contract.strike),
+        (query.right, contract.right),
+        (query.local_symbol, contract.local_symbol),
+    )
+    return (
+        kind_fits
+        and (contract.symbol, contract.currency) == (query.symbol, query.currency)
+        and (any_venue or query.exchange == contract.exchange)
+        and all(not asked or asked == found for asked, found in given)
+    )
 
 
 def _fresh(contract: types.Contract, now: datetime, market_now: datetime) -> bool:
-    """Young by the system's clock, and its sessions reach to the market's day, which a replay moves."""
-    if not timedelta(0) <= now - contract.fetched_at < FRESH:
-        return False
-    days = [hours.day for hours in contract.liquid_hours]
-    return not days or min(days) <= market_now.date() <= max(days)
+    """Young by the system's clock, and its hours speak of the market's day, which a replay moves."""
+    return timedelta(0) <= now - contract.fetched_at < FRESH and hours.covers(contract, market_now)

@@ -95,6 +95,12 @@ class LocalBroker:
             lambda limit: self.client.read("contracts", query, limit),
             _timeout("contracts", timeout),
         )
+        self._cache.keep(found, query)
+        return found
+
+    def all_contracts(self, query: types.ContractQuery, timeout: float | None = None) -> tuple[types.Contract, ...]:
+        """Every contract that a query means; each is known from then on."""
+        found: tuple[types.Contract, ...] = self.read("all_contracts", query, timeout)
         self._cache.keep(found)
         return found
 

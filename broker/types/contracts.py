@@ -8,6 +8,13 @@ from decimal import Decimal
 from typing import Literal
 
 StockType = Literal["", "COMMON", "ETF"]
+SMART = "SMART"
+_SMART_TYPES = frozenset({"STK", "ETF", "OPT", "WAR", "BOND"})
+
+
+def has_smart_routing(sec_type: str) -> bool:
+    """Whether the broker looks for the best venue itself; a type without has its product's own venue."""
+    return sec_type in _SMART_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class Contract:
 
     `liquid_hours` are regular sessions, `trading_hours` the whole of each day's trading. `min_tick` is the smallest
     price step anywhere, `increments` the steps by price. `multiplier`: units of the underlying in one contract.
+    The hours speak of the days from `hours_from` to `hours_until`, closed ones among them.
     """
 
     con_id: int
@@ -96,6 +104,8 @@ class Contract:
     exchanges: tuple[str, ...] = ()
     industry: str = ""
     category: str = ""
+    hours_from: date | None = None
+    hours_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

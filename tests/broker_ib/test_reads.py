@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -13,7 +13,6 @@ import pytest
 from broker import types
 from broker.errors import ContractNotFound, MarketDataError
 from broker.ib.client import Book
-from broker.ib.contracts import sessions
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.broker_ib.desk import CLOSE, DAY, TIMEOUT, Desk, frames
 from tests.support import REAL_BARS, eventually, in_threads, needs_real_bars
@@ -69,47 +68,6 @@ def test_an_unknown_contract(desk: Desk, changes: dict[str, str]) -> None:
         desk.client.read("contracts", replace(types.ContractQuery("AAPL"), **changes), TIMEOUT)
 
 
-def test_sessions_in_the_contract_s_zone() -> None:
-    text = "20190603:0930-20190603:1600;20190604:CLOSED;20190605:0930-20190605:1300"
-    assert sessions(text, "US/Eastern") == (
-        types.SessionHours(
-            date(2019, 6, 3),
-            datetime(2019, 6, 3, 13, 30, tzinfo=UTC),
-            datetime(2019, 6, 3, 20, 0, tzinfo=UTC),
-        ),
-        types.SessionHours(
-            date(2019, 6, 5),
-            datetime(2019, 6, 5, 13, 30, tzinfo=UTC),
-            datetime(2019, 6, 5, 17, 0, tzinfo=UTC),
-        ),
-    )
-
-
-def test_sessions_over_a_change_of_the_clocks() -> None:
-    winter, summer = sessions("20190308:0930-20190308:1600;20190311:0930-20190311:1600", "US/Eastern")
-    assert (winter.open.hour, summer.open.hour) == (14, 13)
-
-
-@pytest.mark.parametrize(
-    ("text", "day", "hours"),
-    [
-        ("20190603:0900-20190603:1130,20190603:1230-20190603:1500", date(2019, 6, 3), 6),
-        ("20190603:0900-1130,1230-1500", date(2019, 6, 3), 6),
-        ("20190602:1800-20190603:1700", date(2019, 6, 3), 23),
-        ("20190603:0000-20190604:0000", date(2019, 6, 3), 24),
-    ],
-)
-def test_sessions_of_other_markets(text: str, day: date, hours: int) -> None:
-    (session,) = sessions(text, "Asia/Tokyo")
-    assert session.day == day
-    assert session.close - session.open == timedelta(hours=hours)
-
-
-def test_no_sessions() -> None:
-    assert sessions("", "US/Eastern") == ()
-    assert sessions("20190604:CLOSED", "US/Eastern") == ()
-
-
 def test_a_quote(desk: Desk) -> None:
     quote = desk.client.read("quote", types.ConId(desk.contract().con_id), TIMEOUT, [desk.contract()])
     assert quote.bid is not None
@@ -149,14 +107,6 @@ def test_real_daily_bars_start_at_midnight_utc_of_their_session(make_desk: Calla
     assert daily.time[-1] == np.datetime64("2019-06-03T00:00:00")
     assert daily.time[-2] == np.datetime64("2019-05-31T00:00:00")
     assert np.datetime64("2019-06-03T13:30:00") in hourly.time
-
-
-@pytest.mark.parametrize("query", [("1 day", "nonsense"), ("1 fortnight", "1 Y")])
-def test_refused_bars_are_an_error_with_the_broker_s_text(desk: Desk, query: tuple[str, str]) -> None:
-    contract = desk.contract()
-    with pytest.raises(MarketDataError) as caught:
-        desk.client.read("bars", types.BarsQuery(contract.con_id, *query), TIMEOUT, [contract])
-    assert caught.value.details["broker_code"] in {162, 321}
 
 
 def test_market_data_of_an_unknown_contract_is_an_error(desk: Desk) -> None:
