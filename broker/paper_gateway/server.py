@@ -115,7 +115,7 @@ class PaperGateway:
         self.recent[name].append(fields if sum(map(len, fields)) < SHORT else _cut(fields))
         if is_start(fields):
             session.started()
-        if not self.faults.live or self.faults.request(session, name, fields):
+        if not self.faults.live or (self.faults.request(session, name, fields) and session.is_open):
             self.answer(session, fields)
 
     def answer(self, session: Session, fields: list[str]) -> None:

@@ -68,6 +68,12 @@ class SpeedClient:
         while self.counts[message_id] < count:
             await self._receive()
 
+    async def fence(self) -> None:
+        """Return once everything that the gateway wrote before has been read."""
+        expected = self.counts[b"49"] + 1
+        await self.send(encode(49, 1))
+        await self.until(b"49", expected)
+
     def orders(self, count: int) -> Iterable[bytes]:
         """Frames of that many limit orders far from the market, each followed by its cancel."""
         for order_id in range(self.next_id, self.next_id + count):

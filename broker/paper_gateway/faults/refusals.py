@@ -102,6 +102,7 @@ class Login(Fault):
         for session, fields in self.waiting:
             if session.is_open:
                 self.scene.answer(session, fields)
+        self.scene.flush()
 
 
 @dataclass(kw_only=True)
