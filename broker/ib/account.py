@@ -57,7 +57,21 @@ def summary(account: str, values: Values, now: datetime) -> types.AccountSummary
         realized_pnl=value("RealizedPnL"),
         unrealized_pnl=value("UnrealizedPnL"),
         time=now,
+        excess_liquidity=value("ExcessLiquidity"),
+        equity_with_loan=value("EquityWithLoanValue"),
+        cash_by_currency=_cash(values, currency),
     )
+
+
+def _cash(values: Values, base: str) -> tuple[types.CurrencyCash, ...]:
+    """The cash of each currency; the total in the base currency, which TWS lists beside them, is left out."""
+    found = []
+    for (key, currency), value in sorted(values.items()):
+        cash = mapping.number(value) if key == "CashBalance" and currency not in ("", TOTAL_IN_BASE) else None
+        if cash is not None:
+            rate = Decimal(1) if currency == base else mapping.price(values.get(("ExchangeRate", currency)))
+            found.append(types.CurrencyCash(currency, cash, rate))
+    return tuple(found)
 
 
 def _base_currency(values: Values) -> str:
@@ -93,4 +107,6 @@ def _position(row: Any, item: Any) -> types.Position:
         market_value=mapping.number(item.marketValue) if item else None,
         unrealized_pnl=mapping.number(item.unrealizedPNL) if item else None,
         realized_pnl=mapping.number(item.realizedPNL) if item else None,
+        sec_type=row.contract.secType or "STK",
+        currency=row.contract.currency,
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from broker import types
+from broker.errors import OrderInvalid
+from broker.ib import mapping
 from broker.ib.connection import Connection
 
 if TYPE_CHECKING:
     from broker.ib.reads import Asking
+
+COMMISSION_DELAY = 0.2  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,24 @@ async def completed_orders(asking: Asking, request: types.Nothing) -> tuple[type
     return await _finished(asking.connection)
 
 
+async def order(asking: Asking, request: types.OrderRef) -> types.OrderReport:
+    """One order by our reference. Raises OrderInvalid where no answer of the broker knows it."""
+    found = await book(asking.connection)
+    listed = [
+        report
+        for report in (*found.open_orders, *found.completed_orders)
+        if (report.order_ref, report.account) == (request.order_ref, request.account)
+    ]
+    fills = [
+        fill for fill in found.executions if (fill.order_ref, fill.account) == (request.order_ref, request.account)
+    ]
+    if listed:
+        return listed[0]
+    if fills:
+        return mapping.report_of_fills(fills)
+    raise OrderInvalid(f"{request.order_ref} was never seen by the broker.", details={"field": "order_ref"})
+
+
 async def executions(asking: Asking, request: types.Nothing) -> tuple[types.ExecutionReport, ...]:
     """Today's fills of all clients with their commissions."""
     return await _fills(asking.connection)
@@ -52,4 +75,9 @@ async def _finished(connection: Connection) -> tuple[types.OrderReport, ...]:
 
 
 async def _fills(connection: Connection) -> tuple[types.ExecutionReport, ...]:
-    return tuple(connection.wrapper.execution_report(fill) for fill in await connection.executions())
+    """Asked once more where a cost is missing: TWS tells it a moment after the fill."""
+    fills = await connection.executions()
+    if any(fill.execution.execId not in connection.wrapper.commissions for fill in fills):
+        await asyncio.sleep(COMMISSION_DELAY)
+        fills = await connection.executions()
+    return tuple(connection.wrapper.execution_report(fill) for fill in fills)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
@@ -189,6 +190,38 @@ def execution_report(contract: Any, execution: Any, commission: types.Commission
         commission=commission.commission if commission else None,
         commission_currency=commission.currency if commission else "",
         realized_pnl=commission.realized_pnl if commission else None,
+    )
+
+
+def report_of_fills(fills: Sequence[types.ExecutionReport]) -> types.OrderReport:
+    """An order that only its fills tell of: it works no longer, and what it was beyond them is not known."""
+    latest = {fill.exec_id.rpartition(".")[0]: fill for fill in sorted(fills, key=lambda fill: fill.exec_id)}
+    first = fills[0]
+    filled = sum((fill.quantity for fill in latest.values()), Decimal(0))
+    value = sum((fill.quantity * fill.price for fill in latest.values()), Decimal(0))
+    return types.OrderReport(
+        account=first.account,
+        order_ref=first.order_ref,
+        perm_id=first.perm_id,
+        client_id=0,
+        con_id=first.con_id,
+        symbol=first.symbol,
+        side=first.side,
+        quantity=filled,
+        order_type="",
+        limit_price=None,
+        stop_price=None,
+        tif="",
+        status="",
+        filled=filled,
+        remaining=Decimal(0),
+        average_price=_plain(str(value / filled)) if filled else None,
+        why_held="",
+        parent_perm_id=0,
+        oca_group="",
+        time=max(fill.time for fill in fills),
+        completed=True,
+        detail="the broker tells of its fills only",
     )
 
 

@@ -8,6 +8,7 @@ from broker.ib.library import ib_insync
 
 # Said beside an answer that still comes.
 NOTICES = frozenset({165, 399, 10090, 10167, 10285}) | frozenset(range(2100, 2200))
+NO_VALUE = float("nan")  # of a whole account
 BarValues = tuple[int, float, float, float, float, float, float, int]
 
 
@@ -34,6 +35,9 @@ class Subscriber:
 
     def bar(self, values: BarValues) -> None:
         """A real-time bar: start in epoch seconds, open, high, low, close, volume, average price, trades."""
+
+    def result(self, daily: float, unrealized: float, realized: float, value: float) -> None:
+        """A profit and loss, and the value of the holding it is of."""
 
     def refused(self, code: int, message: str) -> None:
         """The gateway wrote an error or a notice with this request's id."""
@@ -89,6 +93,18 @@ class MarketDataWrapper(ib_insync.Wrapper):  # type: ignore[misc]
         """A bar of five seconds."""
         if (subscriber := self.subscribers.get(reqId)) is not None:
             subscriber.bar(values)
+
+    def pnl(self, reqId: int, dailyPnL: float, unrealizedPnL: float, realizedPnL: float) -> None:
+        """The account's result."""
+        if (subscriber := self.subscribers.get(reqId)) is not None:
+            subscriber.result(dailyPnL, unrealizedPnL, realizedPnL, NO_VALUE)
+
+    def pnlSingle(
+        self, reqId: int, pos: float, dailyPnL: float, unrealizedPnL: float, realizedPnL: float, value: float
+    ) -> None:
+        """The result of one holding."""
+        if (subscriber := self.subscribers.get(reqId)) is not None:
+            subscriber.result(dailyPnL, unrealizedPnL, realizedPnL, value)
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
         """An error of a subscription is its subscriber's; any other is an order's, a request's or the session's."""

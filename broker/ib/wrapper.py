@@ -50,6 +50,7 @@ class ReportingWrapper(MarketDataWrapper):
         self.commissions: dict[str, types.CommissionReport] = {}
         self.completed_states: dict[int, Any] = {}
         self.unanswered: dict[Key, dict[str, float]] = {}  # what a change has set that no openOrder frame shows yet
+        self.warned_previews: dict[int, Any] = {}  # what-if answers that came without margins so far
         self._filled: dict[Key, tuple[Decimal, Decimal]] = {}  # filled and remaining by the last orderStatus frame
         self._reported: dict[Key, types.OrderReport] = {}
         self._unreported: list[Key] = []
@@ -58,9 +59,10 @@ class ReportingWrapper(MarketDataWrapper):
 
     def openOrder(self, orderId: int, contract: Any, order: Any, orderState: Any) -> None:
         """Remember the order as the gateway has it; report it now or, better, with the orderStatus that follows."""
-        super().openOrder(orderId, contract, order, orderState)
         if order.whatIf:
+            self._previewed(orderId, orderState)
             return
+        super().openOrder(orderId, contract, order, orderState)
         key = self.orderKey(order.clientId, order.orderId, order.permId)
         self.orders[key] = order
         self.statuses[key] = orderState.status
@@ -68,6 +70,13 @@ class ReportingWrapper(MarketDataWrapper):
             self.unanswered.pop(key, None)
         if key not in self._unreported:
             self._unreported.append(key)
+
+    def _previewed(self, request_id: int, state: Any) -> None:
+        """TWS may send a warning with unset margins before the answer to a what-if order."""
+        if mapping.number(state.initMarginChange) is None:
+            self.warned_previews[request_id] = state
+        else:
+            self._endReq(request_id, state)
 
     def orderStatus(self, orderId: int, status: str, filled: float, remaining: float, *rest: Any) -> None:
         """Report an order with the status that the broker itself gives."""
