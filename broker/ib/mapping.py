@@ -52,7 +52,7 @@ def integer(value: int | None) -> int:
 def price(value: float | str | None, tick: Decimal | None = None) -> Decimal | None:
     """A price on the contract's tick grid where that is known; 0 and below mean that there is none."""
     exact = number(value)
-    return None if exact is None or exact <= 0 else on_tick(exact, tick)
+    return None if exact is None or exact <= 0 else on_tick(exact, tick) or None
 
 
 def on_tick(value: Decimal | None, tick: Decimal | None) -> Decimal | None:

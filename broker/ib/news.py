@@ -20,7 +20,7 @@ MOST_HEADLINES = 300
 BINARY = 1
 _METADATA = re.compile(r"\{([A-Z]:[^{}]*)\}")  # such as {A:800015:L:en:K:0.97:C:0.99}
 _MARKUP = re.compile(r"<(?:html|body|p|br|div|span|pre|table|a|b|i|h[1-6])\b[^<>]*>", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_BLANKS = re.compile(r"[\x00-\x20\x7f]+")
 
 
 async def news_providers(asking: Asking, request: types.Nothing) -> tuple[types.NewsProvider, ...]:
@@ -77,7 +77,7 @@ def plain_headline(text: str) -> tuple[str, Decimal | None]:
         parts = match[1].split(":")
         sentiment = mapping.number(dict(zip(parts[::2], parts[1::2], strict=False)).get("K"))
         text = text[match.end() :].removeprefix("!")
-    return _CONTROL.sub(" ", html.unescape(text)).strip(), sentiment
+    return _BLANKS.sub(" ", html.unescape(text)).strip(), sentiment
 
 
 async def article(asking: Asking, query: types.ArticleQuery) -> types.Article:
