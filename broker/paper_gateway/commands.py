@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast, get_args
 
+from broker.paper_gateway.feeds import Feed
 from broker.paper_gateway.server import PaperGateway
 from broker.paper_gateway.truth import truth
 
+FEEDS = get_args(Feed)
 Arguments = dict[str, Any]
 Command = Callable[[PaperGateway, Arguments], Coroutine[Any, Any, dict[str, Any]]]
 
@@ -66,9 +69,58 @@ async def ledger(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
     return {"ledger": truth(gateway.exchange)}
 
 
+async def step(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
+    """Play a set clock `seconds` further."""
+    later = gateway.exchange.now() + timedelta(seconds=_number(arguments, "seconds"))
+    return await advance(gateway, {"to": later.isoformat()})
+
+
+async def speed(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
+    """Let a running clock go at `speed` market seconds a second; 0 stands."""
+    gateway.exchange.clock_speed(_number(arguments, "speed"))
+    gateway.flush()
+    return {"now": gateway.exchange.now().isoformat()}
+
+
+async def jump(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
+    """Move a running clock forward `to` a time; everything that came of it is on the sockets when the answer comes."""
+    await gateway.jump(_moment(arguments, "to"))
+    return {"now": gateway.exchange.now().isoformat()}
+
+
+async def feed(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
+    """Say which market data there are (`feed`: live, delayed or none) of a contract (`con_id`), or of all."""
+    chosen = _text(arguments, "feed")
+    if chosen not in FEEDS:
+        raise ControlError(f"`feed` is one of {', '.join(FEEDS)}")
+    gateway.exchange.set_feed(_contract(gateway, arguments), cast("Feed", chosen))
+    return {}
+
+
+async def competing(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
+    """Say whether (`on`) another session has all live market data."""
+    gateway.exchange.competing = _flag(arguments, "on")
+    return {}
+
+
+async def halt(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
+    """Say whether (`on`) trading of a contract (`con_id`) is halted."""
+    con_id = _contract(gateway, arguments)
+    if con_id is None:
+        raise ControlError("`con_id` must be a contract id")
+    gateway.exchange.set_halted(con_id, _flag(arguments, "on"))
+    return {}
+
+
 COMMANDS: dict[str, Command] = {
     "status": status,
     "advance": advance,
+    "step": step,
+    "speed": speed,
+    "jump": jump,
+    "feed": feed,
+    "competing": competing,
+    "halt": halt,
     "frames": frames,
     "fault": fault,
     "faults": faults,
@@ -82,6 +134,30 @@ def _text(arguments: Arguments, name: str) -> str:
     if not isinstance(value, str):
         raise ControlError(f"`{name}` must be text")
     return value
+
+
+def _number(arguments: Arguments, name: str) -> float:
+    value = arguments.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ControlError(f"`{name}` must be a number")
+    return float(value)
+
+
+def _flag(arguments: Arguments, name: str) -> bool:
+    value = arguments.get(name)
+    if not isinstance(value, bool):
+        raise ControlError(f"`{name}` must be true or false")
+    return value
+
+
+def _contract(gateway: PaperGateway, arguments: Arguments) -> int | None:
+    """The contract id that was given, None where there was none; raises GatewayError for one that does not exist."""
+    con_id = arguments.get("con_id")
+    if con_id is None:
+        return None
+    if not isinstance(con_id, int) or isinstance(con_id, bool):
+        raise ControlError("`con_id` must be a contract id")
+    return gateway.desk.contracts.by_id(con_id).con_id
 
 
 def _moment(arguments: Arguments, name: str) -> datetime:

@@ -62,7 +62,7 @@ class ControlServer:
             if not isinstance(command, dict):
                 raise ControlError("a command is a JSON object")
             return {"ok": True, **await self._obey(command)}
-        except (ControlError, FaultError, ValueError, RecursionError) as error:
+        except (ControlError, FaultError, ValueError, OverflowError, RecursionError) as error:
             return {"ok": False, "error": str(error) or type(error).__name__}
         except GatewayError as error:
             return {"ok": False, "error": f"{error.code}: {error.message}"}

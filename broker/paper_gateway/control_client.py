@@ -41,6 +41,30 @@ class ControlClient:
         """Play a set clock up to `to` (aware); every frame that came of it is on the sockets when this returns."""
         return datetime.fromisoformat(self._ask("advance", to=to.isoformat())["now"])
 
+    def step(self, seconds: float) -> datetime:
+        """Play a set clock that much further; the new now."""
+        return datetime.fromisoformat(self._ask("step", seconds=seconds)["now"])
+
+    def speed(self, speed: float) -> datetime:
+        """Let a running clock go at that many market seconds a second, 0 = stand; the time of the change."""
+        return datetime.fromisoformat(self._ask("speed", speed=speed)["now"])
+
+    def jump(self, to: datetime) -> datetime:
+        """Move a running clock forward; every frame that came of it is on the sockets when this returns."""
+        return datetime.fromisoformat(self._ask("jump", to=to.isoformat())["now"])
+
+    def feed(self, feed: str, con_id: int | None = None) -> None:
+        """Say that there are `live`, `delayed` or `none` market data of a contract, or of all."""
+        self._ask("feed", feed=feed, con_id=con_id)
+
+    def competing(self, *, on: bool) -> None:
+        """Say whether another session has all live market data."""
+        self._ask("competing", on=on)
+
+    def halt(self, con_id: int, *, on: bool) -> None:
+        """Say whether trading of a contract is halted."""
+        self._ask("halt", con_id=con_id, on=on)
+
     def frames(self, name: str) -> list[list[str]]:
         """The fields of the latest thousand frames of that name, oldest first."""
         found: list[list[str]] = self._ask("frames", name=name)["frames"]

@@ -166,8 +166,15 @@ class PaperGateway:
 
         Raises GatewayError or ValueError where the exchange refuses.
         """
+        await self._move(self.exchange.advance, to)
+
+    async def jump(self, to: datetime) -> None:
+        """Move a running clock forward; as `advance`."""
+        await self._move(self.exchange.clock_jump, to)
+
+    async def _move(self, move: Callable[[datetime], None], to: datetime) -> None:
         try:
-            self.exchange.advance(to)
+            move(to)
             for session in self._sessions:
                 push_quotes(self.desk, session)
             self._changed = self._changed or set()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from .feeds import Feeds
+    from .feeds import Feed, Feeds
     from .history import History
 
 OrderStatus = Literal["Parked", "PreSubmitted", "Submitted", "Filled", "Cancelled", "Inactive"]
@@ -313,6 +313,7 @@ class Exchange(Protocol):
     account: str
     base_currency: str
     clock_is_set: bool
+    competing: bool
     history: History
     feeds: Feeds
 
@@ -377,3 +378,15 @@ class Exchange(Protocol):
 
     def tick(self) -> None:
         """Running clock only: expire, trigger and match working orders against the quotes of now."""
+
+    def clock_speed(self, speed: float) -> None:
+        """Running clock only: this many market seconds a second from now on; raises ValueError."""
+
+    def clock_jump(self, to: datetime) -> None:
+        """Running clock only: move it forward and play what happens between; raises ValueError."""
+
+    def set_feed(self, con_id: int | None, feed: Feed) -> None:
+        """Which market data the account has of a contract, or with None of all."""
+
+    def set_halted(self, con_id: int, halted: bool) -> None:
+        """Say that trading of a contract is halted, or goes on."""

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
-from ib_insync import MarketOrder
+from ib_insync import LimitOrder, MarketOrder
 
 from broker.paper_gateway.control import ControlClient, ControlError
 from broker.paper_gateway.embedded import EmbeddedGateway
-from tests.paper_gateway_wire.conftest import ACCOUNT, NEXT_CLOSE, START, Client
+from tests.paper_gateway_wire.conftest import ACCOUNT, NEXT_CLOSE, START, Client, connected
+from tests.paper_gateway_wire.raw_client import SPY
+from tests.support import eventually
 
 
 @pytest.fixture
@@ -64,6 +66,72 @@ def test_a_running_clock_cannot_be_advanced() -> None:
         control.advance(datetime.fromisoformat(control.status()["now"]) + timedelta(days=1))
 
 
+def test_a_set_clock_can_be_stepped(control: ControlClient) -> None:
+    assert control.step(90) == START + timedelta(seconds=90)
+    with pytest.raises(ControlError):
+        control.speed(2)
+    with pytest.raises(ControlError):
+        control.jump(NEXT_CLOSE)
+
+
+async def test_a_running_clock_has_a_speed_and_jumps() -> None:
+    with EmbeddedGateway(start=START, speed=0) as gateway, ControlClient("127.0.0.1", gateway.control_port) as control:
+        async with connected(gateway.port) as client:
+            trade = client.ib.placeOrder(await client.contract("SPY"), LimitOrder("BUY", 10, 1.0))
+            assert await client.fence() == START
+            later = START + timedelta(days=1, hours=7)
+            assert control.jump(later) == later
+            assert await client.fence() == later
+            assert trade.orderStatus.status == "Cancelled"
+        assert control.speed(3600) >= later
+        eventually(lambda: datetime.fromisoformat(control.status()["now"]) > later)
+        with pytest.raises(ControlError):
+            control.jump(START)
+        with pytest.raises(ControlError):
+            control.speed(-1)
+
+
+def test_what_the_market_data_are_can_be_said(control: ControlClient) -> None:
+    control.feed("delayed", SPY)
+    control.feed("live")
+    control.competing(on=True)
+    control.halt(SPY, on=True)
+    with pytest.raises(ControlError, match="200"):
+        control.feed("live", 5)
+
+
+async def test_faults_are_started_seen_and_healed(control: ControlClient, client: Client) -> None:
+    assert control.fault("drop", kinds=["orderStatus"], times=1, seed=3) == 1
+    (document,) = control.faults()
+    assert (document["name"], document["state"], document["acted"], document["seed"]) == ("drop", "on", 0, 3)
+    client.ib.placeOrder(await client.contract("SPY"), LimitOrder("BUY", 10, 1.0))
+    await client.fence()
+    assert control.faults()[0]["acted"] == 1
+    assert control.status()["faults"] == ["drop"]
+    assert control.heal("delay") == []
+    assert control.heal() == [document["reproduce"]]
+    assert control.faults()[0]["state"] == "over"
+    with pytest.raises(ControlError, match="drop"):
+        control.fault("explode")
+
+
+async def test_the_ledger_holds_what_is_true(control: ControlClient, client: Client) -> None:
+    contract = await client.contract("SPY")
+    filled = client.ib.placeOrder(contract, MarketOrder("BUY", 10, orderRef="one"))
+    await client.fence()
+    await asyncio.to_thread(control.advance, NEXT_CLOSE)
+    await client.fence()
+    ledger = control.ledger()
+    order = ledger["orders"][str(filled.order.permId)]
+    assert (order["status"], order["order_ref"], order["filled"]) == ("Filled", "one", "10")
+    ((exec_id, execution),) = ledger["executions"].items()
+    assert filled.fills[0].execution.execId == exec_id
+    assert (execution["shares"], execution["commission"]) == ("10", "1.00")
+    assert ledger["positions"][str(SPY)]["quantity"] == "10"
+    paid = 10 * float(execution["price"]) + 1
+    assert float(ledger["cash"]["USD"]) == pytest.approx(1_000_000 - paid)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -78,6 +146,16 @@ def test_a_running_clock_cannot_be_advanced() -> None:
         b'{"cmd": "advance", "to": "noon"}',
         b'{"cmd": "advance", "to": "2026-03-03T00:00:00"}',
         b'{"cmd": ["status"]}',
+        b'{"cmd": "fault"}',
+        b'{"cmd": "fault", "name": "drop", "kinds": 5}',
+        b'{"cmd": "heal", "name": []}',
+        b'{"cmd": "step", "seconds": "x"}',
+        b'{"cmd": "step", "seconds": 1e400}',
+        b'{"cmd": "step", "seconds": 1e300}',
+        b'{"cmd": "feed", "feed": "loud"}',
+        b'{"cmd": "feed", "feed": "live", "con_id": "x"}',
+        b'{"cmd": "competing"}',
+        b'{"cmd": "halt", "on": true}',
         b"[" * 20_000,
         b"\xff\xfe",
     ],
