@@ -12,13 +12,16 @@ from typing import Any, TypeVar
 from autotrader.core.clock import system_now
 from broker import types
 from broker.errors import BrokerUnavailable, OrderError
-from broker.ib import books, mapping, orders
+from broker.ib import books, health, mapping, orders
 from broker.ib.books import Book
 from broker.ib.connection import Connection
 from broker.ib.data import SharedData
 from broker.ib.errors import NotBegun, NotSent
+from broker.ib.heartbeat import Beat
 from broker.ib.loop import LoopThread
+from broker.ib.pacing import Limits
 from broker.ib.reads import READS, Asking
+from broker.ib.restart import Schedule
 from broker.ib.session import ConnectionState, Endpoint, Session
 
 __all__ = ["Book", "ConnectionState", "IbClient", "NotSent"]
@@ -45,14 +48,20 @@ class IbClient:
         sink: Callable[[types.BrokerEvent], None],
         on_synced: Callable[[], None],
         known_contract: Callable[[int], types.Contract | None],
+        pacing: Limits | None = None,
+        schedule: Schedule | None = None,
+        beat: Beat | None = None,
     ) -> None:
         """`sink` and `on_synced` are called in the loop's thread and must only enqueue; `accept_account` too.
 
-        `known_contract` is a cache by contract id, called in the caller's thread. Nothing connects before `start`.
+        `known_contract` is a cache by contract id, called in the caller's thread. `pacing`: by default "none" with a
+        paper gateway, else "real". `schedule`: the gateway's restart and login. Nothing connects before `start`.
         """
-        self._endpoint = Endpoint(host, port, client_id, paper)
-        self._session = Session(self._endpoint, accept_account, sink, on_synced)
+        self._endpoint = Endpoint(host, port, client_id, paper, pacing or ("none" if paper else "real"))
+        self._session = Session(self._endpoint, accept_account, sink, on_synced, beat)
         self._data = SharedData()
+        self._session.restored.append(self._data.restore)
+        self._schedule = schedule or Schedule()
         self._known_contract = known_contract
         self._thread = LoopThread("ib")
         self._running: asyncio.Task[None] | None = None
@@ -81,6 +90,10 @@ class IbClient:
     def state(self) -> ConnectionState:
         """What is known of the connection; never blocks."""
         return self._session.state
+
+    def described(self, status: types.BrokerStatus) -> types.BrokerStatus:
+        """The status with what the connection knows of itself; never blocks."""
+        return health.described(status, self._session, self._schedule, system_now())
 
     def ping(self, timeout: float) -> None:
         """Go through the loop and back, without the broker; raises BrokerUnavailable where the loop hangs."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from broker.errors import BrokerUnavailable
+from broker.ib.errors import NeedsPerson
 from broker.ib.library import ib_insync
 from broker.ib.loop import SingleFlight
 from broker.ib.pacing import Pacer
@@ -15,6 +16,7 @@ from broker.ib.wrapper import Hooks, ReportingWrapper
 T = TypeVar("T")
 ANSWER_LIMIT = 30.0
 ORDER_MESSAGES = ("3\0", "4\0")
+LOG_IN = "Log in at TWS or IB Gateway, with the second factor: it takes connections but names no account."
 RequestError = ib_insync.RequestError
 
 
@@ -45,6 +47,7 @@ class Connection(ib_insync.IB):  # type: ignore[misc]
         self.wrapper = ReportingWrapper(self, hooks)
         self.client = PacedClient(self.wrapper, pacer)
         self.account = ""
+        self.greeted = False
         self._pacer = pacer
         self._doubt = doubt
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -56,7 +59,7 @@ class Connection(ib_insync.IB):  # type: ignore[misc]
         self.account_values = self._flight("account values", lambda: self.reqAccountUpdatesAsync(self.account))
 
     async def handshake(self, host: str, port: int, client_id: int, timeout: float) -> tuple[str, ...]:
-        """Connect; the accounts that the gateway names. Raises OSError."""
+        """Connect; the accounts that the gateway names. Raises OSError, NeedsPerson where nobody is logged in there."""
         self.wrapper.clientId = client_id
         connecting = asyncio.ensure_future(self.client.connectAsync(host, port, client_id, timeout))
         await asyncio.wait({connecting, self._closed}, return_when=asyncio.FIRST_COMPLETED)
@@ -66,18 +69,25 @@ class Connection(ib_insync.IB):  # type: ignore[misc]
         try:
             await connecting
         except TimeoutError as error:
-            raise ConnectionError(f"the gateway did not end the handshake within {timeout:g} s") from error
+            reason = f"the gateway did not end the handshake within {timeout:g} s"
+            raise NeedsPerson(reason, LOG_IN) if self.greeted else ConnectionError(reason) from error
         return tuple(self.client.getAccounts())
 
     async def closed(self) -> str:
         """Wait until the socket is gone; what the system said of it."""
         return await asyncio.shield(self._closed)
 
-    def close(self, reason: str) -> None:
-        """Disconnect and end every request that still waits; `closed` answers at once, whatever the peer does."""
+    def close(self, reason: str, *, abort: bool = False) -> None:
+        """Disconnect and end every request that still waits; `closed` answers at once, whatever the peer does.
+
+        `abort`: what was written and has not left yet, never leaves.
+        """
+        transport = self.client.conn.transport
         self._on_closed(reason)
         self.wrapper.fail_pending(reason)
         self.client.disconnect()
+        if abort and transport is not None:
+            transport.abort()
 
     def is_writable(self) -> bool:
         """Whether a frame written now would leave this process."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from broker.errors import BrokerUnavailable
 from broker.ib.errors import NotBegun
+from broker.ib.fairness import CALLER, DEADLINE
 
 T = TypeVar("T")
 CLOSING_TURNS = 3  # of the loop, for sockets that were told to close
@@ -39,7 +42,7 @@ class LoopThread:
         self._thread.join(timeout)
 
     def call(self, work: Callable[[], Awaitable[T]], timeout: float) -> T:
-        """Call `work` inside the loop and wait for the result of what it returns.
+        """Call `work` inside the loop, in the caller's context, and wait for the result of what it returns.
 
         Raises NotBegun where the time-out passed before `work` had begun (it never will), BrokerUnavailable where
         it passed later: what `work` had started is then cancelled, but may have had its effect.
@@ -48,7 +51,7 @@ class LoopThread:
             raise RuntimeError("call() would wait for its own thread")
         answer: Future[T] = Future()
         job = _Job(work, answer)
-        self._enter(job.begin)
+        self._enter(job.begin, _context(timeout))
         try:
             return answer.result(timeout)
         except TimeoutError as error:
@@ -59,11 +62,11 @@ class LoopThread:
             self._loop.call_soon_threadsafe(job.abandon)
             raise BrokerUnavailable(f"no answer from the broker within {timeout:g} s") from error
 
-    def _enter(self, begin: Callable[[], None]) -> None:
+    def _enter(self, begin: Callable[[], None], context: contextvars.Context) -> None:
         if self._ended or not self._thread.is_alive():
             raise NotBegun("the broker's connection is stopped")
         try:
-            self._loop.call_soon_threadsafe(begin)
+            self._loop.call_soon_threadsafe(begin, context=context)
         except RuntimeError as error:  # closed since we looked
             raise NotBegun("the broker's connection is stopped") from error
 
@@ -82,6 +85,14 @@ class LoopThread:
         await asyncio.gather(*tasks, return_exceptions=True)
         for _ in range(CLOSING_TURNS):
             await asyncio.sleep(0)
+
+
+def _context(timeout: float) -> contextvars.Context:
+    """A copy of the caller's context that says who asks, by default this thread, and how long it will wait."""
+    context = contextvars.copy_context()
+    context.run(CALLER.set, CALLER.get() or threading.current_thread().name)
+    context.run(DEADLINE.set, time.monotonic() + timeout)
+    return context
 
 
 class _Job(Generic[T]):

@@ -4,60 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from autotrader.core.clock import system_now
 from broker import types
-from broker.errors import BrokerError, BrokerUnavailable
+from broker.errors import AccountError, BrokerError, BrokerUnavailable
 from broker.ib import account
+from broker.ib.backoff import Backoff
 from broker.ib.connection import Connection
-from broker.ib.pacing import REAL_LIMIT, Pacer
+from broker.ib.errors import NeedsPerson
+from broker.ib.heartbeat import Beat, Heartbeat, Skew, ask_time
+from broker.ib.notices import Notices, Reactions
+from broker.ib.pacing import Pacer
+from broker.ib.state import ConnectionState, Endpoint, StateBox
+from broker.ib.summaries import SummaryAfterFills
 from broker.ib.wrapper import Hooks
 
+__all__ = ["ConnectionState", "Endpoint", "Session"]
 log = logging.getLogger(__name__)
-FIRST_DELAY, LONGEST_DELAY = 0.2, 30.0
 HANDSHAKE_LIMIT = 15.0
-QUIET = 0.05  # seconds without another account value that end a batch of them
-CLIENT_ID_TAKEN, BROKER_LOST, RESTORED_DATA_LOST, RESTORED = 326, 1100, 1101, 1102
 DELAYED_WHERE_NOT_LIVE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionState:
-    """What the connection knows of itself. `synced` = the replay of this connection is in the sink."""
-
-    since: datetime
-    connected: bool = False
-    synced: bool = False
-    accounts: tuple[str, ...] = ()
-    account: str = ""
-    clock: Literal["system", "set"] = "system"
-    reason: str = "not connected yet"
-    refusals: int = 0  # of the socket, in a row
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where to connect, and as whom; `paper` = our own paper gateway."""
-
-    host: str
-    port: int
-    client_id: int
-    paper: bool
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Session:
-    """Keeps one connection alive. Only `state` and `wait` may be used from other threads."""
+    """Keeps one connection alive. Only `state`, `action`, `heartbeat_age` and `wait` may be used from other threads.
+
+    `restored` holds what must be done when subscriptions may have ended without a word: on each new connection, and
+    when TWS has reached the broker again (1101, and 1102 too, after which streams are known to stay silent).
+    """
 
     def __init__(
         self,
@@ -65,37 +44,56 @@ class Session:
         accept_account: Callable[[tuple[str, ...]], str],
         sink: Callable[[types.BrokerEvent], None],
         on_synced: Callable[[], None],
+        beat: Beat | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.endpoint = endpoint
         self.ticks: dict[int, Decimal] = {}
-        self.pacer = Pacer(None if endpoint.paper else REAL_LIMIT, time.monotonic)
+        self.pacer = Pacer(endpoint.limits, time.monotonic)
+        self.restored: list[Callable[[Connection], None]] = []
         self._accept_account = accept_account
         self._sink = sink
         self._on_synced = on_synced
-        self._changed = threading.Condition()
-        self._state = ConnectionState(since=system_now())
+        self._beat = beat or Beat()
+        self._sleep = sleep
+        self._box = StateBox()
+        self._notices = Notices(
+            Reactions(self._box.set, self._client_id_taken, self._broker_lost, self._broker_is_back, self._drop)
+        )
+        self._summaries = SummaryAfterFills(self._emit_summary, lambda: self.state.synced)
         self._connection: Connection | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._skew = Skew()
         self._cause = ""
         self._outage = ""
         self._announced = False
-        self._summary_due = False
-        self._summary_timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._resyncing: asyncio.Task[None] | None = None
         self._set_clock: datetime | None = None
 
     @property
     def state(self) -> ConnectionState:
         """The state now, from any thread."""
-        return self._state
+        return self._box.now
+
+    @property
+    def heartbeat_age(self) -> float | None:
+        """Seconds since the last frame; None without a connection."""
+        heartbeat = self._heartbeat
+        return heartbeat.age if heartbeat is not None else None
+
+    @property
+    def action(self) -> str:
+        """What a person must do now; empty for nothing. From any thread."""
+        return "" if self._notices.advice_is_old() else self.state.action
 
     def wait(self, until: Callable[[ConnectionState], bool], timeout: float) -> bool:
         """Wait in another thread for a state; False where the time-out passed."""
-        with self._changed:
-            return self._changed.wait_for(lambda: until(self._state), timeout)
+        return self._box.wait(until, timeout)
 
     def connection(self, *, synced: bool = True) -> Connection:
         """The connection in use. Raises BrokerUnavailable where there is none or its replay is not done."""
-        state = self._state
+        state = self.state
         if self._connection is None or not state.connected or (synced and not state.synced):
             raise BrokerUnavailable(f"no connection to the broker at {self.endpoint}: {state.reason}")
         if not self._connection.is_writable():
@@ -104,7 +102,7 @@ class Session:
 
     async def market_now(self) -> datetime:
         """The gateway's clock where it is set by hand, else the system's."""
-        if self._state.clock == "system":
+        if self.state.clock == "system":
             return system_now()
         now: datetime = await self.connection().current_time.ask()
         self._clock_moved(now)
@@ -114,36 +112,35 @@ class Session:
         """The last time that a set clock has told, else the system's; asks nobody."""
         return self._set_clock or system_now()
 
-    def _clock_moved(self, at: datetime) -> None:
-        if self.endpoint.paper:
-            self._set_clock = at
+    def flush_summary(self) -> None:
+        """Put the account summary that a fill has made due into the sink, if its values have begun to arrive."""
+        self._summaries.flush()
 
     async def run(self) -> None:
         """Connect, hold the connection, and connect again, until cancelled."""
-        delay = FIRST_DELAY
+        backoff = Backoff()
         try:
             while True:
-                lived = await self._live_once()
-                delay = FIRST_DELAY if lived else delay
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-                delay = min(delay * 2, LONGEST_DELAY)
+                begun = time.monotonic()
+                synced = await self._live_once()
+                await self._sleep(backoff.after(synced=synced, lived=time.monotonic() - begun))
         except asyncio.CancelledError:
-            self._set(connected=False, synced=False, reason="stopped")
+            self._box.set(connected=False, synced=False, reason="stopped", phase="stopped")
             raise
 
     async def _live_once(self) -> bool:
         """One connection from its first byte to its last; whether it was ever synced."""
         self._cause = self._outage = ""
+        self._notices.connecting()
         connection = Connection(self._hooks(), self.pacer, self._drop)
         synced, reason = False, "stopped"
         try:
             await self._open(connection)
-            synced = self._state.synced
+            synced = self.state.synced
             reason = await connection.closed()
         except (OSError, TimeoutError, BrokerError) as error:
             reason = str(error) or type(error).__name__
-            refused = self._state.refusals + 1 if isinstance(error, ConnectionRefusedError) else 0
-            self._set(refusals=refused)
+            self._not_connected(error)
         except Exception as error:
             log.exception("the connection to %s failed", self.endpoint)
             reason = repr(error)
@@ -152,13 +149,23 @@ class Session:
         self._lost(self._cause or reason)
         return synced
 
+    def _not_connected(self, error: Exception) -> None:
+        refused = isinstance(error, ConnectionRefusedError)
+        self._box.set(refusals=self.state.refusals + 1 if refused else 0)
+        if isinstance(error, NeedsPerson):
+            self._notices.blocked(error.action)
+        elif isinstance(error, AccountError):
+            self._notices.blocked(f"Connect to a gateway of an account that may be used: {error.message}")
+        elif refused:
+            self._notices.blocked("")
+
     def _end(self, connection: Connection) -> None:
-        self._connection = None
-        if self._resyncing is not None:
-            self._resyncing.cancel()
-        if self._summary_timer is not None:
-            self._summary_timer.cancel()
-            self._summary_timer = None
+        self._connection = self._heartbeat = None
+        for task in (*self._tasks, self._resyncing):
+            if task is not None:
+                task.cancel()
+        self._tasks.clear()
+        self._summaries.cancel()
         connection.close("the connection to the broker was closed")
 
     async def _open(self, connection: Connection) -> None:
@@ -166,10 +173,36 @@ class Session:
         accounts = await connection.handshake(where.host, where.port, where.client_id, HANDSHAKE_LIMIT)
         connection.account = self._accept_account(accounts)
         self._connection = connection
-        self._set(connected=True, accounts=accounts, account=connection.account, reason="replaying", refusals=0)
+        self._notices.connected()
+        self._box.set(
+            connected=True,
+            accounts=accounts,
+            account=connection.account,
+            reason="replaying",
+            phase="replaying",
+            refusals=0,
+            connected_at=system_now(),
+            server_version=connection.client.serverVersion(),
+        )
+        self._watch(connection)
         if not where.paper:
             connection.reqMarketDataType(DELAYED_WHERE_NOT_LIVE)
         await self._sync(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        """Listen for signs of life, from before the replay on: TWS may fall silent in the middle of it."""
+        self._heartbeat = Heartbeat(self._beat, lambda: self._measure(connection), self._drop, self._patience)
+        self._tasks.add(asyncio.ensure_future(self._heartbeat.run()))
+
+    def _patience(self) -> float:
+        return self._beat.set_patience if self.state.clock == "set" else self._beat.patience
+
+    async def _measure(self, connection: Connection) -> None:
+        """One heartbeat; of a set clock it tells nothing but that the gateway lives."""
+        told = await ask_time(connection)
+        if self.state.clock == "system":
+            self._skew.add(told.skew_s)
+            self._box.set(skew_s=self._skew.value)
 
     async def _sync(self, connection: Connection) -> None:
         """Replay everything the broker knows into the sink; an answer that stays out ends the connection."""
@@ -182,47 +215,74 @@ class Session:
         for trade in completed:
             self._sink(connection.wrapper.completed_report(trade))
         await connection.executions()
-        is_set = self.endpoint.paper and account.clock_is_set(account.values_of(connection))
-        self._set(clock="set" if is_set else "system")
-        market_now = await connection.current_time.ask() if is_set else system_now()
-        self._set_clock = market_now if is_set else None
+        market_now = await self._read_clock(connection)
         self._emit_summary()
         if self._outage:  # it began while TWS was telling what it remembers
-            self._set(reason=self._outage)
+            self._box.set(reason=self._outage, phase="broker_lost")
             return
-        self._set(synced=True, reason="")
+        self._box.set(synced=True, reason="", phase="ready")
         self._announced = True
         self._sink(self._report("CONNECTED", market_now, str(self.endpoint)))
         self._on_synced()
+        for restore in self.restored:
+            restore(connection)
+
+    async def _read_clock(self, connection: Connection) -> datetime:
+        """Whose clock is the market's; the time by it."""
+        if self.endpoint.paper and account.clock_is_set(account.values_of(connection)):
+            self._box.set(clock="set", skew_s=None)
+            now: datetime = await connection.current_time.ask()
+            self._set_clock = now
+            return now
+        self._box.set(clock="system")
+        self._set_clock = None
+        await self._measure(connection)
+        return system_now()
 
     def _hooks(self) -> Hooks:
         return Hooks(
             sink=self._sink,
             tick=self.ticks.get,
-            account_values_changed=self._await_quiet,
-            executed=self._expect_summary,
+            account_values_changed=self._summaries.value_came,
+            executed=self._summaries.expect,
             notice=self._notice,
+            heard=self._heard,
             now=self.known_now,
             clock_moved=self._clock_moved,
         )
 
+    def _heard(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.heard()
+
+    def _clock_moved(self, at: datetime) -> None:
+        if self.endpoint.paper:
+            self._set_clock = at
+
     # What the gateway says of the connection
 
-    def _notice(self, code: int, text: str) -> None:
-        if code == CLIENT_ID_TAKEN:
-            self._cause = f"client id {self.endpoint.client_id} is already in use at {self.endpoint} (326: {text})"
-        elif code == BROKER_LOST:
-            self._outage = f"TWS has lost its connection to the broker (1100: {text})"
-            self._set(synced=False, reason=self._outage)
-            self._announce_loss(self._outage)
-        elif code in (RESTORED, RESTORED_DATA_LOST) and self._connection is not None:
-            self._outage = ""
-            if self._resyncing is not None:
-                self._resyncing.cancel()
-            self._resyncing = asyncio.ensure_future(self._resync(self._connection))
+    def _notice(self, request_id: int, code: int, text: str) -> None:
+        self.pacer.refused(code, text)
+        self._notices.hear(request_id, code, text)
+
+    def _client_id_taken(self, text: str) -> None:
+        self._cause = f"client id {self.endpoint.client_id} is already in use at {self.endpoint} (326: {text})"
+
+    def _broker_lost(self, reason: str) -> None:
+        self._outage = reason
+        self._box.set(synced=False, reason=reason, phase="broker_lost")
+        self._announce_loss(reason)
+
+    def _broker_is_back(self) -> None:
+        self._outage = ""
+        if self._connection is None:
+            return
+        if self._resyncing is not None:
+            self._resyncing.cancel()
+        self._resyncing = asyncio.ensure_future(self._resync(self._connection))
 
     async def _resync(self, connection: Connection) -> None:
-        self._set(synced=False, reason="replaying after TWS reached the broker again")
+        self._box.set(synced=False, reason="replaying after TWS reached the broker again", phase="replaying")
         try:
             await self._sync(connection)
         except Exception as error:
@@ -230,13 +290,16 @@ class Session:
             self._drop(f"the replay failed: {error}")
 
     def _drop(self, reason: str) -> None:
-        """Give the connection up; `run` makes a new one."""
+        """Give the connection up, with what has not left yet; `run` makes a new one."""
         self._cause = reason
         if self._connection is not None:
-            self._connection.close(reason)
+            self._box.set(connected=False, synced=False, reason=reason)
+            self._connection.close(reason, abort=True)
 
     def _lost(self, reason: str) -> None:
-        self._set(connected=False, synced=False, reason=reason)
+        self._notices.disconnected()
+        phase: types.Phase = "needs_person" if self.state.action else "connecting"
+        self._box.set(connected=False, synced=False, reason=reason, phase=phase)
         self._announce_loss(reason)
 
     def _announce_loss(self, reason: str) -> None:
@@ -246,48 +309,16 @@ class Session:
 
     def _report(self, state: Literal["CONNECTED", "LOST"], market_now: datetime, detail: str) -> types.ConnectionReport:
         return types.ConnectionReport(
-            account=self._state.account,
+            account=self.state.account,
             state=state,
-            clock=self._state.clock,
+            clock=self.state.clock,
             market_now=market_now,
             detail=detail,
             time=system_now(),
         )
 
-    def _set(self, **changes: Any) -> None:
-        before = self._state
-        state = replace(before, **changes)
-        if (state.connected, state.synced) != (before.connected, before.synced):
-            state = replace(state, since=system_now())
-        with self._changed:
-            self._state = state
-            self._changed.notify_all()
-
-    # One account summary after fills
-
-    def _expect_summary(self) -> None:
-        self.flush_summary()
-        self._summary_due = True
-
-    def _await_quiet(self) -> None:
-        """Values come one by one: take them when no other has followed for a moment."""
-        if not (self._summary_due and self._state.synced):
-            return
-        if self._summary_timer is not None:
-            self._summary_timer.cancel()
-        self._summary_timer = asyncio.get_running_loop().call_later(QUIET, self.flush_summary)
-
-    def flush_summary(self) -> None:
-        """Put the account summary that a fill has made due into the sink, if its values have begun to arrive."""
-        if self._summary_timer is None:
-            return
-        self._summary_timer.cancel()
-        self._summary_timer = None
-        self._emit_summary()
-
     def _emit_summary(self) -> None:
         connection = self._connection
-        self._summary_due = False
         if connection is not None:
             values = account.values_of(connection)
             self._sink(account.summary(connection.account, values, self.known_now()))

@@ -72,7 +72,7 @@ class LocalBroker:
         waiting = state.reason or "reading the broker's book"
         if ready and not healthy:
             waiting = "what the broker says cannot be stored now"
-        return types.BrokerStatus(
+        status = types.BrokerStatus(
             ready=ready and healthy,
             connected=state.connected,
             reason="" if ready and healthy else waiting,
@@ -83,6 +83,7 @@ class LocalBroker:
             since=state.since,
             owner=self._name,
         )
+        return self.client.described(status)
 
     def contracts(self, query: types.ContractQuery, timeout: float | None = None) -> tuple[types.Contract, ...]:
         """Resolve a symbol; from the cache while that is fresh."""
@@ -133,7 +134,7 @@ class LocalBroker:
     def place(self, request: types.PlaceOrder, timeout: float | None = None) -> types.PlaceOutcome:
         """Send a bracket or a single order, once; a repeat of the same key answers what is on record."""
         gates.refuse_in_transaction()
-        validate.check_place(request, self._contract(request.con_id), self._now())
+        validate.check_place(request, self._contract(request.con_id), self._now(), self.client.known_now())
         protective = all(leg.role == "stop" for leg in request.legs)
         last_look = self._last_look(reduces=request.reduces, protective=protective)
 
@@ -144,20 +145,38 @@ class LocalBroker:
         return self._once(rows, frame, reduces=request.reduces, protective=protective)
 
     def modify(self, request: types.ModifyOrder, timeout: float | None = None) -> types.PlaceOutcome:
-        """Change a working order's prices, once a revision."""
+        """Change a working order, once a revision."""
         gates.refuse_in_transaction()
         placed = self._placed(request.order_ref)
         terms = submissions.terms_of(placed)
-        validate.check_modify(request, self._contract(terms["con_id"]), terms["order_type"], self._now())
+        validate.check_modify(request, self._contract(terms["con_id"]), terms, placed.role, self._now())
         protective = placed.role == "stop"
         last_look = self._last_look(reduces=request.reduces, protective=protective)
         rows = [submissions.modify_row(request, placed.role, self._now())]
         return self._once(
             rows,
-            lambda: self.client.modify(request, last_look),
+            lambda: self._resend(request, terms["order_type"], last_look),
             reduces=request.reduces,
             protective=protective,
         )
+
+    def _resend(self, request: types.ModifyOrder, order_type: str, last_look: Callable[[], None]) -> None:
+        """Send the change; a trailing stop is asked for first, since it moves with the market and must not fall back."""
+        if order_type == "TRAIL":
+            try:
+                self.client.read("open_orders", types.Nothing(), _timeout("open_orders", None))
+            except BrokerUnavailable as error:
+                raise NotSent(f"where the stop stands now is not known: {error}", code=error.reason) from error
+        self.client.modify(request, last_look)
+
+    def preview(self, request: types.PreviewOrder, timeout: float | None = None) -> types.Preview:
+        """Margins and commission of an order that is not placed; open when halted, since nothing leaves a trace."""
+        gates.refuse_in_transaction()
+        contract = self._contract(request.con_id)
+        validate.check_preview(request, contract, self.client.known_now())
+        gates.check_preview(account=request.account, status=self.status())
+        answer: types.Preview = self.client.read("preview", request, _timeout("preview", timeout), [contract])
+        return answer
 
     def cancel(self, request: types.OrderRef, timeout: float | None = None) -> types.LegOutcome:
         """Ask for the end of a working order; what becomes of it is told by evidence."""

@@ -61,7 +61,8 @@ class BrokerStatus:
     `market_now` is the gateway's clock where it declares a set clock (`clock` "set"), else the system's.
     `action` tells a person what only a person can do; `skew_s` is the broker's clock minus ours in seconds, None where
     it is not known; `heartbeat_s` how long ago the broker last answered; `next_restart` and `next_login` are the
-    gateway's nightly restart and the weekly login by a person (None with a paper gateway).
+    gateway's nightly restart and the weekly login by a person (None with a paper gateway); `unmapped_codes` are
+    messages that our table of codes lacks, with how often each has come.
     """
 
     ready: bool
@@ -85,6 +86,7 @@ class BrokerStatus:
     lines: LineUse | None = None
     library: str = ""
     server_version: int = 0
+    unmapped_codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
