@@ -113,6 +113,13 @@ def check_cancel(*, account: str, status: types.BrokerStatus) -> None:
         raise TradingDisabled(f"The broker is not connected: {status.reason}", code="BROKER_NOT_READY")
 
 
+def check_preview(*, account: str, status: types.BrokerStatus) -> None:
+    """The gates of a preview, which places nothing: the account's proof and the connection."""
+    _check_account(account, status)
+    if not status.connected:
+        raise TradingDisabled(f"The broker is not connected: {status.reason}", code="BROKER_NOT_READY")
+
+
 def snapshot(account: str = "") -> dict[str, Any]:
     """The configuration in force, without secrets, to be stored beside an intent."""
     return {

@@ -161,7 +161,7 @@ class LocalBroker:
         )
 
     def _resend(self, request: types.ModifyOrder, order_type: str, last_look: Callable[[], None]) -> None:
-        """Send the change; a trailing stop is asked for first, since it moves with the market and must not fall back."""
+        """Send the change; a trailing stop, which moves with the market, is asked for first: it must not fall back."""
         if order_type == "TRAIL":
             try:
                 self.client.read("open_orders", types.Nothing(), _timeout("open_orders", None))

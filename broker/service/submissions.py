@@ -17,6 +17,7 @@ from broker.errors import OrderInvalid
 from broker.models import Submission
 
 State = Submission.State
+SELDOM = ("quantity", "trail_amount", "trail_percent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,16 @@ def place_rows(request: types.PlaceOrder, now: datetime) -> list[Submission]:
 
 
 def modify_row(request: types.ModifyOrder, role: str, now: datetime) -> Submission:
-    """The row of a price change."""
-    prices = {"limit_price": request.limit_price, "stop_price": request.stop_price, "reduces": request.reduces}
+    """The row of a change. What only some changes have is named only there, so that old rows compare as ever."""
+    terms = {"limit_price": request.limit_price, "stop_price": request.stop_price, "reduces": request.reduces}
+    terms |= {name: value for name in SELDOM if (value := getattr(request, name)) is not None}
     return Submission(
         order_ref=request.order_ref,
         revision=request.revision,
         account=request.account,
         role=role,
         state=State.SENT,
-        terms=json.dumps(_plain(prices), sort_keys=True),
+        terms=json.dumps(_plain(terms), sort_keys=True),
         created_at=now,
     )
 

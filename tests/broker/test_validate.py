@@ -57,7 +57,7 @@ def place(*legs: types.OrderLeg, **changes: Any) -> types.PlaceOrder:
     ],
 )
 def test_sound_orders_pass(request_: types.PlaceOrder) -> None:
-    validate.check_place(request_, SPY, NOW)
+    validate.check_place(request_, SPY, NOW, NOW)
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_sound_orders_pass(request_: types.PlaceOrder) -> None:
 )
 def test_malformed_orders_are_refused_by_their_field(request_: types.PlaceOrder, field: str) -> None:
     with pytest.raises(OrderInvalid) as refused:
-        validate.check_place(request_, SPY, NOW)
+        validate.check_place(request_, SPY, NOW, NOW)
     assert refused.value.details["field"] == field
 
 
 def test_nothing_passes_its_deadline() -> None:
     with pytest.raises(OrderError) as refused:
-        validate.check_place(BRACKET, SPY, NOW + timedelta(microseconds=1))
+        validate.check_place(BRACKET, SPY, NOW + timedelta(microseconds=1), NOW)
     assert refused.value.reason == "LATE"
