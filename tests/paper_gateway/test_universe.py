@@ -163,7 +163,7 @@ def test_a_chain_tells_expiries_and_strikes() -> None:
 
 def test_search_by_symbol_and_by_name() -> None:
     assert UNIVERSE.search("AAPL")[0].symbol == "AAPL"
-    assert [spec.symbol for spec in UNIVERSE.search("t")][0] == "T"
+    assert UNIVERSE.search("t")[0].symbol == "T"
     assert "IBM" in [spec.symbol for spec in UNIVERSE.search("business")]
     assert len(UNIVERSE.search("A")) == 16
     assert UNIVERSE.search("  ") == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .columns import Columns, Floats, Ints
 FIRST_DAY = date(2008, 1, 1)
 LAST_DAY = date(2069, 12, 31)
 _DAYS = (LAST_DAY - FIRST_DAY).days + 1
+_KEPT_AROUND = 420  # days before and after those that were asked for
 _SHORTEST_REGIME, _LONGEST_REGIME = 20, 90
 _DAILY_VOLATILITY = (0.006, 0.011, 0.020)
 _DAILY_TREND = (0.0015, 0.0035)
@@ -48,21 +50,46 @@ class Start:
         return int(1 / self.unit)
 
 
-@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column of a daily path, by the number of a day since FIRST_DAY."""
+
+    def __init__(self, path: DailyPath, place: int) -> None:
+        self._path = path
+        self._place = place
+
+    def __getitem__(self, index: int | Ints) -> Any:
+        lowest, highest = (index, index) if isinstance(index, int) else (int(index.min()), int(index.max()))
+        return self._path.held(lowest, highest)[self._place][index - self._path.first]
+
+
 class DailyPath:
-    """Prices in units and volumes of every day from FIRST_DAY to LAST_DAY."""
+    """Prices in units and volumes of every day from FIRST_DAY to LAST_DAY, 00:00-24:00.
 
-    open: Ints
-    high: Ints
-    low: Ints
-    close: Ints
-    volume: Ints
-    volatility: Floats
-    units: int
+    The whole path is drawn at once, a window of it around the days that were asked for is kept: hundreds of markets
+    fit into memory.
+    """
+
+    def __init__(self, key: Key, start: Start) -> None:
+        self._key, self._start = key, start
+        self.units = start.units
+        self.first = self._last = 0
+        self._window: tuple[Ints | Floats, ...] = ()
+        self.open, self.high, self.low = _Column(self, 0), _Column(self, 1), _Column(self, 2)
+        self.close, self.volume, self.volatility = _Column(self, 3), _Column(self, 4), _Column(self, 5)
+
+    def held(self, lowest: int, highest: int) -> tuple[Ints | Floats, ...]:
+        """The columns of a window, from day `first`, that has both days."""
+        if not (self._window and self.first <= lowest and highest < self._last):
+            known = (self.first, self._last) if self._window else (lowest, highest)
+            self.first = max(0, min(lowest, known[0]) - _KEPT_AROUND)
+            self._last = min(_DAYS, max(highest + 1, known[1]) + _KEPT_AROUND)
+            columns = _drawn(self._key, self._start)
+            self._window = tuple(column[self.first : self._last].copy() for column in columns)
+        return self._window
 
 
-def daily_path(key: Key, start: Start) -> DailyPath:
-    """Days 00:00-24:00; each opens within a few hundredths of a percent of the close before."""
+def _drawn(key: Key, start: Start) -> tuple[Ints, Ints, Ints, Ints, Ints, Floats]:
+    """Every day; each opens within a few hundredths of a percent of the close before."""
     random = np.random.default_rng([*key, 0])
     noise = random.standard_normal((5, _DAYS))
     level, volatility = _levels(random, noise[0], start.wildness)
@@ -73,7 +100,7 @@ def daily_path(key: Key, start: Start) -> DailyPath:
     low = np.rint(lower * np.exp(-0.5 * volatility * np.abs(noise[3]))).astype(np.int64)
     busy = 0.25 * noise[4] + 15 * (volatility - _DAILY_VOLATILITY[1])
     volume = np.rint(start.daily_volume * np.exp(busy)).astype(np.int64)
-    return DailyPath(opening, high, low, close, volume, volatility, start.units)
+    return opening, high, low, close, volume, volatility
 
 
 def _levels(random: np.random.Generator, noise: Floats, wildness: float) -> tuple[Floats, Floats]:

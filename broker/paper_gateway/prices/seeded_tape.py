@@ -14,7 +14,7 @@ from ..types import Bar
 from .calendar import eastern_day, instant, midnight
 from .columns import Columns, Floats, Ints, bucket_keys
 from .requests import INTRADAY_SECONDS
-from .seeded_path import FIRST_DAY, LAST_DAY, DailyPath, Start, daily_path, minute_path, quiet_path
+from .seeded_path import FIRST_DAY, LAST_DAY, DailyPath, Start, minute_path, quiet_path
 from .shapes import DayShape, Sessions
 
 MINUTE = 60
@@ -74,7 +74,7 @@ class SeededTape:
         self.units = start.units
         self.unit = start.unit
         self._key = (seed, crc32((start.path or symbol).encode()))
-        self._days: DailyPath = daily_path(self._key, start)
+        self._days = DailyPath(self._key, start)
         self._kept = kept
         self._daily_bars: dict[tuple[bool, date], Bar] = {}
         self._intraday_bars: dict[tuple[str, bool, date], list[Bar]] = {}
