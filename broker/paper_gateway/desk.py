@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from broker.paper_gateway.board import Board
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.types import ContractFilter, Exchange, GatewayError, OrderView, SymbolSpec
 from broker.paper_gateway.wire import orders_out
@@ -47,6 +48,7 @@ class Desk:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.contracts = Contracts(exchange)
+        self.board = Board(exchange)
         self.clients: dict[int, Session] = {}
 
     def show_order(self, session: Session, view: OrderView) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.paper_gateway.desk import Desk, Request
-from broker.paper_gateway.handlers import account, contracts, market_data, orders, other, start
+from broker.paper_gateway.handlers import account, contracts, depth, history, market_data, orders, other, start, ticks
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.types import GatewayError
 from broker.paper_gateway.wire.answers import NO_REQUEST
@@ -40,13 +40,13 @@ _VERSION_AND_ID: dict[int, tuple[str, Handler]] = {
     4: ("cancelOrder", orders.cancel_order),
     7: ("reqExecutions", orders.executions),
     9: ("reqContractDetails", contracts.contract_details),
-    10: ("reqMktDepth", other.not_simulated),
-    11: ("cancelMktDepth", other.accept),
+    10: ("reqMktDepth", depth.market_depth),
+    11: ("cancelMktDepth", depth.cancel_market_depth),
     21: ("exerciseOptions", other.not_simulated),
     23: ("cancelScannerSubscription", other.accept),
-    25: ("cancelHistoricalData", market_data.cancel_history),
-    50: ("reqRealTimeBars", other.not_simulated),
-    51: ("cancelRealTimeBars", other.accept),
+    25: ("cancelHistoricalData", history.cancel_history),
+    50: ("reqRealTimeBars", ticks.real_time_bars),
+    51: ("cancelRealTimeBars", ticks.cancel_real_time_bars),
     52: ("reqFundamentalData", other.not_simulated),
     53: ("cancelFundamentalData", other.accept),
     54: ("calculateImpliedVolatility", other.not_simulated),
@@ -90,7 +90,7 @@ _VERSION_ONLY: dict[int, tuple[str, Handler]] = {
 }
 _ID_ONLY: dict[int, tuple[str, Handler]] = {
     3: ("placeOrder", orders.place_order),
-    20: ("reqHistoricalData", market_data.historical_data),
+    20: ("reqHistoricalData", history.historical_data),
     22: ("reqScannerSubscription", other.not_simulated),
     78: ("reqSecDefOptParams", contracts.option_parameters),
     79: ("reqSoftDollarTiers", other.soft_dollar_tiers),
@@ -98,17 +98,17 @@ _ID_ONLY: dict[int, tuple[str, Handler]] = {
     83: ("reqSmartComponents", other.smart_components),
     84: ("reqNewsArticle", other.not_simulated),
     86: ("reqHistoricalNews", other.historical_news),
-    87: ("reqHeadTimeStamp", market_data.head_timestamp),
-    88: ("reqHistogramData", other.not_simulated),
+    87: ("reqHeadTimeStamp", history.head_timestamp),
+    88: ("reqHistogramData", history.histogram),
     89: ("cancelHistogramData", other.accept),
     90: ("cancelHeadTimeStamp", other.accept),
     92: ("reqPnL", account.profit_and_loss),
     93: ("cancelPnL", account.cancel_profit_and_loss),
     94: ("reqPnLSingle", account.profit_and_loss_single),
     95: ("cancelPnLSingle", account.cancel_profit_and_loss_single),
-    96: ("reqHistoricalTicks", other.not_simulated),
-    97: ("reqTickByTickData", other.not_simulated),
-    98: ("cancelTickByTickData", other.accept),
+    96: ("reqHistoricalTicks", history.historical_ticks),
+    97: ("reqTickByTickData", ticks.tick_by_tick),
+    98: ("cancelTickByTickData", ticks.cancel_tick_by_tick),
     100: ("reqWshMetaData", other.not_simulated),
     101: ("cancelWshMetaData", other.accept),
     102: ("reqWshEventData", other.not_simulated),

@@ -55,6 +55,10 @@ class MarketData:
         spec, now = self._spec(con_id), self.now() - (DELAY if delayed else timedelta(0))
         return quote_of(self._source.snapshot(spec.market, now), spec.min_tick, now)
 
+    def shortable(self, con_id: int) -> int:
+        """Shares of a contract that can be borrowed."""
+        return self._spec(con_id).shortable
+
     def set_feed(self, con_id: int | None, feed: Feed) -> None:
         """Which market data the account has of a contract, or with None of all: "live", "delayed" or "none"."""
         self.feeds.set(con_id, feed)

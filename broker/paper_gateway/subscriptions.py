@@ -3,17 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from broker.paper_gateway.types import SymbolSpec
-from broker.paper_gateway.wire.market_data import LIVE, Tick
+from broker.paper_gateway.wire.market_data import LIVE, Level, Tick
+
+if TYPE_CHECKING:
+    from broker.paper_gateway.history import TickKind
 
 
 @dataclass(slots=True)
-class MarketDataLine:
-    """A stream of quotes; `sent` holds the last tick of each kind, since only changes are sent."""
+class Stream:
+    """Market data of one contract; `silent` while another session has them."""
 
     spec: SymbolSpec
-    sent: dict[tuple[int, int], Tick] = field(default_factory=dict)
+    silent: bool = field(default=False, kw_only=True)
+
+
+@dataclass(slots=True)
+class MarketDataLine(Stream):
+    """Quotes. `asked` is the type of market data in force at the request, `answered` the one that is sent.
+
+    `sent` holds the last tick of each kind, since only changes are sent, and `page` the last page they came from.
+    """
+
+    request_id: bytes
+    asked: int
+    generic: frozenset[int] = frozenset()
+    answered: int | None = None
+    sent: dict[int, bytes] = field(default_factory=dict)
+    page: tuple[Tick, ...] | None = None
+    halted: bool = False
+
+
+@dataclass(slots=True)
+class BarStream(Stream):
+    """Bars as they form: `since` is the start of the newest one sent, `last` its text."""
+
+    bar_size: str
+    what: str
+    use_rth: bool
+    date_format: int
+    since: datetime
+    last: bytes = b""
+
+
+@dataclass(slots=True)
+class TickStream(Stream):
+    """Single ticks: `number` is the kind on the wire, `since` when the newest one sent happened."""
+
+    kind: TickKind
+    number: int
+    since: datetime
+
+
+@dataclass(slots=True)
+class Book(Stream):
+    """Market depth: the levels as they were last sent, by position and side."""
+
+    rows: int
+    smart: bool
+    sent: dict[tuple[int, int], Level] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -28,12 +79,18 @@ class Subscriptions:
     profit: set[int] = field(default_factory=set)
     profit_single: dict[int, int] = field(default_factory=dict)
     market_data: dict[int, MarketDataLine] = field(default_factory=dict)
+    kept_bars: dict[int, BarStream] = field(default_factory=dict)
+    real_time_bars: dict[int, BarStream] = field(default_factory=dict)
+    ticks: dict[int, TickStream] = field(default_factory=dict)
+    books: dict[int, Book] = field(default_factory=dict)
     market_data_type: int = LIVE
 
     def forget_market_data(self) -> None:
         """As when the link to the broker came back with its data lost: every stream must be asked for anew."""
-        self.market_data.clear()
+        for streams in (self.market_data, self.kept_bars, self.real_time_bars, self.ticks, self.books):
+            streams.clear()
 
     def need_a_clock(self) -> bool:
         """Whether something here changes by itself as time passes."""
-        return bool(self.market_data or self.profit or self.profit_single)
+        streams = (self.market_data, self.kept_bars, self.real_time_bars, self.ticks, self.books)
+        return any(streams) or bool(self.profit or self.profit_single)

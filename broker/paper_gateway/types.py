@@ -355,6 +355,9 @@ class Exchange(Protocol):
     def quote(self, con_id: int, *, delayed: bool = False) -> Quote:
         """The top of the book now, or with `delayed` as it was fifteen minutes ago."""
 
+    def shortable(self, con_id: int) -> int:
+        """Shares that can be borrowed."""
+
     def is_open(self, con_id: int) -> bool:
         """Whether the contract trades now, in regular hours or outside them."""
 

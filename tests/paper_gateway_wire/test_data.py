@@ -84,15 +84,11 @@ async def test_bars_end_where_asked_and_come_as_epoch(client: Client) -> None:
 
 async def test_history_that_cannot_be_had(client: Client) -> None:
     spy = await client.contract("SPY")
-    for what, end, code in (("BID_ASK", "", 162), ("TRADES", "noon", 10314)):
+    for what, end, code in (("REBATE_RATE", "", 162), ("WHATEVER", "", 321), ("TRADES", "noon", 10314)):
         client.errors.clear()
         bars = await client.ib.reqHistoricalDataAsync(spy, end, "5 D", "1 day", what, useRTH=True)
         assert list(bars) == []
         assert [got for _, got, _ in client.errors] == [code]
-    client.errors.clear()
-    kept = await client.ib.reqHistoricalDataAsync(spy, "", "5 D", "1 day", "TRADES", useRTH=True, keepUpToDate=True)
-    assert list(kept) == []
-    assert client.errors[0][1] == 321
 
 
 async def test_head_timestamp(client: Client) -> None:

@@ -1,79 +1,24 @@
-"""Bars, snapshots and streams of quotes."""
+"""Snapshots and streams of quotes: live, frozen, delayed or refused, and the push of whatever changed."""
 
 from __future__ import annotations
 
+from broker.paper_gateway.board import GENERIC_TICKS
 from broker.paper_gateway.desk import Desk, Request
+from broker.paper_gateway.feeds import Feed
+from broker.paper_gateway.handlers.depth import push_books
+from broker.paper_gateway.handlers.history import push_kept_bars
+from broker.paper_gateway.handlers.ticks import push_real_time_bars, push_ticks
 from broker.paper_gateway.session import Session
-from broker.paper_gateway.subscriptions import MarketDataLine
-from broker.paper_gateway.types import ContractFilter, GatewayError, SymbolSpec
+from broker.paper_gateway.subscriptions import MarketDataLine, Stream
+from broker.paper_gateway.types import GatewayError, SymbolSpec
 from broker.paper_gateway.wire import market_data as wire
-from broker.paper_gateway.wire.contracts import SMART, read_contract, skip_legs
+from broker.paper_gateway.wire.contracts import read_contract, skip_legs
 from broker.paper_gateway.wire.fields import FieldReader
-from broker.paper_gateway.wire.times import read_time
 
 MAX_LINES = 100
-NO_HISTORY = 162
-_SERVED = {"TRADES", "ADJUSTED_LAST"}
-
-
-def historical_data(request: Request, reader: FieldReader) -> None:
-    """reqHistoricalData: all bars at once; error 162 when there is none, 321 for bars kept up to date."""
-    query = read_contract(reader)
-    reader.skip()
-    end_text, bar_size, duration = reader.text(), reader.text(), reader.text()
-    use_rth, what, date_format = reader.flag(), reader.text(), reader.integer()
-    skip_legs(reader, query)
-    keep_up_to_date = reader.flag()
-    spec = request.desk.contracts.one(query)
-    if keep_up_to_date:
-        raise GatewayError(321, "Error validating request.-'bU' : cause - Bars kept up to date are not simulated.")
-    _require_trades(what)
-    end = read_time(end_text, spec.time_zone)
-    bars = request.exchange.bars(spec.con_id, bar_size=bar_size, duration=duration, end=end, use_rth=use_rth)
-    if not bars:
-        raise _no_history(query, spec)
-    request.session.send(
-        wire.historical_data(
-            request.session.version,
-            request.id,
-            spec,
-            bars,
-            bar_size=bar_size,
-            date_format=date_format,
-            end=end or request.exchange.now(),
-        )
-    )
-
-
-def head_timestamp(request: Request, reader: FieldReader) -> None:
-    """reqHeadTimeStamp: the start of the first daily bar."""
-    query = read_contract(reader)
-    reader.skip()
-    use_rth, what, date_format = reader.flag(), reader.text(), reader.integer()
-    spec = request.desk.contracts.one(query)
-    _require_trades(what)
-    bars = request.exchange.bars(spec.con_id, bar_size="1 day", duration="50 Y", end=None, use_rth=use_rth)
-    if not bars:
-        raise _no_history(query, spec)
-    request.session.send(wire.head_timestamp(request.id, bars[0].start, date_format))
-
-
-def cancel_history(request: Request, reader: FieldReader) -> None:
-    """cancelHistoricalData: every query is answered at once, so there is none left to cancel."""
-    raise GatewayError(366, f"No historical data query found for ticker id:{request.id}")
-
-
-def _require_trades(what: str) -> None:
-    if what.upper() not in _SERVED:
-        raise GatewayError(
-            NO_HISTORY, f"Historical Market Data Service error message:No market data permissions for {what[:40]}"
-        )
-
-
-def _no_history(query: ContractFilter, spec: SymbolSpec) -> GatewayError:
-    source = f"{spec.symbol}@{query.exchange or SMART} Trades"
-    text = f"Historical Market Data Service error message:HMDS query returned no data: {source}"
-    return GatewayError(NO_HISTORY, text)
+COMPETING = (10197, "No market data during competing live session")
+_ALIVE = {wire.LIVE, wire.FROZEN}
+_NOT_SUBSCRIBED = "Requested market data is not subscribed."
 
 
 def market_data(request: Request, reader: FieldReader) -> None:
@@ -83,53 +28,124 @@ def market_data(request: Request, reader: FieldReader) -> None:
     if reader.flag():
         reader.skip(3)
     generic_ticks, snapshot, regulatory = reader.text(), reader.flag(), reader.flag()
-    lines = request.session.subscriptions.market_data
-    if request.id in lines:
+    subscriptions = request.session.subscriptions
+    if request.id in subscriptions.market_data or request.id in subscriptions.ticks:
         raise GatewayError(102, "Duplicate ticker ID.")
     if (snapshot or regulatory) and generic_ticks:
         raise GatewayError(414, "Snapshot market data subscription is not applicable to generic ticks.")
-    if len(lines) >= MAX_LINES:
+    if len(subscriptions.market_data) >= MAX_LINES:
         raise GatewayError(101, "Max number of tickers has been reached.")
     spec = request.desk.contracts.one(query)
-    _answer_market_data(request, spec, snapshot=snapshot or regulatory)
+    line = MarketDataLine(
+        spec=spec,
+        request_id=wire.id_field(request.id),
+        asked=subscriptions.market_data_type,
+        generic=_generic(generic_ticks, spec),
+    )
+    _answer_market_data(request, line, snapshot=snapshot or regulatory)
 
 
-def _answer_market_data(request: Request, spec: SymbolSpec, *, snapshot: bool) -> None:
-    session = request.session
-    line = MarketDataLine(spec)
-    kind = _data_type(request.desk, session, spec)
-    ticks = _changes(request.desk, session, request.id, line)
-    session.send(wire.tick_parameters(request.id, spec), wire.market_data_type(request.id, kind), *ticks)
+def _generic(text: str, spec: SymbolSpec) -> frozenset[int]:
+    """The numbers of a list such as `233,236,mdoff`; raises GatewayError 321 for one that does not exist."""
+    words = [word.partition(":")[0].strip() for word in text.split(",")]
+    numbers = [word for word in words if word and word.lower() != "mdoff"]
+    wrong = [word for word in numbers if not (word.isascii() and word.isdigit() and int(word) in GENERIC_TICKS)]
+    if wrong:
+        legal = ",".join(f"{number}({name})" for number, name in GENERIC_TICKS.items())
+        cause = f"Incorrect generic tick list of {','.join(wrong)[:60]}. Legal ones for ({spec.sec_type}) are: {legal}"
+        raise GatewayError(321, f"Error validating request.-'bL' : cause - {cause}")
+    return frozenset(map(int, numbers))
+
+
+def _answer_market_data(request: Request, line: MarketDataLine, *, snapshot: bool) -> None:
+    session, desk = request.session, request.desk
+    if desk.exchange.feeds.competing:
+        raise GatewayError(*COMPETING)
+    refusal = _refusal(desk.exchange.feeds.of(line.spec), line.asked)
+    if refusal is not None:
+        raise refusal
+    session.send(wire.tick_parameters(request.id, line.spec), *_news(desk, session, request.id, line))
     if snapshot:
         session.send(wire.snapshot_end(request.id))
     else:
         session.subscriptions.market_data[request.id] = line
 
 
-def _data_type(desk: Desk, session: Session, spec: SymbolSpec) -> int:
-    """Frozen data are what a client gets that asked for them outside trading hours."""
-    if session.subscriptions.market_data_type in {1, 3}:
-        return wire.LIVE
-    today = desk.exchange.sessions(spec.con_id, 1)[0]
-    is_open = today.open is not None and today.close is not None and today.open <= desk.exchange.now() < today.close
-    return wire.LIVE if is_open else wire.FROZEN
+def _refusal(feed: Feed, asked: int) -> GatewayError | None:
+    """What a client is told that asked for data which the account has not."""
+    if feed == "none":
+        code, rest = (354, "") if asked in _ALIVE else (10186, " Delayed market data is not enabled.")
+        return GatewayError(code, _NOT_SUBSCRIBED + rest)
+    if feed == "delayed" and asked in _ALIVE:
+        return GatewayError(354, f"{_NOT_SUBSCRIBED} Delayed market data is available.")
+    return None
 
 
-def _changes(desk: Desk, session: Session, request_id: int, line: MarketDataLine) -> list[bytes]:
-    """The ticks that differ from what this line was sent before."""
-    frames = []
-    for tick in wire.ticks(desk.exchange.quote(line.spec.con_id), session.version):
-        key = tick[:2]
-        if line.sent.get(key) != tick:
-            line.sent[key] = tick
-            frames.append(wire.tick_message(request_id, tick))
+def _kind(desk: Desk, line: MarketDataLine) -> int:
+    """The type of market data that is sent: frozen ones only to a client that asked for them outside hours."""
+    if desk.exchange.feeds.of(line.spec) == "delayed":
+        frozen = line.asked == wire.DELAYED_FROZEN and not desk.exchange.is_open(line.spec.con_id)
+        return wire.DELAYED_FROZEN if frozen else wire.DELAYED
+    frozen = line.asked in {wire.FROZEN, wire.DELAYED_FROZEN} and not desk.exchange.is_open(line.spec.con_id)
+    return wire.FROZEN if frozen else wire.LIVE
+
+
+def _news(desk: Desk, session: Session, request_id: int, line: MarketDataLine) -> list[bytes]:
+    """The type of data where it changed, and the ticks that differ from what this line was sent before."""
+    frames: list[bytes] = []
+    kind = _kind(desk, line)
+    delayed = kind in {wire.DELAYED, wire.DELAYED_FROZEN}
+    if kind != line.answered:
+        if delayed and line.answered not in {wire.DELAYED, wire.DELAYED_FROZEN}:
+            session.error(request_id, 10167, f"{_NOT_SUBSCRIBED} Displaying delayed market data.")
+        frames.append(wire.market_data_type(request_id, kind))
+        line.answered, line.page = kind, None
+        line.sent.clear()
+    page = desk.board.page(line.spec, session.version, delayed=delayed)
+    halted = line.spec.con_id in desk.exchange.feeds.halted
+    if page is not line.page or halted != line.halted:
+        line.page, line.halted = page, halted
+        frames += _changed(line, (*page, wire.halted_tick(halted=halted, delayed=delayed)))
+        if line.generic and not delayed:
+            frames += _changed(line, desk.board.extras(line.spec, line.generic, session.version))
+    return frames
+
+
+def _changed(line: MarketDataLine, page: tuple[wire.Tick, ...]) -> list[bytes]:
+    sent, frames = line.sent, []
+    for tick in page:
+        if sent.get(tick.kind) != tick.tail:
+            sent[tick.kind] = tick.tail
+            frames.append(wire.tick_frame(line.request_id, tick))
     return frames
 
 
 def push_quotes(desk: Desk, session: Session) -> None:
-    """Put in line what changed on every stream of a client."""
-    for request_id, line in session.subscriptions.market_data.items():
-        session.send(*_changes(desk, session, request_id, line))
+    """Put in line what changed on every stream of a client: quotes, bars, single ticks, books."""
+    subscriptions = session.subscriptions
+    for request_id, line in list(subscriptions.market_data.items()):
+        if _is_silent(desk, session, request_id, line):
+            continue
+        refusal = _refusal(desk.exchange.feeds.of(line.spec), line.asked)
+        if refusal is None:
+            session.send(*_news(desk, session, request_id, line))
+        elif line.answered is not None:
+            session.error(request_id, refusal.code, refusal.message)
+            line.answered = None
+    if not desk.exchange.feeds.competing:
+        push_kept_bars(desk, session)
+        push_real_time_bars(desk, session)
+        push_ticks(desk, session)
+        push_books(desk, session)
+
+
+def _is_silent(desk: Desk, session: Session, request_id: int, stream: Stream) -> bool:
+    """Whether another session has the data; the client is told once, and not when they come back."""
+    competing = desk.exchange.feeds.competing
+    if competing and not stream.silent:
+        session.error(request_id, *COMPETING)
+    stream.silent = competing
+    return competing
 
 
 def cancel_market_data(request: Request, reader: FieldReader) -> None:

@@ -1,62 +1,122 @@
-"""Bars and quotes as clients read them."""
+"""Quotes as clients read them: prices, sizes and other ticks, the book, and what a stream begins and ends with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import NamedTuple
 
-from broker.paper_gateway.types import Bar, Quote, SymbolSpec
-from broker.paper_gateway.wire.fields import LOT, message, price, quote_size
-from broker.paper_gateway.wire.framing import PREFIX, frame
-from broker.paper_gateway.wire.times import epoch, stamp
-from broker.paper_gateway.wire.versions import HISTORY_IN_SHARES
+from broker.paper_gateway.types import Quote, SymbolSpec
+from broker.paper_gateway.wire.fields import Value, message, price, quote_size
+from broker.paper_gateway.wire.framing import PREFIX
+from broker.paper_gateway.wire.times import epoch
 
+LIVE, FROZEN, DELAYED, DELAYED_FROZEN = 1, 2, 3, 4
 BID, ASK, LAST, HIGH, LOW, CLOSE, OPEN = 1, 2, 4, 6, 7, 9, 14
 BID_SIZE, ASK_SIZE, LAST_SIZE, VOLUME, LAST_TIME = 0, 3, 5, 8, 45
-LIVE, FROZEN = 1, 2
-EPOCH_FORMAT = 2
+HALTED = 49
+_DELAYED_KINDS = {
+    BID: 66,
+    ASK: 67,
+    LAST: 68,
+    BID_SIZE: 69,
+    ASK_SIZE: 70,
+    LAST_SIZE: 71,
+    HIGH: 72,
+    LOW: 73,
+    VOLUME: 74,
+    CLOSE: 75,
+    OPEN: 76,
+    LAST_TIME: 88,
+    HALTED: 90,
+}
 NO_QUOTE = "-1"
+NO_ATTRIBUTES = 0
+_TICK_VERSION = 6
+_PRICE, _SIZE, _GENERIC, _TEXT = (f"{number}\0{_TICK_VERSION}\0".encode() for number in (1, 2, 45, 46))
 
 
-def is_daily_or_longer(bar_size: str) -> bool:
-    """Whether bars of this size are stamped with a date, not with a time."""
-    return bar_size.split()[-1].rstrip("s") in {"day", "week", "month", "W", "M", "D"}
+class Tick(NamedTuple):
+    """One tick without the request it answers: what comes before the request's id in a frame, and what after it."""
+
+    kind: int
+    head: bytes
+    tail: bytes
 
 
-def historical_data(
-    version: int,
-    request_id: int,
-    spec: SymbolSpec,
-    bars: Sequence[Bar],
-    *,
-    bar_size: str,
-    date_format: int,
-    end: datetime,
-) -> bytes:
-    """Message 17: all bars of a request."""
-    in_shares = version >= HISTORY_IN_SHARES
-    zone, daily = spec.time_zone, is_daily_or_longer(bar_size)
-    head = message(17, request_id, stamp(bars[0].start if bars else end, zone), stamp(end, zone), len(bars))
-    # Spelled in one go per bar: history is most of what a gateway sends.
-    rows = [
-        f"{_bar_date(bar, zone, daily=daily, date_format=date_format)}\0{bar.open!r}\0{bar.high!r}\0{bar.low!r}\0"
-        f"{bar.close!r}\0{bar.volume if in_shares else bar.volume // LOT:.0f}\0{bar.wap!r}\0{bar.count}\0"
-        for bar in bars
-    ]
-    return frame(head[PREFIX:] + "".join(rows).encode("ascii"))
+def tick_frame(request_id: bytes, tick: Tick) -> bytes:
+    """The frame of a tick for a request, whose id comes as text with its closing NUL."""
+    head, tail = tick.head, tick.tail
+    return (len(head) + len(request_id) + len(tail)).to_bytes(PREFIX, "big") + head + request_id + tail
 
 
-def _bar_date(bar: Bar, zone: str, *, daily: bool, date_format: int) -> str:
-    if daily:
-        return f"{bar.day:%Y%m%d}"
-    return str(epoch(bar.start)) if date_format == EPOCH_FORMAT else stamp(bar.start, zone)
+def id_field(request_id: int) -> bytes:
+    """A request's id as `tick_frame` takes it."""
+    return f"{request_id}\0".encode()
 
 
-def head_timestamp(request_id: int, moment: datetime, date_format: int) -> bytes:
-    """Message 88: when a contract's history begins."""
-    text = str(epoch(moment)) if date_format == EPOCH_FORMAT else f"{moment:%Y%m%d-%H:%M:%S}"
-    return message(88, request_id, text)
+def price_tick(kind: int, value: str, size: str = "0") -> Tick:
+    """Message 1, with no attributes."""
+    return Tick(kind, _PRICE, f"{kind}\0{value}\0{size}\0{NO_ATTRIBUTES}\0".encode())
+
+
+def size_tick(kind: int, value: str) -> Tick:
+    """Message 2."""
+    return Tick(kind, _SIZE, f"{kind}\0{value}\0".encode())
+
+
+def generic_tick(kind: int, value: str) -> Tick:
+    """Message 45."""
+    return Tick(kind, _GENERIC, f"{kind}\0{value}\0".encode())
+
+
+def text_tick(kind: int, value: str) -> Tick:
+    """Message 46."""
+    return Tick(kind, _TEXT, f"{kind}\0{value}\0".encode())
+
+
+def ticks(quote: Quote, spec: SymbolSpec, version: int, *, delayed: bool = False) -> tuple[Tick, ...]:
+    """All ticks of a quote in the order in which they are sent; an index has no sides, a pair no trades."""
+    found = tuple(_ticks(quote, spec, version))
+    if not delayed:
+        return found
+    kinds = [(tick, _DELAYED_KINDS[tick.kind]) for tick in found]
+    return tuple(Tick(kind, tick.head, _renumbered(tick, kind)) for tick, kind in kinds)
+
+
+def _renumbered(tick: Tick, kind: int) -> bytes:
+    return f"{kind}\0".encode() + tick.tail.partition(b"\0")[2]
+
+
+def _ticks(quote: Quote, spec: SymbolSpec, version: int) -> Iterator[Tick]:
+    def shares(count: int) -> str:
+        return quote_size(count, version)
+
+    if spec.sec_type != "IND":
+        yield from _side(BID, BID_SIZE, quote.bid, shares(quote.bid_size))
+        yield from _side(ASK, ASK_SIZE, quote.ask, shares(quote.ask_size))
+    if spec.sec_type != "CASH":
+        if quote.last is not None:
+            yield from _side(LAST, LAST_SIZE, quote.last, shares(quote.last_size))
+            yield text_tick(LAST_TIME, str(epoch(quote.time)))
+        yield size_tick(VOLUME, shares(quote.volume))
+    for kind, value in ((HIGH, quote.high), (LOW, quote.low), (CLOSE, quote.prior_close), (OPEN, quote.open)):
+        if value is not None:
+            yield price_tick(kind, price(value))
+
+
+def _side(kind: int, size_kind: int, value: Decimal | None, size: str) -> Iterator[Tick]:
+    if value is None:
+        yield price_tick(kind, NO_QUOTE)
+        yield size_tick(size_kind, "0")
+    else:
+        yield price_tick(kind, price(value), size)
+        yield size_tick(size_kind, size)
+
+
+def halted_tick(*, halted: bool, delayed: bool = False) -> Tick:
+    """Whether trading of the contract is halted."""
+    return generic_tick(_DELAYED_KINDS[HALTED] if delayed else HALTED, "1" if halted else "0")
 
 
 def tick_parameters(request_id: int, spec: SymbolSpec) -> bytes:
@@ -65,7 +125,7 @@ def tick_parameters(request_id: int, spec: SymbolSpec) -> bytes:
 
 
 def market_data_type(request_id: int, kind: int) -> bytes:
-    """Message 58: 1 = live, 2 = frozen."""
+    """Message 58: 1 = live, 2 = frozen, 3 = delayed, 4 = delayed and frozen."""
     return message(58, 1, request_id, kind)
 
 
@@ -74,38 +134,24 @@ def snapshot_end(request_id: int) -> bytes:
     return message(57, 1, request_id)
 
 
-Tick = tuple[int, int, str, str]
+class Level(NamedTuple):
+    """One price of the book: `side` 0 = ask, 1 = bid."""
+
+    position: int
+    side: int
+    price: Decimal
+    size: int
+    maker: str
 
 
-def ticks(quote: Quote, version: int) -> Iterator[Tick]:
-    """All ticks of a quote as (message id, tick type, value, size), in the order in which they are sent."""
-
-    def shares(count: int) -> str:
-        return quote_size(count, version)
-
-    yield from _side(BID, BID_SIZE, quote.bid, shares(quote.bid_size))
-    yield from _side(ASK, ASK_SIZE, quote.ask, shares(quote.ask_size))
-    if quote.last is not None:
-        yield from _side(LAST, LAST_SIZE, quote.last, shares(quote.last_size))
-        yield 46, LAST_TIME, str(epoch(quote.time)), ""
-    yield 2, VOLUME, shares(quote.volume), ""
-    for kind, value in ((HIGH, quote.high), (LOW, quote.low), (CLOSE, quote.prior_close), (OPEN, quote.open)):
-        if value is not None:
-            yield 1, kind, price(value), "0"
+INSERT, UPDATE = 0, 1
 
 
-def _side(kind: int, size_kind: int, value: Decimal | None, size: str) -> Iterator[Tick]:
-    if value is None:
-        yield 1, kind, NO_QUOTE, "0"
-        yield 2, size_kind, "0", ""
-    else:
-        yield 1, kind, price(value), size
-        yield 2, size_kind, size, ""
-
-
-def tick_message(request_id: int, tick: Tick) -> bytes:
-    """Message 1 (price), 2 (size) or 46 (text) of one tick."""
-    message_id, kind, value, size = tick
-    if message_id == 1:
-        return message(1, 6, request_id, kind, value, size, 0)
-    return message(message_id, 6, request_id, kind, value)
+def depth(request_id: int, operation: int, level: Level, version: int, *, smart: bool) -> bytes:
+    """Message 12, or 13 with the venue where the book is made of several."""
+    head: tuple[Value, ...] = (12, 1, request_id, level.position)
+    if smart:
+        head = (13, 1, request_id, level.position, level.maker)
+    size = quote_size(level.size, version)
+    tail = (True,) if smart else ()
+    return message(*head, operation, level.side, price(level.price), size, *tail)
