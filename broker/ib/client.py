@@ -93,7 +93,8 @@ class IbClient:
 
     def described(self, status: types.BrokerStatus) -> types.BrokerStatus:
         """The status with what the connection knows of itself; never blocks."""
-        return health.described(status, self._session, self._schedule, system_now())
+        known = health.described(status, self._session, self._schedule, system_now())
+        return replace(known, lines=self._data.in_use())
 
     def ping(self, timeout: float) -> None:
         """Go through the loop and back, without the broker; raises BrokerUnavailable where the loop hangs."""

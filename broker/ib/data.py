@@ -14,7 +14,7 @@ from broker.ib.loop import SingleFlight
 from broker.ib.market_rules import MarketRules
 from broker.ib.pnl import Results
 from broker.ib.real_time import STREAMS, BarStreams
-from broker.ib.shared import Pool
+from broker.ib.shared import IDLE, Pool
 from broker.ib.streams import LINES, Lines
 
 ANSWER_LIMIT = 15.0
@@ -26,8 +26,8 @@ class SharedData:
     """One a client; all of it but `in_use` is used in the loop's thread."""
 
     def __init__(self) -> None:
-        self.lines: Lines = Pool("lines of market data", LINES)
-        self.bar_streams: BarStreams = Pool("streams of real-time bars", STREAMS)
+        self.lines: Lines = Pool("lines of market data", LINES, IDLE)
+        self.bar_streams: BarStreams = Pool("streams of real-time bars", STREAMS, IDLE)
         self.results = Results()
         self.rules = MarketRules()
         self.scanners = asyncio.Semaphore(SCANNERS)

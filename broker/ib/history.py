@@ -13,6 +13,7 @@ import numpy as np
 from broker import types
 from broker.errors import MarketDataError
 from broker.ib import mapping, requests
+from broker.ib.budgets import History
 from broker.ib.connection import RequestError
 from broker.ib.contracts import ib_contract
 from broker.ib.spans import MOST_PIECES, BarSize, Span, parse_bar_size, parse_span, piece_of, pieces_needed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from broker.ib.reads import Asking
 
 EPOCH_DATES = 2
+DAY_SECONDS = 86_400
 NO_DATA_CODES = frozenset({162, 165})
 NO_DATA = "no data"
 WITH_VOLUME = frozenset({"TRADES", "ADJUSTED_LAST"})
@@ -146,7 +148,7 @@ class _Limit:
 async def _piece(
     asking: Asking, contract: types.Contract, query: types.BarsQuery, span: Span, end: datetime | None
 ) -> Rows:
-    client = asking.connection.client
+    client, size = asking.connection.client, parse_bar_size(query.bar_size)
 
     def send(request_id: int) -> None:
         client.reqHistoricalData(
@@ -154,7 +156,7 @@ async def _piece(
             ib_contract(contract),
             endDateTime="" if end is None else f"{end.astimezone(UTC):%Y%m%d %H:%M:%S} UTC",
             durationStr=str(span),
-            barSizeSetting=parse_bar_size(query.bar_size).name,
+            barSizeSetting=size.name,
             whatToShow=query.what,
             useRTH=query.use_rth,
             formatDate=EPOCH_DATES,
@@ -162,7 +164,13 @@ async def _piece(
             chartOptions=[],
         )
 
-    return list(await requests.answer(asking.connection, send, cancel=client.cancelHistoricalData))
+    series = (contract.con_id, contract.exchange, query.what)
+    weight = 2 if query.what == "BID_ASK" else 1
+    request = History(
+        (series, span, end, query.bar_size, query.use_rth), series, int(size.step.total_seconds()), weight
+    )
+    async with asking.session.pacer.history(request):
+        return list(await requests.answer(asking.connection, send, cancel=client.cancelHistoricalData))
 
 
 def _moment(stamp: date | datetime) -> datetime:
@@ -205,7 +213,10 @@ async def head_timestamp(asking: Asking, query: types.HeadTimestampQuery) -> typ
         client.reqHeadTimeStamp(request_id, ib_contract(contract), query.what, query.use_rth, EPOCH_DATES)
 
     try:  # TWS counts a request that is answered but not cancelled among the 50 open ones
-        stamp = await requests.answer(asking.connection, send, cancel=client.cancelHeadTimeStamp, always_cancel=True)
+        async with asking.session.pacer.history(History(query, (query.con_id, "head"), DAY_SECONDS)):
+            stamp = await requests.answer(
+                asking.connection, send, cancel=client.cancelHeadTimeStamp, always_cancel=True
+            )
     except RequestError as error:
         raise requests.refused(f"the beginning of {contract.symbol}", error) from error
     except ValueError as error:

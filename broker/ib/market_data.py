@@ -11,7 +11,7 @@ from broker import types
 from broker.errors import MarketDataError
 from broker.ib import requests
 from broker.ib.contracts import ib_contract
-from broker.ib.ticks import NOTICES
+from broker.ib.ticks import ends
 from broker.ib.top_of_book import DELAYED, TopOfBook
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Snapshot(TopOfBook):
 
     def refused(self, code: int, message: str) -> None:
         """There will be none."""
-        if code not in NOTICES and not self._answer.done():
+        if ends(code, message) and not self._answer.done():
             self._answer.set_result((code, message))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from broker.errors import MarketDataError
 from broker.ib.connection import Connection, RequestError
-from broker.ib.ticks import NOTICES, Subscriber
+from broker.ib.ticks import Subscriber, ends
 
 Send = Callable[[int], None]
 
@@ -52,7 +52,7 @@ class _Refusals(Subscriber):
         self._ends_on = ends_on
 
     def refused(self, code: int, message: str) -> None:
-        if (code in self._ends_on or code not in NOTICES) and not self._future.done():
+        if (code in self._ends_on or ends(code, message)) and not self._future.done():
             self._future.set_exception(RequestError(self._request_id, code, message))
 
 

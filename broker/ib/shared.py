@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from broker.errors import BrokerUnavailable, MarketDataError
-from broker.ib.ticks import NOTICES, Subscriber
+from broker.ib.ticks import Subscriber, ends
 
 if TYPE_CHECKING:
     from broker.ib.connection import Connection
@@ -45,7 +45,7 @@ class Shared(Subscriber):
 
     def refused(self, code: int, message: str) -> None:
         """Remember why nothing comes; the next frame proves that something does again."""
-        if code in NOTICES:
+        if not ends(code, message):
             return
         self.is_bust = code == BUST
         if not self.is_bust:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LINES = 100
 FIRST_ANSWER = 11.0  # seconds in which TWS tells what there is; what is missing then does not exist
-ASK_AGAIN = 5.0  # seconds after which a line that a competing session has silenced is tried anew
+ASK_AGAIN = 2.0  # seconds after which a line that a competing session has silenced is tried anew
 MARGIN = 0.5  # seconds of the caller's time-out that are kept for the way back
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from broker.ib import codes
 from broker.ib.library import ib_insync
 
-# Said beside an answer that still comes.
-NOTICES = frozenset({165, 399, 10090, 10167, 10285}) | frozenset(range(2100, 2200))
 NO_VALUE = float("nan")  # of a whole account
 BarValues = tuple[int, float, float, float, float, float, float, int]
+
+
+def ends(code: int, message: str) -> bool:
+    """Whether what has this error will get no more; what nobody has mapped counts as an end."""
+    known = codes.meaning(code, message)
+    return known is None or known.ends_request
 
 
 class Subscriber:
@@ -105,10 +110,3 @@ class MarketDataWrapper(ib_insync.Wrapper):  # type: ignore[misc]
         """The result of one holding."""
         if (subscriber := self.subscribers.get(reqId)) is not None:
             subscriber.result(dailyPnL, unrealizedPnL, realizedPnL, value)
-
-    def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
-        """An error of a subscription is its subscriber's; any other is an order's, a request's or the session's."""
-        if (subscriber := self.subscribers.get(reqId)) is not None:
-            subscriber.refused(errorCode, errorString)
-        else:
-            super().error(reqId, errorCode, errorString, advancedOrderRejectJson)
