@@ -13,6 +13,7 @@ from broker.errors import OrderInvalid
 
 REF_LENGTH = 20
 GROUP_LENGTH = 40
+TOO_LARGE = 10**9  # our rows keep nine digits before the point
 TRADED = ("STK", "FUT", "CASH")
 PRICED = ("limit_price", "stop_price")
 TRAILS = ("trail_amount", "trail_percent")
@@ -74,6 +75,8 @@ def check_values(values: Mapping[str, Decimal], contract: types.Contract) -> Non
     for field, value in values.items():
         if not value.is_finite() or value <= 0:
             raise invalid(field, "must be finite and above zero")
+        if value >= TOO_LARGE:
+            raise invalid(field, f"must be below {TOO_LARGE:,}")
     for field in values.keys() & {*PRICED, "trail_amount"}:
         step = contract.min_tick if field == "trail_amount" else _increment(contract, values[field])
         _check_multiple(field, values[field], step, "the tick")
