@@ -84,9 +84,11 @@ class SeededTape:
     def daily(self, first: date, last: date, *, regular: bool = True) -> Columns:
         """The session days from `first` to `last`: their regular hours, or all of their trading."""
         days = self.sessions.between(first, last)
-        if not regular and not self.sessions.round_the_clock:
-            return _stacked([self._whole_day(day) for day in days]) if days else self._rows(days)
-        return self._rows(days)
+        if not days:
+            return self.minutes(self.sessions.back(last, 1)).columns.part(0, 0)
+        if regular or self.sessions.round_the_clock:
+            return self._rows(days)
+        return _stacked([self._whole_day(day) for day in days])
 
     def _rows(self, days: list[date]) -> Columns:
         """Regular hours as the daily path has them."""

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from ..types import HoursKind, SessionHours
+from . import hours
 from .calendar import ONE_DAY, eastern_day, epoch, instant, midnight
 from .seeded_path import FIRST_DAY, LAST_DAY
 
@@ -115,8 +116,6 @@ def _whole_day(day: date) -> DayShape:
 
 
 def _calendar_day(kind: HoursKind, day: date) -> DayShape | None:
-    from . import hours
-
     regular, trading = hours.sessions(kind, day), hours.trading(kind, day)
     if regular.open is None or regular.close is None or trading.open is None or trading.close is None:
         return None
