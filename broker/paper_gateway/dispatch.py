@@ -72,7 +72,7 @@ _VERSION_ONLY: dict[int, tuple[str, Handler]] = {
     12: ("reqNewsBulletins", other.accept),
     13: ("cancelNewsBulletins", other.accept),
     14: ("setServerLogLevel", other.accept),
-    15: ("reqAutoOpenOrders", other.accept),
+    15: ("reqAutoOpenOrders", orders.auto_open_orders),
     16: ("reqAllOpenOrders", orders.all_open_orders),
     17: ("reqManagedAccts", start.managed_accounts),
     18: ("requestFA", other.not_simulated),

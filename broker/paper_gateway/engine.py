@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from zlib import crc32
 
-from . import economics
+from . import trailing
+from .book import OrderBook
 from .ledger import Ledger
-from .orders import CANCEL_REST, Order, OrderBook
+from .orders import CANCEL_REST, UNPRICED, Order
+from .tariff import Tariff
 from .types import (
     AccountChanged,
     Commission,
@@ -29,20 +32,39 @@ LIQUIDITY_REMOVED = 2
 FRACTION_OF_CENT = Decimal("0.000001")
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """When an order may begin to trade, if it has to wait, and when it ends, if it does."""
+
+    expires_at: datetime | None
+    held_until: datetime | None = None
+
+
+class Booked(NamedTuple):
+    """One execution and what it cost."""
+
+    execution: Execution
+    commission: Commission
+
+
 class Engine:
     """Changes orders and the ledger together. `emit` takes events; `changed` holds what a store must write."""
 
-    def __init__(self, account: str, book: OrderBook, ledger: Ledger, emit: Callable[[EngineEvent], None]) -> None:
+    def __init__(
+        self, account: str, book: OrderBook, ledger: Ledger, tariff: Tariff, emit: Callable[[EngineEvent], None]
+    ) -> None:
         self.account = account
         self.book = book
         self.ledger = ledger
-        self.executions: list[tuple[Execution, Commission]] = []
+        self.tariff = tariff
+        self.executions: dict[int, Booked] = {}
+        self.next_execution = 1
         self.changed: dict[int, Order] = {}
-        self.new_executions: list[tuple[Execution, Commission]] = []
+        self.changed_executions: dict[int, Booked] = {}
         self.next_perm_id = 1_000_000_001
         self._emit = emit
 
-    def take(self, terms: OrderTerms, parent: Order | None, at: datetime, expires_at: datetime | None) -> Order:
+    def take(self, terms: OrderTerms, parent: Order | None, at: datetime, life: Life) -> Order:
         """Put a new order into the book, parked and unseen."""
         order = Order(
             terms=replace(terms, account=self.account, tif=terms.tif or "DAY"),
@@ -50,16 +72,28 @@ class Engine:
             placed_at=at,
             since=at,
             parent_perm_id=parent.perm_id if parent else 0,
-            expires_at=expires_at,
+            expires_at=life.expires_at,
+            held_until=life.held_until,
         )
         self.next_perm_id += 1
         self.book.add(order)
-        self._touch(order)
+        self.touch(order)
         return order
 
     def release(self, order: Order, at: datetime) -> None:
-        """A parked order starts to work, or to wait for its parent."""
-        order.since, order.status = at, "PreSubmitted"
+        """A parked order starts to work, or to wait for its parent, its time or shares to borrow."""
+        order.since = at if order.held_until is None else max(at, order.held_until)
+        order.status = "PreSubmitted"
+        self._show(order)
+
+    def wake(self, order: Order) -> None:
+        """The time has come that an order was held for."""
+        order.held_until = None
+        self._show(order)
+
+    def locate(self, order: Order, *, found: bool) -> None:
+        """A short sale has to wait for shares to borrow, or there are enough of them now."""
+        order.locating = not found
         self._show(order)
 
     def refuse(self, terms: OrderTerms, code: int, message: str) -> None:
@@ -73,7 +107,7 @@ class Engine:
         for child in self.book.children(order):
             self.cancel(child, at, "the parent order was rejected")
 
-    def change(self, order: Order, terms: OrderTerms, at: datetime, expires_at: datetime | None) -> None:
+    def change(self, order: Order, terms: OrderTerms, at: datetime, life: Life) -> None:
         """New prices, quantity or times for a live order; the same total as first asked for means no change of size."""
         old = order.terms
         quantity = terms.quantity if terms.quantity == old.quantity else terms.quantity + order.reduced
@@ -86,9 +120,12 @@ class Engine:
             oca_type=old.oca_type,
             parent_id=old.parent_id,
         )
-        order.expires_at = expires_at
-        if (quantity, terms.limit_price, terms.aux_price) != (old.quantity, old.limit_price, old.aux_price):
-            order.since = at
+        order.expires_at = life.expires_at
+        if life.held_until != order.held_until:
+            order.held_until = life.held_until
+            order.since = life.held_until or at
+        elif (quantity, terms.limit_price, terms.aux_price) != (old.quantity, old.limit_price, old.aux_price):
+            order.since = max(at, order.held_until or at)
         if order.remaining > 0:
             self._show(order)
             return
@@ -96,10 +133,15 @@ class Engine:
         self._emit(OrderChanged(order.view()))
 
     def trigger(self, order: Order) -> None:
-        """A stop was touched: from now on it trades like a market order."""
-        if order.terms.order_type == "STP" and not order.triggered:
+        """A stop was touched: from now on it trades like a market or a limit order."""
+        if order.waits_for_trigger:
             order.triggered = True
             self._show(order)
+
+    def follow(self, order: Order, price: Decimal, tick: Decimal) -> None:
+        """Let a trailing stop follow the market; it is shown when somebody asks."""
+        if trailing.follow(order, price, tick):
+            self.touch(order)
 
     def fill(self, order: Order, shares: Decimal, price: Decimal, at: datetime, spec: SymbolSpec) -> None:
         """Book one execution with all that follows from it: commission, children, group."""
@@ -107,16 +149,22 @@ class Engine:
         order.filled += shares
         order.value += shares * price
         order.last_price = price
-        order.commission = economics.commission(order.filled, order.value)
-        signed = shares if order.is_buy else -shares
-        realized = self.ledger.book(spec.con_id, signed, price, order.commission - before)
+        order.commission = max(before, self.tariff.commission(spec, order.filled, order.value))
+        commission = self.book_trade(spec, shares if order.is_buy else -shares, price, order.commission - before)
         if order.remaining > 0:
             order.status, order.why_held = "Submitted", ""
-            self._touch(order)
+            self.touch(order)
         else:
             self._end(order, "Filled", at, f"Filled Size: {order.filled}")
-        self._report(order, shares, price, at, spec, Commission("", order.commission - before, "USD", realized))
-        self._follow(order, shares, at)
+        self._report(order, shares, price, at, spec, commission)
+        self._follow(order, shares, price, at, spec)
+
+    def book_trade(self, spec: SymbolSpec, shares: Decimal, price: Decimal, commission: Decimal) -> Commission:
+        """Book cash and holding of a fill; what it cost and brought, still without the id of an execution."""
+        realized = self.ledger.book(spec, self.tariff.trade(spec, shares, price, commission))
+        if realized is not None:
+            realized = self.tariff.told(spec, realized).quantize(FRACTION_OF_CENT)
+        return Commission("", commission, self.tariff.currency(spec), realized)
 
     def cancel(self, order: Order, at: datetime, reason: str = "", status_text: str = "Cancelled by Trader") -> None:
         """End a live order; its children end too, or shrink to what it has filled."""
@@ -130,9 +178,11 @@ class Engine:
                 child.terms = replace(child.terms, quantity=order.filled)
                 self._settle_shrunk(child, at)
 
-    def _follow(self, order: Order, shares: Decimal, at: datetime) -> None:
+    def _follow(self, order: Order, shares: Decimal, price: Decimal, at: datetime, spec: SymbolSpec) -> None:
         """What a fill does to the children of the order and to its group."""
         for child in self.book.children(order):
+            if order.filled == shares:  # until the parent traded there was nothing to protect
+                trailing.begin(child, price, spec.min_tick)
             self._show(child)
         for mate in self.book.group_mates(order):
             if not mate.is_live:
@@ -147,7 +197,7 @@ class Engine:
     def _settle_shrunk(self, child: Order, at: datetime) -> None:
         """A child whose size became what its parent has filled: it works on, has done its part, or has nothing left."""
         if child.remaining > 0:
-            self._touch(child)
+            self.touch(child)
             self._show(child)
         elif child.filled:
             self._end(child, "Filled", at, f"Filled Size: {child.filled}")
@@ -160,16 +210,19 @@ class Engine:
         if order.status == "Parked":
             return
         order.status, order.why_held = self._standing(order)
-        self._touch(order)
+        self.touch(order)
         self._emit(OrderChanged(order.view()))
 
     def _standing(self, order: Order) -> tuple[OrderStatus, str]:
-        waits_for_trigger = order.terms.order_type == "STP" and not order.triggered
+        waits = order.waits_for_trigger
         if order.parent_perm_id and self.book.by_perm_id(order.parent_perm_id).filled == 0:
-            return "PreSubmitted", "child,trigger" if waits_for_trigger else "child"
-        if waits_for_trigger:
+            return "PreSubmitted", "child,trigger" if waits else "child"
+        if order.locating:
+            return "PreSubmitted", "locate"
+        if waits:
             return "PreSubmitted", "trigger"
-        if order.terms.order_type == "MKT" and order.filled == 0:
+        is_held = order.held_until is not None or order.at_auction
+        if order.filled == 0 and (is_held or order.terms.order_type in UNPRICED):
             return "PreSubmitted", ""
         return "Submitted", ""
 
@@ -177,12 +230,11 @@ class Engine:
         order.status, order.why_held = status, ""
         order.completed_at, order.completed_status = at, text
         self.book.settle(order)
-        self._touch(order)
+        self.touch(order)
 
     def _report(
         self, order: Order, shares: Decimal, price: Decimal, at: datetime, spec: SymbolSpec, cost: Commission
     ) -> None:
-        view = order.view()
         execution = Execution(
             exec_id=self._exec_id(),
             client_id=order.terms.client_id,
@@ -197,22 +249,32 @@ class Engine:
             shares=shares,
             price=price,
             cum_qty=order.filled,
-            avg_price=view.avg_fill_price or price,
+            avg_price=order.average_price or price,
             order_ref=order.terms.order_ref,
             last_liquidity=LIQUIDITY_REMOVED,
         )
-        realized = None if cost.realized_pnl is None else cost.realized_pnl.quantize(FRACTION_OF_CENT)
-        cost = replace(cost, exec_id=execution.exec_id, realized_pnl=realized)
-        self.executions.append((execution, cost))
-        self.new_executions.append((execution, cost))
+        number, self.next_execution = self.next_execution, self.next_execution + 1
+        self.tell_execution(number, order, execution, replace(cost, exec_id=execution.exec_id))
+
+    def tell_execution(self, number: int, order: Order, execution: Execution, cost: Commission) -> None:
+        """Keep an execution under its number and tell it, its order and its cost."""
+        self.executions[number] = self.changed_executions[number] = Booked(execution, cost)
+        view = order.view()
         self._emit(Executed(view, execution))
         self._emit(OrderChanged(view))
         self._emit(CommissionReported(order.terms.client_id, cost))
-        self._emit(AccountChanged(self.account, (spec.con_id,)))
+        self._emit(AccountChanged(self.account, (execution.con_id,)))
 
     def _exec_id(self) -> str:
         """Unique for ever in this account: the account, then a running number."""
-        return f"{crc32(self.account.encode()):08x}.{len(self.executions) + 1:08x}.01.01"
+        return f"{crc32(self.account.encode()):08x}.{self.next_execution:08x}.01.01"
 
-    def _touch(self, order: Order) -> None:
+    def forget_executions(self, before: datetime) -> None:
+        """Let go of executions of days that are over; the store has them."""
+        for number in [n for n, booked in self.executions.items() if booked.execution.time < before]:
+            if number not in self.changed_executions:
+                del self.executions[number]
+
+    def touch(self, order: Order) -> None:
+        """Have the store write this order."""
         self.changed[order.perm_id] = order

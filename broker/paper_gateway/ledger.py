@@ -1,77 +1,138 @@
-"""Cash, holdings and profit of one account; average cost holds the commissions, as TWS reports it."""
+"""Cash by currency, holdings and profit of one account; average cost holds the commissions, as TWS reports it."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
+from .types import SymbolSpec
+
 ZERO = Decimal(0)
+BASE = "USD"
 
 
 @dataclass(slots=True)
 class Holding:
-    """`quantity` is negative when short; `cost` is what it cost with commissions, negative for money received."""
+    """`quantity` is negative when short; `cost` is what it cost with commissions, negative for money received.
+
+    `paid` is the cost without commissions. Both count the multiplier.
+    """
 
     quantity: Decimal
     cost: Decimal
+    paid: Decimal = ZERO
 
     @property
     def average_cost(self) -> Decimal:
         return self.cost / self.quantity
 
 
-class Ledger:
-    """Books fills and splits. Cash + market value = starting cash + `realized` + unrealised, at every moment."""
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One fill to be booked: `shares` negative where sold; `commission` in the currency `fee_currency`.
 
-    def __init__(self, cash: Decimal) -> None:
-        self.cash = cash
-        self.realized = ZERO
+    `fee` is that commission in the contract's own currency.
+    """
+
+    shares: Decimal
+    price: Decimal
+    commission: Decimal
+    fee_currency: str
+    fee: Decimal
+
+    def reversed(self) -> Trade:
+        """The trade that takes this one back, with its commission."""
+        return Trade(-self.shares, self.price, -self.commission, self.fee_currency, -self.fee)
+
+
+class Ledger:
+    """Books fills and splits.
+
+    In each currency, cash + stocks' value + futures' profit since they were opened = what it started with + `realized`
+    + unrealised - what exchanges of currencies took out or + brought in, at every moment.
+    """
+
+    def __init__(self, cash: Decimal, base: str = BASE) -> None:
+        self.base = base
+        self.cash: dict[str, Decimal] = {base: cash}
+        self.realized: dict[str, Decimal] = {}
         self.holdings: dict[int, Holding] = {}
+
+    def copy(self) -> Ledger:
+        """A ledger that may be tried out on."""
+        return deepcopy(self)
 
     def quantity(self, con_id: int) -> Decimal:
         holding = self.holdings.get(con_id)
         return ZERO if holding is None else holding.quantity
 
-    def book(self, con_id: int, shares: Decimal, price: Decimal, commission: Decimal) -> Decimal | None:
-        """Book a fill of `shares` (negative = sold); returns the realised profit, None where nothing was closed."""
-        self.cash -= shares * price + commission
-        before = self.quantity(con_id)
-        closed = -_toward_zero(before, shares)
-        opened = shares - closed
-        if not closed:
-            self._open(con_id, opened, opened * price + commission)
-            return None
-        closing_commission = commission * closed / shares
-        realized = -closed * price - closing_commission - self._close(con_id, -closed)
-        if opened:
-            self._open(con_id, opened, opened * price + commission - closing_commission)
-        self.realized += realized
+    def move(self, currency: str, amount: Decimal) -> None:
+        self.cash[currency] = self.cash.get(currency, ZERO) + amount
+
+    def book(self, spec: SymbolSpec, trade: Trade) -> Decimal | None:
+        """Book a fill; returns the profit realised in the contract's currency, None where nothing was closed.
+
+        A stock is paid for, of a future only the profit of what is closed moves cash, a pair exchanges two currencies
+        and is held beside them, as TWS shows it.
+        """
+        self.move(trade.fee_currency, -trade.commission)
+        worth = trade.shares * trade.price * spec.multiplier
+        if spec.sec_type == "CASH":
+            self.move(spec.symbol, trade.shares)
+        paid_before = self._paid(spec.con_id)
+        realized = self._hold(spec, trade)
+        if spec.sec_type == "FUT":
+            self.move(spec.currency, self._paid(spec.con_id) - paid_before - worth)
+        else:
+            self.move(spec.currency, -worth)
+        if realized is not None:
+            self.realized[spec.currency] = self.realized.get(spec.currency, ZERO) + realized
         return realized
 
-    def split(self, con_id: int, ratio: Decimal, price: Decimal) -> Decimal:
+    def split(self, spec: SymbolSpec, ratio: Decimal, price: Decimal) -> Decimal:
         """Multiply the holding by `ratio`; a fraction of a share is paid out at `price`. Returns the cash paid."""
-        holding = self.holdings[con_id]
+        holding = self.holdings[spec.con_id]
         holding.quantity *= ratio
         fraction = holding.quantity - holding.quantity.to_integral_value(ROUND_DOWN)
         paid = fraction * price
         if fraction:
-            self.realized += paid - self._close(con_id, fraction)
-            self.cash += paid
+            realized = paid - self._close(spec.con_id, fraction)
+            self.realized[spec.currency] = self.realized.get(spec.currency, ZERO) + realized
+            self.move(spec.currency, paid)
         return paid
 
-    def _open(self, con_id: int, shares: Decimal, cost: Decimal) -> None:
+    def _paid(self, con_id: int) -> Decimal:
+        holding = self.holdings.get(con_id)
+        return ZERO if holding is None else holding.paid
+
+    def _hold(self, spec: SymbolSpec, trade: Trade) -> Decimal | None:
+        each = trade.price * spec.multiplier
+        closed = -_toward_zero(self.quantity(spec.con_id), trade.shares)
+        opened = trade.shares - closed
+        closing_fee = trade.fee * closed / trade.shares
+        realized = None
+        if closed:
+            realized = -closed * each - closing_fee - self._close(spec.con_id, -closed)
+        if opened:
+            self._open(spec.con_id, opened, opened * each, trade.fee - closing_fee)
+        return realized
+
+    def _open(self, con_id: int, shares: Decimal, paid: Decimal, fee: Decimal) -> None:
         holding = self.holdings.setdefault(con_id, Holding(ZERO, ZERO))
         holding.quantity += shares
-        holding.cost += cost
+        holding.cost += paid + fee
+        holding.paid += paid
 
     def _close(self, con_id: int, shares: Decimal) -> Decimal:
         """Take `shares` (signed as held) out of the holding; returns their part of the cost."""
         holding = self.holdings[con_id]
         if shares == holding.quantity:
             return self.holdings.pop(con_id).cost
-        cost = holding.cost * shares / holding.quantity
+        cost, paid = (amount * shares / holding.quantity for amount in (holding.cost, holding.paid))
         holding.quantity -= shares
         holding.cost -= cost
+        holding.paid -= paid
         return cost
 
 

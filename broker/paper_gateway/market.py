@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from . import economics
 from .clock import RunningClock, SetClock
 from .feeds import DELAY, Feed, Feeds
 from .history import History
@@ -53,7 +54,7 @@ class MarketData:
 
     def quote(self, con_id: int, *, delayed: bool = False) -> Quote:
         spec, now = self._spec(con_id), self.now() - (DELAY if delayed else timedelta(0))
-        return quote_of(self._source.snapshot(spec.market, now), spec.min_tick, now)
+        return quote_of(self._source.snapshot(spec.market, now), spec.min_tick, now, economics.lot_of(spec))
 
     def shortable(self, con_id: int) -> int:
         """Shares of a contract that can be borrowed."""

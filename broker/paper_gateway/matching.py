@@ -4,52 +4,45 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Literal
 
 from . import economics
-from .orders import Order
+from .orders import STOPS, Order
 from .prices.source import PathBar
 
 OPEN_DELAY_SECONDS = 1
+# Who pays half the spread: everybody, only those who take (market orders and triggered ones), nobody (an auction).
+Spread = Literal["all", "takers", "none"]
 
 
 def touch(order: Order, price: Decimal, target: Decimal) -> Decimal | None:
     """The first price at which the order acts while the market moves from `price` to `target`; None if nowhere."""
     if order.is_market:
         return price
-    level = order_level(order)
+    level = order.level
     if acts_at(order, level, price):
         return price
     return level if acts_at(order, level, target) else None
 
 
-def order_level(order: Order) -> Decimal:
-    """The limit or the stop."""
-    level = order.terms.limit_price if order.terms.order_type == "LMT" else order.terms.aux_price
-    if level is None:
-        raise ValueError(f"order {order.perm_id} has no price")
-    return level
-
-
 def acts_at(order: Order, level: Decimal, price: Decimal) -> bool:
     """A buy limit and a sell stop act at their level or below, a sell limit and a buy stop at it or above."""
-    acts_below = order.is_buy == (order.terms.order_type == "LMT")
-    return price <= level if acts_below else price >= level
+    acts_as_stop = order.waits_for_trigger and order.terms.order_type in STOPS
+    return price <= level if order.is_buy != acts_as_stop else price >= level
 
 
-def fill_price(order: Order, touched: Decimal, tick: Decimal, *, limits_pay_spread: bool) -> Decimal:
-    """What the order trades at once the market stands at `touched`.
+def fill_price(order: Order, touched: Decimal, tick: Decimal, spread: Spread) -> Decimal:
+    """What the order trades at once the market stands at `touched`: half a spread worse for those who pay it.
 
-    A market order and a stop pay half the spread. A limit trades at `touched`, or, where limits pay the spread
-    too, half a spread worse, in both cases never worse than its limit.
+    Never worse than its limit, if it has one.
     """
     price = max(tick, economics.to_tick(touched, tick))
-    half = economics.half_spread(price, tick)
-    worse = price + half if order.is_buy else max(tick, price - half)
-    if order.terms.order_type != "LMT":
-        return worse
-    reached = worse if limits_pay_spread else price
-    limit = order_level(order)
-    return min(limit, reached) if order.is_buy else max(limit, reached)
+    if spread == "all" or (spread == "takers" and (order.is_market or order.triggered)):
+        half = economics.half_spread(price, tick)
+        price = price + half if order.is_buy else max(tick, price - half)
+    if order.is_market:
+        return price
+    return min(order.level, price) if order.is_buy else max(order.level, price)
 
 
 def is_sound(bar: PathBar) -> bool:
@@ -68,7 +61,7 @@ def low_comes_first(held: Decimal, orders: list[Order]) -> bool:
     if held or not orders:
         return held >= 0
     oldest = min(orders, key=lambda order: order.perm_id)
-    return oldest.is_buy == (oldest.terms.order_type != "STP")
+    return oldest.is_buy != (oldest.terms.order_type in STOPS)
 
 
 def corner_times(bar: PathBar) -> tuple[int, int, int, int]:

@@ -1,8 +1,7 @@
-"""An order as the exchange keeps it, and the book that finds orders by id, family and group."""
+"""An order as the exchange keeps it: what was asked for, how far it is, and what it would do at a price."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -14,10 +13,22 @@ REDUCE = 3
 CANCEL_REST = 1
 TERMINAL: frozenset[OrderStatus] = frozenset({"Filled", "Cancelled", "Inactive"})
 
+STOPS = frozenset({"STP", "STP LMT", "TRAIL", "TRAIL LIMIT"})
+TOUCHES = frozenset({"MIT", "LIT"})
+TRAILS = frozenset({"TRAIL", "TRAIL LIMIT"})
+CLOSING = frozenset({"MOC", "LOC"})
+UNPRICED = frozenset({"MKT", "MOC"})
+MARKET_ONCE_TRIGGERED = frozenset({"STP", "TRAIL", "MIT"})
+AT_ONCE = frozenset({"IOC", "FOK"})
+
 
 @dataclass(slots=True)
 class Order:
-    """`since`: prices before it are not met. `reduced`: shares that fills in its group have taken off it."""
+    """`since`: prices before it are not met. `reduced`: shares that fills in its group have taken off it.
+
+    `held_until`: when it may begin to trade. `stop` and `limit` of a trailing order are where they stand now.
+    `locating`: held until there are shares to borrow.
+    """
 
     terms: OrderTerms
     perm_id: int
@@ -26,12 +37,16 @@ class Order:
     status: OrderStatus = "Parked"
     parent_perm_id: int = 0
     expires_at: datetime | None = None
+    held_until: datetime | None = None
     filled: Decimal = ZERO
     value: Decimal = ZERO
     commission: Decimal = ZERO
     last_price: Decimal | None = None
     reduced: Decimal = ZERO
     triggered: bool = False
+    stop: Decimal | None = None
+    limit: Decimal | None = None
+    locating: bool = False
     why_held: str = ""
     completed_at: datetime | None = None
     completed_status: str = ""
@@ -59,9 +74,36 @@ class Order:
         return self.quantity - self.filled
 
     @property
+    def waits_for_trigger(self) -> bool:
+        return not self.triggered and (self.terms.order_type in STOPS or self.terms.order_type in TOUCHES)
+
+    @property
     def is_market(self) -> bool:
         """Trades at any price now: a market order, or a stop that has been touched."""
-        return self.terms.order_type == "MKT" or self.triggered
+        kind = self.terms.order_type
+        return kind in UNPRICED or (self.triggered and kind in MARKET_ONCE_TRIGGERED)
+
+    @property
+    def at_auction(self) -> bool:
+        """Trades in one auction only, at `expires_at`: the opening one (OPG) or the closing one (MOC, LOC)."""
+        return self.terms.tif == "OPG" or self.terms.order_type in CLOSING
+
+    @property
+    def ends_at_once(self) -> bool:
+        """What the first prices it meets do not fill is cancelled."""
+        return self.terms.tif in AT_ONCE
+
+    @property
+    def level(self) -> Decimal:
+        """The price it acts at now: the stop it waits for, else its limit."""
+        terms = self.terms
+        if self.waits_for_trigger:
+            level = self.stop if terms.order_type in TRAILS else terms.aux_price
+        else:
+            level = self.limit if self.limit is not None else terms.limit_price
+        if level is None:
+            raise ValueError(f"order {self.perm_id} has no price")
+        return level
 
     @property
     def average_price(self) -> Decimal | None:
@@ -89,11 +131,11 @@ class Order:
         self.taken_from = tag
 
     def view(self) -> OrderView:
-        shown = replace(self.terms, quantity=self.quantity)
-        if self.group:
-            shown = replace(shown, oca_group=self.group, oca_type=self.group_type)
+        terms = self.terms
+        if self.reduced or self.group or self.stop is not None:
+            terms = self._shown_terms()
         return OrderView(
-            terms=shown,
+            terms=terms,
             perm_id=self.perm_id,
             parent_perm_id=self.parent_perm_id,
             status=self.status,
@@ -107,61 +149,11 @@ class Order:
             completed_status=self.completed_status,
         )
 
-
-class OrderBook:
-    """Every order ever taken; the live ones (parked ones among them) in the order they came."""
-
-    def __init__(self) -> None:
-        self._by_perm_id: dict[int, Order] = {}
-        self._by_key: dict[tuple[int, int], Order] = {}
-        self._live: dict[int, Order] = {}
-        self._filled_groups: set[str] = set()
-
-    def add(self, order: Order) -> None:
-        self._by_perm_id[order.perm_id] = order
-        self._by_key[order.key] = order
-        self._live[order.perm_id] = order
-        self.settle(order)
-
-    def settle(self, order: Order) -> None:
-        """Take an order that has ended out of the live ones."""
-        if order.is_live:
-            return
-        self._live.pop(order.perm_id, None)
-        if order.status == "Filled" and order.group:
-            self._filled_groups.add(order.group)
-
-    def find(self, client_id: int, order_id: int) -> Order | None:
-        return self._by_key.get((client_id, order_id))
-
-    def by_perm_id(self, perm_id: int) -> Order:
-        return self._by_perm_id[perm_id]
-
-    def all(self) -> Iterator[Order]:
-        return iter(self._by_perm_id.values())
-
-    def live(self) -> list[Order]:
-        return list(self._live.values())
-
-    def working(self) -> list[Order]:
-        return [order for order in self._live.values() if order.status != "Parked"]
-
-    def children(self, parent: Order) -> list[Order]:
-        return [order for order in self._live.values() if order.parent_perm_id == parent.perm_id]
-
-    def group_mates(self, order: Order) -> list[Order]:
-        if not order.group:
-            return []
-        return [mate for mate in self.working() if mate.group == order.group and mate is not order]
-
-    def group_is_filled(self, group: str) -> bool:
-        return group in self._filled_groups
-
-    def workable(self, order: Order) -> Decimal:
-        """Shares this order may trade now: a child no more than its parent has filled and its group has left over."""
-        if order.status == "Parked":
-            return ZERO
-        if not order.parent_perm_id:
-            return order.remaining
-        opened = self._by_perm_id[order.parent_perm_id].filled - order.reduced
-        return max(ZERO, min(order.quantity, opened) - order.filled)
+    def _shown_terms(self) -> OrderTerms:
+        shown = replace(self.terms, quantity=self.quantity)
+        if self.group:
+            shown = replace(shown, oca_group=self.group, oca_type=self.group_type)
+        if self.stop is not None:
+            limit = shown.limit_price if self.limit is None else self.limit
+            shown = replace(shown, trail_stop_price=self.stop, limit_price=limit)
+        return shown

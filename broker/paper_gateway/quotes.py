@@ -13,13 +13,13 @@ from .types import Quote
 NO_SPREAD = Decimal(0)
 
 
-def quote_of(snapshot: Snapshot | None, tick: Decimal, now: datetime) -> Quote:
+def quote_of(snapshot: Snapshot | None, tick: Decimal, now: datetime, lot: int = economics.LOT) -> Quote:
     """Last, bid and ask in whole ticks; without a usable last price there is no bid and no ask either."""
     if snapshot is None:
         return Quote(now, None, None, None, 0, 0, 0, 0, None, None, None, None)
     last = price_or_none(snapshot.last, tick)
     half = economics.half_spread(last, tick) if last else NO_SPREAD
-    size = economics.quote_size(snapshot.minute_volume) if last else 0
+    size = economics.quote_size(snapshot.minute_volume, lot) if last else 0
     return Quote(
         time=snapshot.time,
         bid=last - half if last and last > half else None,
@@ -27,7 +27,7 @@ def quote_of(snapshot: Snapshot | None, tick: Decimal, now: datetime) -> Quote:
         last=last,
         bid_size=size,
         ask_size=size,
-        last_size=economics.LOT if last else 0,
+        last_size=lot if last else 0,
         volume=int(snapshot.volume) if math.isfinite(snapshot.volume) else 0,
         open=price_or_none(snapshot.open, tick),
         high=price_or_none(snapshot.high, tick),

@@ -294,7 +294,16 @@ class ClockMoved:
     at: datetime
 
 
-EngineEvent = OrderChanged | Executed | CommissionReported | OrderRefused | AccountChanged | ClockMoved
+@dataclass(frozen=True, slots=True)
+class OrderBound:
+    """A manual order has an order id of client 0 from now on."""
+
+    perm_id: int
+    client_id: int
+    order_id: int
+
+
+EngineEvent = OrderChanged | Executed | CommissionReported | OrderRefused | AccountChanged | ClockMoved | OrderBound
 Listener = Callable[[EngineEvent], None]
 
 
@@ -361,12 +370,21 @@ class Exchange(Protocol):
     def is_open(self, con_id: int) -> bool:
         """Whether the contract trades now, in regular hours or outside them."""
 
+    def rate(self, currency: str) -> Decimal:
+        """What one unit of `currency` is worth in base currency. Raises GatewayError 201 where nobody knows."""
+
     def submit(self, terms: OrderTerms) -> None:
         """Take a new order or a modification; the outcome comes as events, in order, before this returns or later."""
 
     def preview(self, terms: OrderTerms) -> Preview: ...
     def cancel(self, client_id: int, order_id: int) -> None: ...
     def cancel_all(self) -> None: ...
+    def bind_manual(self, *, now: bool, later: bool | None = None) -> None:
+        """Give client 0 the manual orders there are (`now`), and those to come (`later`; None = as before)."""
+
+    def has_open_orders(self) -> bool:
+        """Whether any order works."""
+
     def open_orders(self, client_id: int | None) -> Sequence[OrderView]:
         """Working orders of one client, or of all with None; never parked ones."""
 

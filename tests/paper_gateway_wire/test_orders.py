@@ -147,7 +147,7 @@ async def test_what_if_previews_and_places_nothing(client: Client) -> None:
         (MarketOrder("BUY", 0), Stock("SPY", "SMART", "USD"), 434),
         (LimitOrder("BUY", 10, 99, conditions=[PriceCondition(conId=1)]), Stock("SPY", "SMART", "USD"), 321),
         (MarketOrder("BUY", 10, parentId=4711), Stock("SPY", "SMART", "USD"), 10006),
-        (Order(action="BUY", totalQuantity=10, orderType="TRAIL", auxPrice=1.0), Stock("SPY", "SMART", "USD"), 387),
+        (Order(action="BUY", totalQuantity=10, orderType="REL", auxPrice=1.0), Stock("SPY", "SMART", "USD"), 387),
     ],
 )
 async def test_refusals_carry_their_code(client: Client, order: Order, contract: Contract, code: int) -> None:

@@ -13,6 +13,7 @@ from broker.paper_gateway.wire.fields import FieldReader
 from broker.paper_gateway.wire.times import read_time
 
 _SIDES = {"BUY": "BOT", "BOT": "BOT", "SELL": "SLD", "SLD": "SLD", "SSHORT": "SLD"}
+MANUAL_CLIENT = 0
 _LISTED_AS_COMPLETED = {"Filled", "Cancelled"}
 
 
@@ -20,12 +21,12 @@ def place_order(request: Request, reader: FieldReader) -> None:
     """placeOrder: a new order, a modification, or a preview that only shows margins and commission."""
     exchange = request.exchange
     wire = orders_in.read_order(reader, request.session.version)
-    if request.id <= 0:
+    if request.id <= 0 and not _is_bound(request):
         raise GatewayError(321, f"Error validating request.-'bO' : cause - Invalid order id {request.id}.")
     spec = request.desk.contracts.one(orders_in.order_contract(wire))
     require_account(request, wire["account"])
     orders_in.refuse_unsimulated(wire)
-    terms = orders_in.order_terms(request.client_id, request.id, spec.con_id, spec.symbol, wire)
+    terms = orders_in.order_terms(request.client_id, request.id, spec.con_id, spec.symbol, wire, spec.time_zone)
     terms = replace(terms, account=exchange.account)
     if not terms.what_if:
         exchange.submit(terms)
@@ -35,6 +36,20 @@ def place_order(request: Request, reader: FieldReader) -> None:
     preview = exchange.preview(terms)
     frame = orders_out.preview_order(request.session.version, terms, spec, preview, exchange.base_currency)
     request.session.send(frame)
+
+
+def _is_bound(request: Request) -> bool:
+    """Whether an id below zero is one of the manual orders that client 0 was given."""
+    views = request.exchange.open_orders(request.client_id) if request.client_id == 0 else ()
+    return any(request.id < 0 and view.terms.order_id == request.id for view in views)
+
+
+def auto_open_orders(request: Request, reader: FieldReader) -> None:
+    """reqAutoOpenOrders: whether client 0 is given the orders that are entered by hand from now on."""
+    binds = reader.flag()
+    if request.client_id != MANUAL_CLIENT:
+        raise GatewayError(321, "Error validating request.-'bO' : cause - Only client id 0 can bind manual orders.")
+    request.exchange.bind_manual(now=False, later=binds)
 
 
 def cancel_order(request: Request, reader: FieldReader) -> None:
@@ -48,7 +63,9 @@ def global_cancel(request: Request, reader: FieldReader) -> None:
 
 
 def open_orders(request: Request, reader: FieldReader) -> None:
-    """reqOpenOrders: the working orders of this client."""
+    """reqOpenOrders: the working orders of this client; client 0 is given those entered by hand as well."""
+    if request.client_id == MANUAL_CLIENT:
+        request.exchange.bind_manual(now=True)
     _list_open_orders(request, request.client_id)
 
 

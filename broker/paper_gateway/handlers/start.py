@@ -9,6 +9,7 @@ from broker.paper_gateway.wire.answers import NO_REQUEST
 from broker.paper_gateway.wire.fields import FieldReader
 from broker.paper_gateway.wire.times import epoch
 
+MANUAL_CLIENT = 0
 _FARMS = (
     (2104, "Market data farm connection is OK:usfarm"),
     (2106, "HMDS data farm connection is OK:ushmds"),
@@ -30,6 +31,8 @@ def start_api(request: Request, reader: FieldReader) -> None:
         return
     session.client_id = client_id
     request.desk.clients[client_id] = session
+    if client_id == MANUAL_CLIENT:
+        request.exchange.bind_manual(now=False, later=False)
     session.send(answers.managed_accounts(request.exchange.account))
     request_ids(request, reader)
     for code, text in _FARMS:

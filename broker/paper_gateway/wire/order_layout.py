@@ -62,7 +62,7 @@ OFFSETS = ["mid_offset_at_whole", "mid_offset_at_half"]
 
 TYPED = names(
     "con_id symbol action quantity order_type limit_price aux_price tif account order_ref oca_group oca_type parent_id "
-    "transmit outside_rth what_if"
+    "transmit outside_rth what_if trail_stop_price trailing_percent limit_price_offset"
 )
 
 # What would change when or how an order executes, and is not simulated: better refused than ignored.
@@ -73,8 +73,6 @@ REFUSED_IF_SET = {
     "delta_neutral_contract": "delta-neutral orders",
     "delta_neutral_order_type": "delta-neutral orders",
     "adjusted_order_type": "adjustable stops",
-    "good_after_time": "a good-after time",
-    "good_till_date": "a good-till date",
     "fa_group": "advisor allocations",
     "fa_method": "advisor allocations",
     "fa_profile": "advisor allocations",
@@ -89,12 +87,19 @@ REFUSED_IF_POSITIVE = {
     "all_or_none": "all-or-none",
 }
 # Fields that are echoed to clients, which drop a whole message over one that is no number.
-ECHOED_NUMBERS = names(
-    "trail_stop_price trailing_percent starting_price stock_ref_price delta stock_range_lower stock_range_upper "
-    "percent_offset"
-)
+ECHOED_NUMBERS = names("starting_price stock_ref_price delta stock_range_lower stock_range_upper percent_offset")
 ECHOED_INTEGERS = names(
     "hidden short_sale_slot exempt_code display_size sweep_to_fill block_order trigger_method opt_out_smart_routing "
     "not_held solicited randomize_size randomize_price use_price_mgmt_algo"
 )
-PRICES_READ = {"MKT": (False, False), "LMT": (True, False), "STP": (False, True)}
+# Which of limit and auxiliary price an order type reads; others may carry left-overs of what they were before.
+PRICES_READ = {
+    "MKT": (False, False),
+    "MOC": (False, False),
+    "LMT": (True, False),
+    "LOC": (True, False),
+    "STP": (False, True),
+    "MIT": (False, True),
+    "TRAIL": (False, True),
+}
+TRAILING = ("TRAIL", "TRAIL LIMIT")

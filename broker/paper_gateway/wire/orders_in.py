@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from broker.paper_gateway.types import ContractFilter, GatewayError, OrderTerms
 from broker.paper_gateway.wire import order_layout as layout
 from broker.paper_gateway.wire import versions
 from broker.paper_gateway.wire.fields import BadField, FieldReader, flag, integer, number
+from broker.paper_gateway.wire.times import read_time
 
+BAD_ORDER_TIME = (
+    "The time or time-zone entered is invalid. The correct format is yyyymmdd hh:mm:ss xxx where yyyymmdd and xxx are "
+    "optional. E.g.: 20031126 15:59:00 EST."
+)
 # Entries of a repeated block are kept in one value, since what is kept is text by name.
 SEPARATOR = "\x1f"
 
@@ -108,13 +114,27 @@ def order_contract(wire: dict[str, str]) -> ContractFilter:
         primary_exchange=wire["primary_exchange"],
         currency=wire["currency"],
         local_symbol=wire["local_symbol"],
+        trading_class=wire["trading_class"],
+        multiplier=wire["multiplier"],
+        strike=number(wire["strike"]) or None,
+        right=right if (right := wire["right"].upper()[:1]) in {"C", "P"} else "",
     )
 
 
-def order_terms(client_id: int, order_id: int, con_id: int, symbol: str, wire: dict[str, str]) -> OrderTerms:
-    """The typed terms of an order whose contract has been found; raises BadField for what is no number or flag."""
+def order_terms(
+    client_id: int, order_id: int, con_id: int, symbol: str, wire: dict[str, str], zone: str = "US/Eastern"
+) -> OrderTerms:
+    """The typed terms of an order whose contract has been found; `zone` is that of times without one.
+
+    Raises BadField for what is no number or flag, GatewayError 391 for what is no time.
+    """
     order_type = wire["order_type"].strip().upper()
     reads_limit, reads_aux = layout.PRICES_READ.get(order_type, (True, True))
+    prices = {
+        "limit_price": number(wire["limit_price"]) if reads_limit else None,
+        "aux_price": number(wire["aux_price"]) if reads_aux else None,
+        **_trailing(order_type, wire),
+    }
     return OrderTerms(
         client_id=client_id,
         order_id=order_id,
@@ -123,9 +143,10 @@ def order_terms(client_id: int, order_id: int, con_id: int, symbol: str, wire: d
         action=wire["action"].strip().upper(),
         quantity=number(wire["quantity"]) or Decimal(0),
         order_type=order_type,
-        limit_price=number(wire["limit_price"]) if reads_limit else None,
-        aux_price=number(wire["aux_price"]) if reads_aux else None,
         tif=wire["tif"].strip().upper() or "DAY",
+        **prices,
+        good_till=read_order_time(wire["good_till_date"], zone) if wire["tif"].strip().upper() == "GTD" else None,
+        good_after=read_order_time(wire["good_after_time"], zone),
         account=wire["account"],
         order_ref=wire["order_ref"],
         oca_group=wire["oca_group"],
@@ -134,8 +155,35 @@ def order_terms(client_id: int, order_id: int, con_id: int, symbol: str, wire: d
         transmit=flag(wire["transmit"]),
         outside_rth=flag(wire["outside_rth"]),
         what_if=flag(wire["what_if"]),
-        extra={name: value for name, value in wire.items() if name not in layout.TYPED},
+        extra={name: value for name, value in wire.items() if value and name not in layout.TYPED},
     )
+
+
+def _trailing(order_type: str, wire: dict[str, str]) -> dict[str, Decimal | None]:
+    """The prices of a trailing order; a 0 is what clients send back for "none"."""
+    read = {name: number(wire[name]) for name in ("trail_stop_price", "trailing_percent", "limit_price_offset")}
+    if order_type not in layout.TRAILING:
+        return {}
+    stop, percent, offset = ((value or None) for value in read.values())
+    limit, amount = number(wire["limit_price"]) or None, number(wire["aux_price"]) or None
+    follows = order_type == "TRAIL LIMIT"
+    return {
+        "trail_stop_price": stop,
+        "trail_percent": percent,
+        "limit_offset": read["limit_price_offset"] if follows else None,
+        "aux_price": None if percent else amount,
+        "limit_price": limit if follows and offset is None else None,
+    }
+
+
+def read_order_time(text: str, zone: str) -> datetime | None:
+    """A good-till or good-after time; a date alone means the end of that day. Raises GatewayError 391."""
+    if not text:
+        return None
+    try:
+        return read_time(f"{text} 23:59:59" if text.isdigit() else text, zone)
+    except GatewayError as error:
+        raise GatewayError(391, BAD_ORDER_TIME) from error
 
 
 def refuse_unsimulated(wire: dict[str, str]) -> None:

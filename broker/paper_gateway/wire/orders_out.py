@@ -62,6 +62,15 @@ def _advisor(terms: OrderTerms) -> list[Value]:
     return [*fields, _or(terms, "exempt_code", "-1")]
 
 
+def _trailing(terms: OrderTerms) -> list[Value]:
+    """Stop and percent of a trailing order, empty where there is none."""
+    return [terms.trail_stop_price, terms.trail_percent]
+
+
+def _limit_offset(terms: OrderTerms) -> str:
+    return unset_or(terms.limit_offset)
+
+
 def _reference_prices(terms: OrderTerms) -> list[Value]:
     return _extra(terms, "starting_price", "stock_ref_price", "delta", "stock_range_lower", "stock_range_upper")
 
@@ -114,7 +123,7 @@ def _open_order(version: int, terms: OrderTerms, perm_id: int, spec: SymbolSpec,
         terms.outside_rth,
         _or(terms, "hidden", "0"),
         price(None),
-        "",
+        terms.extra.get("good_after_time", ""),
         f"{perm_id}.0/{terms.account}/100",
         *_advisor(terms),
         0,
@@ -124,7 +133,7 @@ def _open_order(version: int, terms: OrderTerms, perm_id: int, spec: SymbolSpec,
         ),
         *row(0, "", terms.oca_type, 0, 0, "", terms.parent_id, _or(terms, "trigger_method", "0")),
         *row("", 0, "None", "", 0, "", "", "", "?", 0, 0, ""),
-        *row(0, 0, *_extra(terms, "trail_stop_price", "trailing_percent"), "", "", "", 0, 0, 0),
+        *row(0, 0, *_trailing(terms), "", "", "", 0, 0, 0),
         *row(UNSET_INTEGER, UNSET_INTEGER, "", ""),
         *row(_or(terms, "opt_out_smart_routing", "0"), terms.extra.get("clearing_account", "")),
         *row(_or(terms, "clearing_intent", "IB"), _or(terms, "not_held", "0"), 0, "", _or(terms, "solicited", "0")),
@@ -139,7 +148,7 @@ def _open_order(version: int, terms: OrderTerms, perm_id: int, spec: SymbolSpec,
 def _adjustments(terms: OrderTerms) -> list[Value]:
     unset = UNSET_DOUBLE
     return [
-        *row("None", unset, terms.extra.get("trail_stop_price", ""), unset, unset, unset, unset, 0),
+        *row("None", unset, terms.trail_stop_price, _limit_offset(terms), unset, unset, unset, 0),
         *_extra(terms, "soft_dollar_name", "soft_dollar_value"),
         *row("", price(None), 1, 0, 0, _or(terms, "use_price_mgmt_algo", "0")),
     ]
@@ -195,21 +204,26 @@ def completed_order(version: int, view: OrderView, spec: SymbolSpec) -> bytes:
         terms.outside_rth,
         _or(terms, "hidden", "0"),
         price(None),
-        "",
+        terms.extra.get("good_after_time", ""),
         *_advisor(terms),
         *_reference_prices(terms),
         *row(_or(terms, "display_size", UNSET_INTEGER), _or(terms, "sweep_to_fill", "0"), 0, ""),
         *row(terms.oca_type, _or(terms, "trigger_method", "0"), "", 0, "None", "", 0, 0, 0, ""),
-        *row(0, 0, *_extra(terms, "trail_stop_price", "trailing_percent"), "", 0, 0, 0),
+        *row(0, 0, *_trailing(terms), "", 0, 0, 0),
         *row(UNSET_INTEGER, UNSET_INTEGER, "", "", terms.extra.get("clearing_account", "")),
         *row(_or(terms, "clearing_intent", "IB"), _or(terms, "not_held", "0"), 0, "", _or(terms, "solicited", "0")),
         *row(view.status, _or(terms, "randomize_size", "0"), _or(terms, "randomize_price", "0"), 0),
-        *row(terms.extra.get("trail_stop_price", ""), UNSET_DOUBLE, price(None), 1, 0, ""),
+        *row(terms.trail_stop_price, _limit_offset(terms), price(None), 1, 0, ""),
         *row(size(view.filled, version), "", 0, "", 0, 0, view.parent_perm_id or UNSET_LONG),
         stamp(view.completed_at or view.placed_at),
         view.completed_status,
         *_peg_best(version),
     )
+
+
+def order_bound(perm_id: int, client_id: int, order_id: int) -> bytes:
+    """Message 100: an order entered by hand has an order id of this client now."""
+    return message(100, perm_id, client_id, order_id)
 
 
 def completed_orders_end() -> bytes:
