@@ -94,7 +94,7 @@ class IbClient:
     def described(self, status: types.BrokerStatus) -> types.BrokerStatus:
         """The status with what the connection knows of itself; never blocks."""
         known = health.described(status, self._session, self._schedule, system_now())
-        return replace(known, lines=self._data.in_use())
+        return replace(known, lines=self.lines)
 
     def ping(self, timeout: float) -> None:
         """Go through the loop and back, without the broker; raises BrokerUnavailable where the loop hangs."""
@@ -109,6 +109,11 @@ class IbClient:
     def known_now(self) -> datetime:
         """The market's time as far as it is known here: a set clock's last word, else the system's; never blocks."""
         return self._session.known_now()
+
+    @property
+    def lines(self) -> types.LineUse:
+        """Shared subscriptions that are open; from any thread."""
+        return self._data.in_use()
 
     @property
     def frames_written(self) -> int:
