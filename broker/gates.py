@@ -23,6 +23,7 @@ from broker.models import Halt
 
 logger = logging.getLogger(__name__)
 PAPER_PREFIXES = ("DU", "DF")
+MOST_SKEW = 2  # seconds between the broker's clock and ours
 
 
 class HaltState(StrEnum):
@@ -101,8 +102,10 @@ def check_send(*, reduces: bool, account: str, status: types.BrokerStatus, prote
     _check_enabled()
     _check_account(account, status)
     _check_live()
+    _check_restart(status)
     if not status.ready:
         raise TradingDisabled(f"The broker is not ready: {status.reason}", code="BROKER_NOT_READY")
+    _check_clocks(status)
 
 
 def check_cancel(*, account: str, status: types.BrokerStatus) -> None:
@@ -230,6 +233,22 @@ def _check_live() -> None:
             code="LIVE_OVERRIDE_MISSING",
         )
     logger.warning("a live order passes the gates")
+
+
+def _check_restart(status: types.BrokerStatus) -> None:
+    """A frame that is written as the gateway restarts may be lost, and its id be given to another order."""
+    if status.in_restart_window:
+        raise TradingDisabled(
+            "The gateway restarts about now; no order leaves before it is proven to be back.", code="RESTART_WINDOW"
+        )
+
+
+def _check_clocks(status: types.BrokerStatus) -> None:
+    """Deadlines and sessions are judged by our clock, so it must agree with the broker's; a set clock is nobody's."""
+    if status.clock == "system" and status.skew_s is not None and abs(status.skew_s) > MOST_SKEW:
+        raise TradingDisabled(
+            f"The broker's clock and ours differ by {status.skew_s} s; set this machine's clock.", code="CLOCK_SKEW"
+        )
 
 
 def _override_present() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from autotrader.settings import env
 
 PAPER_PORT = 4102
 TWS_PORT = 4002
+RESTART, LOGIN = "23:45 US/Eastern", "Sunday 01:00 US/Eastern"  # when IBKR's own gateways do it by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class DeskSettings:
     broker_url: str
     broker_bind: str
     broker_secret: str
+    broker_restart_at: time | None
+    broker_login_at: tuple[int, time] | None
     paper_data: str
     trading_mode: str
     orders_enabled: bool
@@ -55,6 +59,8 @@ def read() -> DeskSettings:
         broker_url=env.text("AUTOTRADER_BROKER_URL"),
         broker_bind=env.text("AUTOTRADER_BROKER_BIND", "127.0.0.1:0"),
         broker_secret=env.secret("AUTOTRADER_BROKER_SECRET"),
+        broker_restart_at=env.daily("AUTOTRADER_BROKER_RESTART_AT", RESTART if broker == "tws" else env.NEVER),
+        broker_login_at=env.weekly("AUTOTRADER_BROKER_LOGIN_AT", LOGIN if broker == "tws" else env.NEVER),
         paper_data=env.text("AUTOTRADER_PAPER_DATA"),
         trading_mode=env.choice("TRADING_MODE", "paper", ("paper", "live")),
         orders_enabled=env.boolean("ORDERS_ENABLED", default=broker == "paper"),

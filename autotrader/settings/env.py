@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+from datetime import time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autotrader.core.errors import ConfigInvalid
 
@@ -17,6 +19,8 @@ OURS = "AUTOTRADER_"
 _FOREIGN = ("POSTGRES_", "COMPOSE_", "DOCKER_", "AUTOTRADER_TEST_")
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
+NEVER = "none"
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def load_dotenv(path: Path, *, required: bool) -> None:
@@ -118,6 +122,37 @@ def decimal_pair(name: str) -> tuple[Decimal, Decimal] | None:
     if len(numbers) != 2 or not all(number.is_finite() and number >= 0 for number in numbers):
         raise ConfigInvalid(f"{name}={text(name)} must be two finite numbers, zero or more, separated by a comma.")
     return numbers[0], numbers[1]
+
+
+def daily(name: str, default: str) -> time | None:
+    """A time of day with its zone, such as "23:45 US/Eastern"; None for "none"."""
+    value = text(name, default)
+    if value.lower() == NEVER:
+        return None
+    at = _time_of_day(value)
+    if at is None:
+        raise ConfigInvalid(f"{name}={value} is not a time and a zone, such as 23:45 US/Eastern, or none.")
+    return at
+
+
+def weekly(name: str, default: str) -> tuple[int, time] | None:
+    """A day and a time with its zone, such as "Sunday 01:00 US/Eastern", as (0 = Monday, time); None for "none"."""
+    value = text(name, default)
+    if value.lower() == NEVER:
+        return None
+    day, _, rest = value.partition(" ")
+    at = _time_of_day(rest)
+    if at is None or day.lower() not in WEEKDAYS:
+        raise ConfigInvalid(f"{name}={value} is not a day, time and zone, such as Sunday 01:00 US/Eastern, or none.")
+    return WEEKDAYS.index(day.lower()), at
+
+
+def _time_of_day(value: str) -> time | None:
+    clock, _, zone = value.partition(" ")
+    try:
+        return time.fromisoformat(clock).replace(tzinfo=ZoneInfo(zone.strip()))
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return None
 
 
 def refuse_unknown(*others: str) -> None:

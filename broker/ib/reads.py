@@ -13,6 +13,7 @@ from broker.ib import (
     books,
     contracts,
     fundamentals,
+    heartbeat,
     history,
     market_data,
     news,
@@ -51,6 +52,7 @@ class Asking:
 
 Read = Callable[[Asking, Any], Awaitable[Any]]
 READS: dict[str, Read] = {
+    "server_time": heartbeat.server_time,
     "contracts": contracts.one,
     "all_contracts": contracts.every,
     "search": search.search,

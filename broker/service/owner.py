@@ -19,6 +19,7 @@ from autotrader.core.clock import system_now
 from broker import gates
 from broker.errors import AccountError
 from broker.ib.client import IbClient
+from broker.ib.restart import Schedule
 from broker.paper_gateway.store import read_account
 from broker.service import lock
 from broker.service.contract_cache import ContractCache
@@ -110,6 +111,7 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
         sink=writer.put,
         on_synced=lambda: reconciler.wake(),
         known_contract=cache.get,
+        schedule=Schedule(settings.AUTOTRADER_BROKER_RESTART_AT, settings.AUTOTRADER_BROKER_LOGIN_AT),
     )
     reconciler = Reconciler(client, writer, in_flight, timing=timing)
     broker = LocalBroker(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +190,21 @@ def test_the_snapshot_says_what_was_in_force_and_keeps_secrets() -> None:
     assert {"mode": "paper", "orders_enabled": True, "account": "DU1", "halt": "ACTIVE"}.items() <= found.items()
     assert found["build"]
     assert not any("secret" in name or "key" in name for name in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        pytest.param({"in_restart_window": True}, "RESTART_WINDOW", id="the gateway restarts"),
+        pytest.param({"in_restart_window": True, "ready": False}, "RESTART_WINDOW", id="it is away for its restart"),
+        pytest.param({"skew_s": Decimal("2.001")}, "CLOCK_SKEW", id="its clock is ahead"),
+        pytest.param({"skew_s": Decimal("-2.001")}, "CLOCK_SKEW", id="its clock is behind"),
+        pytest.param({"skew_s": Decimal(2)}, "", id="two seconds are borne"),
+        pytest.param({"skew_s": Decimal(99), "clock": "set"}, "", id="a set clock is nobody's"),
+        pytest.param({"skew_s": None}, "", id="not measured yet"),
+    ],
+)
+def test_the_restart_window_and_the_clocks(changes: dict[str, Any], code: str) -> None:
+    status = dataclasses.replace(STATUS, **changes)
+    assert code_of(status=status) == code
+    gates.check_cancel(account="DU1", status=status)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -58,6 +60,9 @@ def set_all(environment: pytest.MonkeyPatch, values: dict[str, str]) -> None:
         pytest.param({"OPENAI_MODEL": "some-model"}, "OPENAI_API_BASE", id="a model nowhere"),
         pytest.param({"OPENAI_API_KEY": "a", "OPENAI_API_KEY_FILE": "/tmp/b"}, "OPENAI_API_KEY", id="a secret twice"),
         pytest.param({"OPENAI_API_KEY_FILE": "/no/such/file"}, "OPENAI_API_KEY_FILE", id="a secret unread"),
+        pytest.param({"AUTOTRADER_BROKER_RESTART_AT": "23:45"}, "RESTART_AT", id="a time without a zone"),
+        pytest.param({"AUTOTRADER_BROKER_RESTART_AT": "23:45 Mars"}, "RESTART_AT", id="a zone that is none"),
+        pytest.param({"AUTOTRADER_BROKER_LOGIN_AT": "01:00 US/Eastern"}, "LOGIN_AT", id="a week without a day"),
         pytest.param({"AUTOTRADER_IN_FLIGHT": "0"}, "AUTOTRADER_IN_FLIGHT", id="out of range"),
     ],
 )
@@ -158,3 +163,16 @@ def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigInvalid, match="cannot be read as text"):
         env.load_dotenv(tmp_path / "bad", required=True)
+
+
+def test_a_real_gateway_restarts_each_night_and_the_paper_gateway_never(environment: pytest.MonkeyPatch) -> None:
+    read = desk.read()
+    assert (read.broker_restart_at, read.broker_login_at) == (None, None)
+    set_all(environment, {"AUTOTRADER_BROKER": "tws"})
+    read = desk.read()
+    assert read.broker_restart_at == time(23, 45, tzinfo=ZoneInfo("US/Eastern"))
+    assert read.broker_login_at == (6, time(1, 0, tzinfo=ZoneInfo("US/Eastern")))
+    set_all(environment, {"AUTOTRADER_BROKER_RESTART_AT": "none", "AUTOTRADER_BROKER_LOGIN_AT": "monday 06:00 UTC"})
+    read = desk.read()
+    assert read.broker_restart_at is None
+    assert read.broker_login_at == (0, time(6, 0, tzinfo=ZoneInfo("UTC")))

@@ -1,0 +1,140 @@
+"""A dead connection is known in time, a living one is left alone, and the broker's clock is measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import types
+from broker.errors import BrokerUnavailable
+from broker.ib.client import NotSent
+from broker.ib.heartbeat import Beat, Skew, measured
+from broker.paper_gateway.embedded import EmbeddedGateway
+from tests.broker_ib.desk import TIMEOUT, Desk, bracket, frames, open_gate
+from tests.broker_ib.proxy import Proxy
+from tests.support import eventually
+
+NOW = datetime(2024, 1, 2, 12, 0, tzinfo=UTC)
+QUICK = Beat(idle=0.2, patience=0.3, set_patience=0.3, measure=0.2)
+
+
+@pytest.fixture
+def running(store: Path) -> Iterator[EmbeddedGateway]:
+    """A gateway whose clock runs."""
+    with EmbeddedGateway(store_path=store) as gateway:
+        yield gateway
+
+
+def test_a_black_hole_is_known_within_fifteen_seconds_by_default() -> None:
+    beat = Beat()
+    assert beat.idle + max(beat.patience, beat.set_patience) < 15
+
+
+@pytest.mark.parametrize("clock", ["set", "system"])
+def test_a_black_hole_is_known_and_refuses_at_once(
+    clock: str, make_desk: Callable[..., Desk], request: pytest.FixtureRequest
+) -> None:
+    gateway: EmbeddedGateway = request.getfixturevalue("gateway" if clock == "set" else "running")
+    with Proxy(gateway.host, gateway.port) as proxy:
+        desk = make_desk(proxy.host, proxy.port, beat=QUICK)
+        desk.client.wait_connected(TIMEOUT)
+        assert desk.client.state().clock == clock
+        contract = desk.contract()
+        legs = bracket(desk, contract)
+        proxy.muted = True
+        begun = time.monotonic()
+        eventually(lambda: not desk.client.state().connected, every=0.001)
+        assert time.monotonic() - begun < 2
+        assert "silent" in desk.client.state().reason
+        begun = time.monotonic()
+        with pytest.raises(BrokerUnavailable):
+            desk.client.book(TIMEOUT)
+        with pytest.raises(NotSent):
+            desk.place(contract, legs)
+        with pytest.raises(NotSent):
+            desk.client.cancel("G1-E", open_gate)
+        assert time.monotonic() - begun < 1
+        assert desk.all(types.ConnectionReport)[-1].state == "LOST"
+        proxy.muted = False
+        eventually(lambda: desk.client.state().synced)
+
+
+def test_a_read_in_flight_ends_when_the_silence_is_known(
+    gateway: EmbeddedGateway, make_desk: Callable[..., Desk]
+) -> None:
+    with Proxy(gateway.host, gateway.port) as proxy:
+        desk = make_desk(proxy.host, proxy.port, beat=QUICK)
+        desk.client.wait_connected(TIMEOUT)
+        proxy.muted = True
+        begun = time.monotonic()
+        with pytest.raises(BrokerUnavailable):
+            desk.client.book(TIMEOUT)
+        assert time.monotonic() - begun < TIMEOUT / 2
+
+
+def test_any_frame_is_a_sign_of_life(gateway: EmbeddedGateway, make_desk: Callable[..., Desk]) -> None:
+    with Proxy(gateway.host, gateway.port) as proxy:
+        desk = make_desk(proxy.host, proxy.port, beat=QUICK)
+        desk.client.wait_connected(TIMEOUT)
+        proxy.muted = True
+        until = time.monotonic() + 1.5
+        eventually(lambda: proxy.inject(4, 2, -1, 2104, "OK:usfarm", "") or time.monotonic() > until, every=0.05)
+        assert desk.client.state().connected
+        assert proxy.connections == 1
+
+
+def test_an_idle_connection_is_asked_for_the_time(gateway: EmbeddedGateway, make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(gateway.host, gateway.port, beat=QUICK)
+    desk.client.wait_connected(TIMEOUT)
+    before, events = frames(gateway), len(desk.events)
+    eventually(lambda: frames(gateway)["reqCurrentTime"] >= before["reqCurrentTime"] + 3)
+    assert {name: count for name, count in frames(gateway).items() if name != "reqCurrentTime"} == {
+        name: count for name, count in before.items() if name != "reqCurrentTime"
+    }
+    assert len(desk.events) == events, "a heartbeat is no event"
+    assert desk.client.state().skew_s is None, "a set clock is nobody's"
+
+
+def test_the_skew_of_a_running_clock_is_measured(running: EmbeddedGateway, make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(running.host, running.port, beat=QUICK)
+    desk.client.wait_connected(TIMEOUT)
+    skew = desk.client.state().skew_s
+    assert skew is not None
+    assert abs(skew) < 1
+    told: types.ServerTime = desk.client.read("server_time", types.Nothing(), TIMEOUT)
+    assert abs(told.skew_s) < 1
+    assert told.round_trip_s < 1
+    assert told.broker.microsecond == 0
+
+
+@given(st.floats(-100, 100), st.floats(0, 0.999), st.floats(0, 0.5))
+def test_a_measure_is_right_to_half_a_second_and_half_the_round_trip(skew: float, fraction: float, trip: float) -> None:
+    asked = NOW + timedelta(seconds=fraction)
+    answered = asked + timedelta(seconds=trip)
+    broker = (asked + timedelta(seconds=trip / 2 + skew)).replace(microsecond=0)
+    told = measured(broker, asked, answered)
+    assert abs(float(told.skew_s) - skew) <= 0.5 + trip / 2 + 0.002
+    assert told.system == asked + (answered - asked) / 2
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=50), st.integers(-5, 5))
+def test_measures_are_smoothed(errors: list[float], true: int) -> None:
+    skew = Skew()
+    for error in errors:
+        skew.add(Decimal(true) + Decimal(round(error, 3)))
+    assert skew.value is not None
+    assert abs(skew.value - true) <= Decimal("0.51")
+
+
+def test_a_clock_that_is_set_shows_at_once() -> None:
+    skew = Skew()
+    for measure in ("0.1", "-0.2", "5"):
+        skew.add(Decimal(measure))
+    assert skew.value == 5
