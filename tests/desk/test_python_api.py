@@ -1,0 +1,29 @@
+"""docs/python-api.md is one program; it runs here as it stands, against an embedded gateway of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import ROOT, child_environment
+
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def test_the_page_runs_from_quote_to_cancel(tmp_path: Path) -> None:
+    environment = child_environment(
+        AUTOTRADER_STATE_DIR=str(tmp_path), AUTOTRADER_DATABASE_URL=f"sqlite:///{tmp_path}/db.sqlite3"
+    )
+    migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, cwd=ROOT, env=environment, check=True, timeout=50)
+    program = "\n".join(BLOCK.findall((ROOT / "docs" / "python-api.md").read_text()))
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, text=True, capture_output=True, timeout=50
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("ready DU")
+    assert any(line.startswith("bought 10 at ") for line in lines)
+    assert lines[-3:] == ["stop: Cancelled", "second entry: Cancelled", "held: []"]
