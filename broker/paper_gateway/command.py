@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fault", action="append", default=[], help="a fault to begin with: name:key=value,…")
     parser.add_argument("--fault-seed", type=int, default=0, help="seed of faults that name none (default %(default)s)")
     parser.add_argument("--pacing", choices=("none", "real"), default="none", help="real = the limits of a real TWS")
+    parser.add_argument("--master", type=int, help="client id that hears of the orders of every client")
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input is closed")
 
 
@@ -60,6 +61,7 @@ def options_from(arguments: argparse.Namespace) -> GatewayOptions:
         speed=arguments.speed,
         hours=arguments.hours,
         delayed=arguments.delayed,
+        master_client=arguments.master,
     )
 
 

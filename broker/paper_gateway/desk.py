@@ -50,6 +50,12 @@ class Desk:
         self.contracts = Contracts(exchange)
         self.board = Board(exchange)
         self.clients: dict[int, Session] = {}
+        self.master_client: int | None = None
+
+    def audience(self, client_id: int) -> list[Session]:
+        """Who hears of an order of this client: the client and the master client, as far as they are connected."""
+        numbers = (client_id,) if self.master_client in (None, client_id) else (client_id, self.master_client)
+        return [session for number in numbers if number is not None and (session := self.clients.get(number))]
 
     def show_order(self, session: Session, view: OrderView) -> None:
         """Put openOrder and orderStatus in line; parked orders are shown to nobody."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from broker.paper_gateway.types import Exchange
+from broker.paper_gateway.types import ContractFilter, Exchange
 
 ZERO = Decimal(0)
 
@@ -26,6 +26,8 @@ def of_contract(exchange: Exchange, con_id: int) -> Profit:
 
     daily = value now - value of yesterday's holding at yesterday's close - cost of today's trades - commissions.
     """
+    spec = exchange.find(ContractFilter(con_id=con_id, include_expired=True))[0]
+    rate = exchange.rate(spec.currency)
     held = next((view for view in exchange.positions() if view.con_id == con_id), None)
     quantity, value = (held.quantity, held.market_value) if held else (ZERO, ZERO)
     bought = cost = realized = ZERO
@@ -33,11 +35,13 @@ def of_contract(exchange: Exchange, con_id: int) -> Profit:
         if execution.con_id == con_id:
             shares = execution.shares if execution.side == "BOT" else -execution.shares
             bought += shares
-            cost += shares * execution.price + commission.commission
-            realized += commission.realized_pnl or ZERO
+            told_at = exchange.rate(commission.currency)
+            cost += shares * execution.price * spec.multiplier * rate + commission.commission * told_at
+            realized += (commission.realized_pnl or ZERO) * told_at
     overnight = quantity - bought
-    before = overnight * (exchange.quote(con_id).prior_close or ZERO) if overnight else ZERO
-    return Profit(quantity, value - before - cost, held.unrealized_pnl if held else ZERO, realized, value)
+    before = overnight * (exchange.quote(con_id).prior_close or ZERO) * spec.multiplier if overnight else ZERO
+    unrealized = held.unrealized_pnl * rate if held else ZERO
+    return Profit(quantity, (value - before) * rate - cost, unrealized, realized, value * rate)
 
 
 def of_account(exchange: Exchange) -> Profit:

@@ -28,7 +28,8 @@ class GatewayOptions:
     `faults` are started with it, as `name:key=value,…`; `pacing` "real" means the limits of a real TWS;
     `start_seconds` is how long a connection may take to start its session. `start` and `speed` (market seconds a
     second) let a running clock go its own way; `hours` "exchange" gives seeded markets the hours of their exchanges;
-    `delayed` names symbols whose market data come a quarter of an hour late.
+    `delayed` names symbols whose market data come a quarter of an hour late. `master_client` hears of every client's
+    orders.
     """
 
     host: str = DEFAULT_HOST
@@ -48,6 +49,7 @@ class GatewayOptions:
     speed: float | None = None
     hours: HoursMode = "always"
     delayed: tuple[str, ...] = ()
+    master_client: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
             port=options.port,
             fault_seed=options.fault_seed,
             start_seconds=options.start_seconds,
+            master_client=options.master_client,
         )
         control = None if options.control is None else ControlServer(gateway, port=options.control)
         try:

@@ -22,6 +22,7 @@ from broker.paper_gateway.types import (
     EngineEvent,
     Exchange,
     Executed,
+    OrderBound,
     OrderChanged,
     OrderRefused,
 )
@@ -48,9 +49,11 @@ class PaperGateway:
         port: int = 0,
         fault_seed: int = 0,
         start_seconds: float = START_SECONDS,
+        master_client: int | None = None,
     ) -> None:
         """`start_seconds`: how long a connection may take from its first byte to startApi before it is closed."""
         self.desk = Desk(exchange)
+        self.desk.master_client = master_client
         self.faults = Faults(self, fault_seed)
         self.start_seconds = start_seconds
         self.exchange = exchange
@@ -184,7 +187,7 @@ class PaperGateway:
 
     def beat(self, count: int) -> None:
         """One beat of a running clock: match working orders, then tell subscribers what moved."""
-        if count % BEATS_PER_PROFIT == 0 or self.exchange.open_orders(None):
+        if count % BEATS_PER_PROFIT == 0 or self.exchange.has_open_orders():
             self.exchange.tick()
         for session in self._sessions:
             push_quotes(self.desk, session)
@@ -215,21 +218,25 @@ class PaperGateway:
             self.faults.pushing = False
 
     def _tell(self, event: EngineEvent) -> None:
-        """Put what the engine says in line for the client that owns the order."""
+        """Put what the engine says in line for the client that owns the order, and the master client."""
         match event:
             case OrderChanged(order):
-                if session := self.desk.clients.get(order.terms.client_id):
-                    self.desk.show_order(session, order)
+                for session in self.desk.audience(order.terms.client_id):
+                    if order.terms.order_id or session.client_id == self.desk.master_client:
+                        self.desk.show_order(session, order)
             case Executed(order, execution):
-                if session := self.desk.clients.get(order.terms.client_id):
+                for session in self.desk.audience(order.terms.client_id):
                     spec = self.desk.contracts.by_id(execution.con_id)
                     session.send(orders_out.execution_details(session.version, -1, execution, spec))
             case CommissionReported(client_id, commission):
-                if session := self.desk.clients.get(client_id):
+                for session in self.desk.audience(client_id):
                     session.send(orders_out.commission_report(commission))
+            case OrderBound(perm_id, client_id, order_id):
+                for session in self.desk.audience(client_id):
+                    session.send(orders_out.order_bound(perm_id, client_id, order_id))
             case OrderRefused(client_id, order_id, code, text):
-                if session := self.desk.clients.get(client_id):
-                    session.error(order_id, code, text)
+                if owner := self.desk.clients.get(client_id):
+                    owner.error(order_id, code, text)
             case ClockMoved(at):
                 for session in self.desk.clients.values():
                     if session.subscriptions.account_updates:
