@@ -18,6 +18,7 @@ from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError
 from broker import codec, types
 from broker.errors import CLASSES, BrokerError, BrokerUnavailable
+from broker.ib.fairness import CALLER
 from broker.port import TABLE, Call
 from broker.service.local import LocalBroker
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 BODY_LIMIT = 256 * 1024
 PING_LIMIT = 1.0
 DRAIN_LIMIT = 30.0
+CALLER_LENGTH = 60
 WRONG_SECRET = (
     "The owner's secret is missing or wrong: AUTOTRADER_BROKER_SECRET (or the file of AUTOTRADER_BROKER_SECRET_FILE) "
     "must hold what broker.secret in the owner's state folder holds."
@@ -90,16 +92,16 @@ class OwnerApp:
     async def _answer(self, request: Request) -> Any:
         self._check_secret(request)
         if request.path == "/ping":
-            return await self._run(self._pings, lambda: self._broker.ping(PING_LIMIT))
+            return await self._run(self._pings, "ping", lambda: self._broker.ping(PING_LIMIT))
         if request.method != "POST":
             raise Refused(405, "METHOD_NOT_ALLOWED", "Calls are POST requests.")
-        deadline = self._deadline(request)
+        deadline, caller = self._deadline(request), request.headers.get("x-caller", "")[:CALLER_LENGTH]
         if request.path == "/drain":
-            return await self._run(self._calls, lambda: self._broker.drain(self._left(deadline, DRAIN_LIMIT)))
+            return await self._run(self._calls, caller, lambda: self._broker.drain(self._left(deadline, DRAIN_LIMIT)))
         call = TABLE.get(request.path.removeprefix("/call/"))
         if call is None:
             raise Refused(404, "NOT_FOUND", f"There is no {request.path}.")
-        return await self._run(self._calls, lambda: self._call(call, request.body, deadline))
+        return await self._run(self._calls, caller, lambda: self._call(call, request.body, deadline))
 
     def _check_secret(self, request: Request) -> None:
         given = request.headers.get("authorization", "").encode()
@@ -135,15 +137,17 @@ class OwnerApp:
         options = {} if call.name == "status" else {"timeout": left}
         return codec.to_json(method(*arguments, **options))
 
-    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(pool, lambda: _closing(work))
+    async def _run(self, pool: ThreadPoolExecutor, caller: str, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(pool, lambda: _closing(caller, work))
 
 
-def _closing(work: Callable[[], Any]) -> Any:
-    """Do the work and leave no database connection open in a thread that may not be used again."""
+def _closing(caller: str, work: Callable[[], Any]) -> Any:
+    """Do the work for a caller and leave no database connection open in a thread that may not be used again."""
+    token = CALLER.set(caller)
     try:
         return work()
     finally:
+        CALLER.reset(token)
         connections.close_all()
 
 

@@ -230,7 +230,8 @@ class LocalBroker:
             return _outcome(claim.rows, repeated=False, detail=self._send(claim.rows, frame))
 
     def _check_gates(self, account: str, *, reduces: bool, protective: bool) -> None:
-        if not self._reconciler.ready() and self.client.state().connected:
+        state = self.client.state()
+        if not self._reconciler.ready() and state.connected and state.phase != "broker_lost":
             self._reconciler.wait_ready(READY_WAIT)
         gates.check_send(reduces=reduces, account=account, status=self.status(), protective=protective)
 

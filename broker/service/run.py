@@ -11,7 +11,7 @@ from django.conf import settings
 from autotrader.core.errors import ConfigInvalid
 from broker.errors import BrokerError
 from broker.service.http import OwnerApp
-from broker.service.owner import Owner, serve
+from broker.service.owner import Owner, Place, serve
 
 WATCH = 0.5
 # TWS keeps the client id of a killed process for a few seconds.
@@ -62,7 +62,7 @@ def _listen(owner: Owner, app: OwnerApp, host: str, port: int, say: Callable[[st
     if not server.listening_addresses:
         raise ConfigInvalid(f"AUTOTRADER_BROKER_BIND={host}:{port} cannot be listened on.")
     if watch.taken:
-        raise ClientIdTaken(f"The gateway refuses us: {owner.broker.status().reason}.")
+        raise ClientIdTaken(taken(owner.place))
 
 
 class Watch:
@@ -104,6 +104,15 @@ class Watch:
                 self.taken = True
                 self._end()
                 return
+
+
+def taken(place: Place) -> str:
+    """What a person can do where the gateway knows our client id as someone else's; it does not say whose."""
+    return (
+        f"Another program holds client id {place.client_id} at {place.host}:{place.port} (error 326), as an owner on "
+        "another host would. Use that owner by AUTOTRADER_BROKER_URL, or stop it, or choose another "
+        "AUTOTRADER_BROKER_CLIENT_ID."
+    )
 
 
 def _address(text: str) -> tuple[str, int]:

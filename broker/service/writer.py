@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict
+from autotrader.core.ops.crashpoints import crashpoint
 from broker import types
 from broker.errors import BrokerUnavailable
 from broker.service import desk as desks
@@ -167,6 +168,7 @@ class Writer:
 
     def _attempt(self, event: types.BrokerEvent) -> str:
         """Empty once applied; the problem once stored as ERROR. Waits while the database does not answer."""
+        crashpoint(f"received_{type(event).__name__}")
         for attempt, _ in enumerate(self._pauses()):
             try:
                 evidence.apply(event, desks.registered(), self._now())

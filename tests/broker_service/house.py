@@ -103,3 +103,14 @@ def placed_frames(gateway: EmbeddedGateway) -> int:
     with ControlClient(gateway.host, gateway.control_port) as control:
         frames: dict[str, int] = control.status()["frames"]
         return frames.get("placeOrder", 0)
+
+
+def filling(broker: Broker, group: str = "G1", quantity: int = 10) -> types.PlaceOrder:
+    """Buy at any price to come; its stop and target are out of reach, so they stay."""
+    contract = resolve(broker)
+    last = broker.quote(types.ConId(contract.con_id)).last
+    assert last is not None
+    order = request(contract.con_id, broker.status().account, last, group, quantity)
+    order = changed(order, 0, limit_price=price(last, "1.2"))
+    order = changed(order, 1, stop_price=price(last, "0.5"))
+    return changed(order, 2, limit_price=price(last, "1.8"))

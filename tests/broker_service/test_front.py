@@ -17,7 +17,8 @@ from broker.errors import BrokerUnavailable
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import lock
 from broker.service.owner import Owner, Place, owner_here, serve
-from broker.service.run import Watch
+from broker.service.run import Watch, taken
+from tests.support import eventually
 
 
 def test_the_lock_won_makes_an_owner_for_the_length_of_the_block(place: Place) -> None:
@@ -89,6 +90,8 @@ def test_a_client_id_that_another_host_uses_ends_the_process(
         watch.stop()
         assert watch.taken
         assert "326" in second.broker.status().reason
+        eventually(lambda: "AUTOTRADER_BROKER_CLIENT_ID" in second.broker.status().action)
+        assert f"client id 1 at {place.host}:{place.port}" in taken(place)
 
 
 def test_no_owner_starts_inside_a_transaction(place: Place) -> None:
