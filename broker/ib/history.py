@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from broker import types
 from broker.errors import MarketDataError
-from broker.ib import mapping, requests
+from broker.ib import hours, mapping, requests
 from broker.ib.budgets import History
 from broker.ib.connection import RequestError
 from broker.ib.contracts import ib_contract
@@ -25,6 +25,7 @@ EPOCH_DATES = 2
 DAY_SECONDS = 86_400
 NO_DATA_CODES = frozenset({162, 165})
 NO_DATA = "no data"
+MOST_PAUSES = 8  # sessions in a row without data before the beginning of all data is reached
 WITH_VOLUME = frozenset({"TRADES", "ADJUSTED_LAST"})
 Rows = list[Any]
 
@@ -66,48 +67,50 @@ def check(query: types.BarsQuery) -> tuple[BarSize, Span]:
 async def _rows(
     asking: Asking, contract: types.Contract, query: types.BarsQuery, size: BarSize, span: Span, now: datetime
 ) -> Rows:
-    """All bars of the range, oldest first, the later pieces asked for first."""
+    """All bars of the range, oldest first."""
     if size.fits(span):
         return await _piece(asking, contract, query, span, query.end)
-    limit = _Limit(span, size, query.end or now, contract.time_zone)
+    return await _joined(asking, contract, query, _Range(contract, query, size, span, query.end or now))
+
+
+async def _joined(asking: Asking, contract: types.Contract, query: types.BarsQuery, range_: _Range) -> Rows:
+    """The pieces of the range, the latest asked for first; each ends where the one after it begins."""
     joined: list[Rows] = []
-    end = query.end
-    for part in limit.parts():
-        rows = await _earlier(asking, contract, query, part, end, is_first=not joined)
-        first = end if not joined else _moment(joined[-1][0].date)
-        rows = [row for row in rows if first is None or _moment(row.date) < first]
+    end, first, pauses = query.end, range_.end, 0
+    for part in range_.parts():
+        try:
+            rows = await _piece(asking, contract, query, part, end)
+        except RequestError as error:
+            pauses += 1
+            end = range_.before_pause(first if end is None else end, part) if _has_no_data(error) else None
+            if end is not None and pauses <= MOST_PAUSES:
+                continue
+            if joined and _has_no_data(error):
+                break
+            raise
+        rows = [row for row in rows if _moment(row.date) < first]
         if not rows:
             break
         joined.append(rows)
-        end = _moment(rows[0].date)
-        if limit.is_reached(rows):
+        end, first, pauses = _moment(rows[0].date), _moment(rows[0].date), 0
+        if range_.is_reached(rows):
             break
-    return limit.within([row for rows in reversed(joined) for row in rows])
+    return range_.within([row for rows in reversed(joined) for row in rows])
 
 
-async def _earlier(
-    asking: Asking,
-    contract: types.Contract,
-    query: types.BarsQuery,
-    part: Span,
-    end: datetime | None,
-    *,
-    is_first: bool,
-) -> Rows:
-    """One more piece; none where the broker says that its data begin later, which is only an error at first."""
-    try:
-        return await _piece(asking, contract, query, part, end)
-    except RequestError as error:
-        if is_first or not (error.code in NO_DATA_CODES and NO_DATA in error.message.lower()):
-            raise
-        return []
+def _has_no_data(error: Any) -> bool:
+    return error.code in NO_DATA_CODES and NO_DATA in error.message.lower()
 
 
-class _Limit:
-    """How far back a range reaches that comes in pieces: by their sum, by sessions, or by the calendar."""
+class _Range:
+    """A range that comes in pieces, and how far back it reaches: by their sum, by sessions, or by the calendar."""
 
-    def __init__(self, span: Span, size: BarSize, end: datetime, zone: str) -> None:
-        self._span, self._size, self._zone = span, size, ZoneInfo(zone)
+    def __init__(
+        self, contract: types.Contract, query: types.BarsQuery, size: BarSize, span: Span, end: datetime
+    ) -> None:
+        self.end = end
+        self._span, self._size, self._zone = span, size, ZoneInfo(contract.time_zone)
+        self._hours = contract.liquid_hours if query.use_rth else contract.trading_hours
         self._part = piece_of(span, size)
         self._sessions = span.count if span.unit == "D" and self._part.unit == "S" else None
         self._start = span.start(end) if span.unit in "WMY" else None
@@ -122,6 +125,19 @@ class _Limit:
         while left > 0:
             yield replace(self._part, count=min(left, self._part.count))
             left -= self._part.count
+
+    def before_pause(self, end: datetime, part: Span) -> datetime | None:
+        """Where to go on before a piece without data: a night or a weekend ends, the beginning of the data does not.
+
+        None where a piece is too long to lie in a pause.
+        """
+        if part.unit != "S":
+            return None
+        end -= timedelta(seconds=part.seconds)
+        if self._span.unit == "S":
+            return end
+        before = hours.last_open_moment(self._hours, self._zone.key, end)
+        return None if before is None or (self._start is not None and before <= self._start) else before
 
     def is_reached(self, rows: Rows) -> bool:
         """Whether nothing earlier than these rows belongs to the range."""

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from broker import types
 
 CLOSED = "CLOSED"
+LONGEST_PAUSE = 9  # days between two sessions of a market that has any
 Sessions = tuple[types.SessionHours, ...]
 
 
@@ -46,6 +47,25 @@ def covers(contract: types.Contract, market_now: datetime) -> bool:
     if first is None or last is None:
         return True
     return first <= market_now.astimezone(ZoneInfo(contract.time_zone)).date() <= last
+
+
+def last_open_moment(known: Sessions, zone: str, moment: datetime) -> datetime | None:
+    """The latest instant up to `moment` at which the market was open, taking each week to be like the known one.
+
+    None where no session is known.
+    """
+    if not known:
+        return None
+    time_zone = ZoneInfo(zone)
+    closes, length = known[0].close.astimezone(time_zone), known[0].close - known[0].open
+    weekdays = {session.day.weekday() for session in known}
+    today = moment.astimezone(time_zone).date()
+    for back in range(-1, LONGEST_PAUSE):
+        close = datetime.combine(today - timedelta(days=back), closes.time(), time_zone).astimezone(UTC)
+        day = (close.astimezone(time_zone) - timedelta(microseconds=1)).weekday()
+        if day in weekdays and moment > close - length:
+            return min(moment, close)
+    return None
 
 
 @lru_cache(maxsize=512)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from broker.ib.connection import Connection
 
 logger = logging.getLogger(__name__)
-ANSWER_LIMIT = 3.0  # seconds; TWS names no request in a refusal, so that silence is one
+ANSWER_LIMIT = 2.0  # seconds; TWS names no request in a refusal, so that silence is one
+ASK_AGAIN = 300.0  # seconds after a silence
 
 
 class MarketRules:
@@ -23,15 +25,19 @@ class MarketRules:
     def __init__(self) -> None:
         self._known: dict[int, tuple[types.PriceIncrement, ...]] = {}
         self._asking: dict[int, asyncio.Lock] = {}
+        self._silent_until: dict[int, float] = {}
 
     async def increments(self, connection: Connection, rule: int) -> tuple[types.PriceIncrement, ...]:
         """The increments by price; empty where the broker names no rule or does not tell it (the tick holds then)."""
-        if rule and rule not in self._known:
+        if self._is_due(rule):
             # An answer names the rule, not the request: two of the same rule could not be told apart.
             async with self._asking.setdefault(rule, asyncio.Lock()):
-                if rule not in self._known:
+                if self._is_due(rule):
                     await self._ask(connection, rule)
         return self._known.get(rule, ())
+
+    def _is_due(self, rule: int) -> bool:
+        return bool(rule) and rule not in self._known and time.monotonic() >= self._silent_until.get(rule, 0.0)
 
     async def _ask(self, connection: Connection, rule: int) -> None:
         async def send() -> Any:
@@ -42,6 +48,7 @@ class MarketRules:
         try:
             self._known[rule] = _increments(await connection.request(send))
         except TimeoutError:
+            self._silent_until[rule] = time.monotonic() + ASK_AGAIN
             logger.warning("the broker does not tell market rule %s; the contract's tick is used", rule)
 
 

@@ -124,6 +124,34 @@ def test_hours_reach_over_closed_days_and_no_further() -> None:
     assert not hours.covers(SPY, utc(2, 23))
 
 
+@pytest.mark.parametrize(
+    ("moment", "last"),
+    [
+        (utc(3, 15), utc(3, 15)),
+        (utc(3, 13, 30), datetime(2019, 5, 31, 20, tzinfo=UTC)),  # the opening itself: before it lies the weekend
+        (utc(4, 2), utc(3, 20)),
+        (datetime(2019, 12, 2, 3, tzinfo=UTC), datetime(2019, 11, 29, 21, tzinfo=UTC)),  # in winter time
+    ],
+)
+def test_the_last_moment_at_which_a_market_was_open(moment: datetime, last: datetime) -> None:
+    week = sessions(";".join(f"201906{day:02}:0930-201906{day:02}:1600" for day in range(3, 8)), NEW_YORK)
+    assert hours.last_open_moment(week, NEW_YORK, moment) == last
+
+
+def test_a_market_that_closes_in_the_evening_after_it_opened() -> None:
+    globex = sessions(
+        "20190602:1700-20190603:1600;20190603:1700-20190604:1600;20190604:1700-20190605:1600;"
+        "20190605:1700-20190606:1600;20190606:1700-20190607:1600",
+        "US/Central",
+    )
+    assert hours.last_open_moment(globex, "US/Central", utc(2, 20)) == datetime(2019, 5, 31, 21, tzinfo=UTC)
+    assert hours.last_open_moment(globex, "US/Central", utc(2, 23)) == utc(2, 23)
+
+
+def test_without_hours_no_moment_is_known() -> None:
+    assert hours.last_open_moment((), NEW_YORK, CLOSE) is None
+
+
 def test_a_contract_without_hours_needs_none() -> None:
     silent = replace(SPY, liquid_hours=(), trading_hours=(), hours_from=None, hours_until=None)
     assert hours.covers(silent, CLOSE)
