@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, cast, get_args
 
 from broker.paper_gateway.feeds import Feed
 from broker.paper_gateway.server import PaperGateway
 from broker.paper_gateway.truth import truth
+from broker.paper_gateway.types import OrderTerms
 
 FEEDS = get_args(Feed)
 Arguments = dict[str, Any]
@@ -112,6 +114,38 @@ async def halt(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
     return {}
 
 
+async def shortable(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
+    """Say how many `shares` of a contract (`con_id`) can be borrowed."""
+    con_id, shares = _contract(gateway, arguments), _number(arguments, "shares")
+    if con_id is None or shares < 0:
+        raise ControlError("`con_id` must be a contract id, `shares` at least 0")
+    gateway.exchange.set_shortable(con_id, int(shares))
+    gateway.flush()
+    return {}
+
+
+async def manual(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
+    """Enter an order as a person at the platform does: `con_id`, `action`, `quantity`, with `limit` a limit order."""
+    con_id, quantity = _contract(gateway, arguments), _number(arguments, "quantity")
+    if con_id is None:
+        raise ControlError("`con_id` must be a contract id")
+    limit = Decimal(str(_number(arguments, "limit"))) if arguments.get("limit") is not None else None
+    terms = OrderTerms(
+        client_id=0,
+        order_id=0,
+        con_id=con_id,
+        symbol=gateway.desk.contracts.by_id(con_id).symbol,
+        action=_text(arguments, "action"),
+        quantity=Decimal(str(quantity)).normalize(),
+        order_type="MKT" if limit is None else "LMT",
+        limit_price=limit,
+        account=gateway.exchange.account,
+    )
+    gateway.exchange.place_manual(terms)
+    gateway.flush()
+    return {}
+
+
 COMMANDS: dict[str, Command] = {
     "status": status,
     "advance": advance,
@@ -121,6 +155,8 @@ COMMANDS: dict[str, Command] = {
     "feed": feed,
     "competing": competing,
     "halt": halt,
+    "shortable": shortable,
+    "manual": manual,
     "frames": frames,
     "fault": fault,
     "faults": faults,

@@ -65,6 +65,14 @@ class ControlClient:
         """Say whether trading of a contract is halted."""
         self._ask("halt", con_id=con_id, on=on)
 
+    def shortable(self, con_id: int, shares: int) -> None:
+        """Say how many shares of a contract can be borrowed."""
+        self._ask("shortable", con_id=con_id, shares=shares)
+
+    def manual(self, con_id: int, action: str, quantity: float, limit: float | None = None) -> None:
+        """Enter an order as a person at the platform does; at the market without a limit."""
+        self._ask("manual", con_id=con_id, action=action, quantity=quantity, limit=limit)
+
     def frames(self, name: str) -> list[list[str]]:
         """The fields of the latest thousand frames of that name, oldest first."""
         found: list[list[str]] = self._ask("frames", name=name)["frames"]

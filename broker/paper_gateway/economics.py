@@ -112,3 +112,11 @@ def maintenance_of(spec: SymbolSpec, quantity: Decimal, price: Decimal) -> Decim
     if spec.margin_fixed is not None:
         return future_maintenance(quantity, spec.margin_fixed)
     return maintenance_margin(quantity * price * spec.multiplier)
+
+
+def parts(shares: Decimal, count: int) -> list[Decimal]:
+    """At most `count` whole parts of nearly the same size; what cannot be divided stays in one piece."""
+    if count <= 1 or shares != shares.to_integral_value():
+        return [shares]
+    size, rest = divmod(int(shares), count)
+    return [Decimal(size + (number < rest)) for number in range(count) if size + (number < rest)]

@@ -254,6 +254,10 @@ class PaperExchange(MarketData):
         """Take one of today's executions back: told as a correction to no shares. Raises KeyError for any other."""
         return self.correct_execution(exec_id, shares=ZERO)
 
+    def split_fills(self, parts: int) -> None:
+        """From now on every fill comes as that many executions; 1 = in one piece."""
+        self._player.fill_parts = parts
+
     def roll_back_order_ids(self, client_id: int, to: int) -> None:
         """Let a client's order ids begin again at `to`: new orders get ids that old ones have too."""
         with self._step():

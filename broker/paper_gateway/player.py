@@ -55,6 +55,7 @@ class Player:
         self._may_trade = may_trade
         self._specs: dict[str, SymbolSpec] = {}
         self.progress: dict[str, BarProgress] = {}
+        self.fill_parts = 1
 
     def _spec(self, market: str) -> SymbolSpec:
         """The contract of a market that has had a working order."""
@@ -222,7 +223,8 @@ class Player:
         shares = self._room(order, reach)
         price = matching.fill_price(order, touched, spec.min_tick, reach.spread)
         order.take(reach.tag, shares)
-        self._engine.fill(order, shares, price, instant(at), spec)
+        for part in economics.parts(shares, self.fill_parts):
+            self._engine.fill(order, part, price, instant(at), spec)
 
     def _bar_reach(self, spec: SymbolSpec, bar: PathBar, admits: Callable[[Order], bool]) -> Reach:
         return Reach(bar.start, self._bar_capacity(spec, bar), admits, "takers")

@@ -400,6 +400,24 @@ class Exchange(Protocol):
     def tick(self) -> None:
         """Running clock only: expire, trigger and match working orders against the quotes of now."""
 
+    def correct_execution(self, exec_id: str, *, price: Decimal | None = None, shares: Decimal | None = None) -> str:
+        """Correct one of today's executions; the id of the correction. Raises KeyError for any other."""
+
+    def bust_execution(self, exec_id: str) -> str:
+        """Take one of today's executions back; the id under which that is told. Raises KeyError for any other."""
+
+    def split_fills(self, parts: int) -> None:
+        """From now on every fill comes as that many executions; 1 = in one piece."""
+
+    def roll_back_order_ids(self, client_id: int, to: int) -> None:
+        """Let a client's order ids begin again at `to`; raises ValueError where that is no step back."""
+
+    def set_shortable(self, con_id: int, shares: int) -> None:
+        """So many shares can be borrowed now; short sales that waited for them come alive."""
+
+    def place_manual(self, terms: OrderTerms) -> None:
+        """Enter an order as a person at the platform does."""
+
     def clock_speed(self, speed: float) -> None:
         """Running clock only: this many market seconds a second from now on; raises ValueError."""
 

@@ -149,7 +149,7 @@ def test_unknown_and_unreadable_messages_are_answered(gateway: EmbeddedGateway) 
         assert raw.until("4")[2:4] == ["33", "320"]
         raw.message(3, 44, 756733, "SPY")
         assert raw.until("4")[2:4] == ["44", "320"]
-        raw.message(10, 5, 55)
+        raw.message(21, 2, 55)
         assert raw.until("4")[2:4] == ["55", "322"]
         raw.message(49, 1)
         assert raw.until("49")[2] == str(int(START.timestamp()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.paper_gateway.faults import connectivity, delivery, refusals, sockets
+from broker.paper_gateway.faults import connectivity, delivery, executions, refusals, sockets
 from broker.paper_gateway.faults.base import Fault
 
 FAULTS: dict[str, type[Fault]] = {
@@ -13,6 +13,7 @@ FAULTS: dict[str, type[Fault]] = {
         *(sockets.Reset, sockets.HalfFrame, sockets.BlackHole, sockets.HalfOpen, sockets.RefuseConnections),
         *(sockets.Restart, connectivity.Connectivity),
         *(refusals.Refuse, refusals.Reject, refusals.TooManySummaries, refusals.TooManyHistories),
+        *(executions.CorrectExecution, executions.BustExecution, executions.SplitFills),
         *(refusals.Ghost, refusals.Login, refusals.Competing, refusals.Farm, refusals.Pacing),
     )
 }

@@ -144,14 +144,24 @@ class RefuseConnections(Fault):
 
 @dataclass(kw_only=True)
 class Restart(Fault):
-    """The gateway restarts: every connection closes, nobody gets in for `lasts` seconds."""
+    """The gateway restarts: every connection closes, nobody gets in for `lasts` seconds, and the next order ids of the
+    clients that were connected are `back` lower than they were, so that ids are used again."""
 
     name = "restart"
     lasts: float = 0.5
+    back: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.back < 0:
+            raise FaultError(f"{self.name}: back is at least 0")
 
     def begin(self) -> None:
         for session in self.concerned():
             self.acted += 1
+            if self.back and session.client_id is not None:
+                next_id = self.scene.exchange.next_order_id(session.client_id)
+                self.scene.exchange.roll_back_order_ids(session.client_id, max(1, next_id - self.back))
             session.abort()
 
     def admits(self, session: Session) -> bool:
