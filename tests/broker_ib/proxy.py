@@ -27,7 +27,10 @@ def _hang_up(side: socket.socket) -> None:
 
 
 class Proxy:
-    """Forwards one connection after the other; `muted` drops every frame to the client meanwhile."""
+    """Forwards one connection after the other.
+
+    `muted` drops every frame to the client meanwhile, `dropped` those of its message ids.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -35,6 +38,7 @@ class Proxy:
         self.host, self.port = "127.0.0.1", int(self._listener.getsockname()[1])
         self.connections = 0
         self.muted = False
+        self.dropped: frozenset[str] = frozenset()
         self._client: socket.socket | None = None
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -90,7 +94,7 @@ class Proxy:
                 head = _exactly(gateway, 4)
                 frame = head + _exactly(gateway, struct.unpack(">I", head)[0])
                 with self._lock:
-                    if not self.muted:
+                    if not self.muted and frame[4:].split(b"\0", 1)[0].decode() not in self.dropped:
                         client.sendall(frame)
         except OSError:
             pass
