@@ -28,6 +28,12 @@ class PacedClient(ib_insync.Client):  # type: ignore[misc]
     def __init__(self, wrapper: Any, pacer: Pacer) -> None:
         super().__init__(wrapper)
         self._pacer = pacer
+        self.last_id = 0
+
+    def getReqId(self) -> int:
+        """The next id, kept in mind beyond the end of the connection."""
+        self.last_id = int(super().getReqId())
+        return self.last_id
 
     def sendMsg(self, msg: str) -> None:
         """Send one message now."""

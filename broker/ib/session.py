@@ -67,6 +67,7 @@ class Session:
         self._cause = ""
         self._outage = ""
         self._announced = False
+        self._last_id = 0  # of any connection: a gateway that restarts may forget which ids were used
         self._tasks: set[asyncio.Task[None]] = set()
         self._resyncing: asyncio.Task[None] | None = None
         self._set_clock: datetime | None = None
@@ -161,6 +162,7 @@ class Session:
 
     def _end(self, connection: Connection) -> None:
         self._connection = self._heartbeat = None
+        self._last_id = max(self._last_id, connection.client.last_id)
         for task in (*self._tasks, self._resyncing):
             if task is not None:
                 task.cancel()
@@ -172,6 +174,7 @@ class Session:
         where = self.endpoint
         accounts = await connection.handshake(where.host, where.port, where.client_id, HANDSHAKE_LIMIT)
         connection.account = self._accept_account(accounts)
+        connection.client.updateReqId(self._last_id + 1)
         self._connection = connection
         self._notices.connected()
         self._box.set(

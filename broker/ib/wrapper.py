@@ -62,8 +62,10 @@ class ReportingWrapper(MarketDataWrapper):
         if order.whatIf:
             self._previewed(orderId, orderState)
             return
-        super().openOrder(orderId, contract, order, orderState)
         key = self.orderKey(order.clientId, order.orderId, order.permId)
+        if self._is_another(key, order.permId):
+            self._forget(key)
+        super().openOrder(orderId, contract, order, orderState)
         self.orders[key] = order
         self.statuses[key] = orderState.status
         if order_terms.shows(order, self.unanswered.get(key, {})):
@@ -80,12 +82,24 @@ class ReportingWrapper(MarketDataWrapper):
 
     def orderStatus(self, orderId: int, status: str, filled: float, remaining: float, *rest: Any) -> None:
         """Report an order with the status that the broker itself gives."""
-        super().orderStatus(orderId, status, filled, remaining, *rest)
         _average, perm_id, _parent, _last, client_id = rest[:5]
         key = self.orderKey(client_id, orderId, perm_id)
+        if self._is_another(key, perm_id):
+            log.warning("order id %s of client %s has been reused; status of %s left out", orderId, client_id, perm_id)
+            return
+        super().orderStatus(orderId, status, filled, remaining, *rest)
         self.statuses[key] = status
         self._filled[key] = (mapping.quantity(filled), mapping.quantity(remaining))
         self._report(key)
+
+    def _is_another(self, key: Key, perm_id: int) -> bool:
+        """Whether the id names another order than the one we know by it: a gateway may give ids anew."""
+        known = self.orders.get(key)
+        return known is not None and bool(known.permId and perm_id) and known.permId != perm_id
+
+    def _forget(self, key: Key) -> None:
+        for kept in (self.trades, self.orders, self.statuses, self.unanswered, self._filled, self._reported):
+            kept.pop(key, None)
 
     def completedOrder(self, contract: Any, order: Any, orderState: Any) -> None:
         """Keep the state of a completed order: ib_insync drops its text, and leaves an order open that ended unseen."""
@@ -198,6 +212,8 @@ class ReportingWrapper(MarketDataWrapper):
         """Report a fill when it is first seen on this connection, live or replayed."""
         is_new = execution.execId not in self.fills
         super().execDetails(reqId, contract, execution)
+        if execution.clientId == self.clientId:
+            self.ib.client.updateReqId(execution.orderId + 1)  # its id may not be given to another order
         if is_new:
             self._report_waiting()
             self._hooks.sink(self.execution_report(self.fills[execution.execId]))

@@ -19,6 +19,11 @@ def _exactly(source: socket.socket, count: int) -> bytes:
     return data
 
 
+def _framed(*fields: object) -> bytes:
+    payload = "".join(f"{field}\0" for field in fields).encode()
+    return struct.pack(">I", len(payload)) + payload
+
+
 def _hang_up(side: socket.socket) -> None:
     """Close a socket that another thread may be reading."""
     with suppress(OSError):
@@ -38,6 +43,7 @@ class Proxy:
         self.host, self.port = "127.0.0.1", int(self._listener.getsockname()[1])
         self.connections = 0
         self.muted = False
+        self.rolled_back_id: int | None = None
         self.dropped: frozenset[str] = frozenset()
         self._client: socket.socket | None = None
         self._lock = threading.Lock()
@@ -55,10 +61,9 @@ class Proxy:
 
     def inject(self, *fields: object) -> None:
         """Send the client a frame of our own, between two of the gateway's."""
-        payload = "".join(f"{field}\0" for field in fields).encode()
         with self._lock:
             assert self._client is not None
-            self._client.sendall(struct.pack(">I", len(payload)) + payload)
+            self._client.sendall(_framed(*fields))
 
     def hang_up_after(self, seconds: float) -> None:
         """Close the client's connection a little later."""

@@ -9,16 +9,27 @@ from decimal import Decimal
 import pytest
 
 from broker import types
-from broker.errors import BrokerUnavailable, OrderInvalid
+from broker.errors import BrokerUnavailable, MarketDataError, OrderInvalid
 from broker.ib import account, connection
 from broker.ib.client import NotSent
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.broker_ib.desk import CLOSE, HOUR, TIMEOUT, Desk, bracket, frames
 from tests.broker_ib.proxy import Proxy
-from tests.support import eventually
+from tests.support import eventually, in_threads
 
 SYSTEM = -1
+STATUS = types.BrokerStatus(
+    ready=True,
+    connected=True,
+    reason="",
+    account="",
+    accounts=(),
+    clock="set",
+    market_now=CLOSE,
+    since=CLOSE,
+    owner="test",
+)
 
 
 @pytest.fixture
@@ -39,9 +50,13 @@ def _error(proxy: Proxy, request_id: int, code: int, text: str) -> None:
     proxy.inject(4, 2, request_id, code, text, "")
 
 
-def _entry_id(gateway: EmbeddedGateway) -> int:
+def _placed(gateway: EmbeddedGateway) -> list[list[str]]:
     with ControlClient(gateway.host, gateway.control_port) as control:
-        return int(control.frames("placeOrder")[0][1])
+        return control.frames("placeOrder")
+
+
+def _entry_id(gateway: EmbeddedGateway) -> int:
+    return int(_placed(gateway)[0][1])
 
 
 def test_an_outage_behind_tws_closes_and_1102_opens_again(proxied: Desk, proxy: Proxy) -> None:
@@ -197,3 +212,87 @@ def test_values_that_the_broker_has_not_said_are_none() -> None:
     assert (summary.currency, summary.net_liquidation) == ("USD", Decimal("1000.5"))
     assert (summary.buying_power, summary.cash, summary.realized_pnl) == (None, None, None)
     assert summary.unrealized_pnl == Decimal("2.5")
+
+
+def test_ids_that_are_reused_after_a_restart_are_not_cross_credited(
+    proxied: Desk, proxy: Proxy, gateway: EmbeddedGateway
+) -> None:
+    """Callbacks of an order of before the restart come with the id of one of after it."""
+    contract = proxied.contract()
+    proxied.place(contract, bracket(proxied, contract))
+    mine = proxied.last("G1-E")
+    order_id, before = _entry_id(gateway), len(proxied.all(types.OrderReport, "G1-E"))
+    others = mine.perm_id + 1000
+    what = (contract.con_id, "AAPL", "STK", "", "0.0", "", "", "NASDAQ", "USD", "AAPL", "NMS")
+    fill = ("0000.1", "20190603 16:00:01 US/Eastern", gateway.account, "NASDAQ", "BOT", "10", "208.5", others)
+    proxy.inject(11, SYSTEM, order_id, *what, *fill, 1, 0, "10", "208.5", "OLD-E", "", "", "", 2)
+    proxy.inject(3, order_id, "Filled", "10", "0", "208.5", others, 0, "208.5", 1, "", "0")
+    (execution,) = eventually(lambda: proxied.all(types.ExecutionReport))
+    proxied.client.fence(TIMEOUT)
+    assert (execution.order_ref, execution.perm_id) == ("OLD-E", others)
+    assert len(proxied.all(types.OrderReport, "G1-E")) == before
+    assert (proxied.last("G1-E").status, proxied.last("G1-E").filled) == ("Submitted", 0)
+    proxied.cancel("G1-E")
+    assert proxied.last("G1-E").status == "Cancelled"
+
+
+def test_no_id_is_used_twice_though_the_gateway_forgets_them(
+    proxied: Desk, proxy: Proxy, gateway: EmbeddedGateway
+) -> None:
+    contract = proxied.contract()
+    proxied.place(contract, bracket(proxied, contract))
+    proxied.cancel("G1-E")
+    used = {int(fields[1]) for fields in _placed(gateway)}
+    proxy.rolled_back_id = 1
+    proxy.hang_up_after(0)
+    eventually(lambda: proxy.connections == 2 and proxied.client.state().synced)
+    proxied.place(contract, bracket(proxied, contract, "G2"))
+    now = {int(fields[1]) for fields in _placed(gateway)} - used
+    assert len(now) == 3
+    assert min(now) > max(used)
+
+
+def test_requests_keep_to_the_limits_of_a_real_tws(make_desk: Callable[..., Desk], gateway: EmbeddedGateway) -> None:
+    """The first hundred contracts, asked by many at once: the gateway finds nothing to complain of."""
+    desk = make_desk(gateway.host, gateway.port, pacing="real")
+    desk.client.wait_connected(TIMEOUT)
+    query = types.ContractQuery("AAPL")
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        control.fault("pacing")
+        in_threads([lambda: desk.client.read("contracts", query, 2 * TIMEOUT)] * 100, threads=20)
+        (paced,) = control.faults()
+    use = desk.client.described(STATUS).pacing
+    assert use is not None
+    assert (use.violations, use.message_limit, use.history_limit) == (0, 45, 60)
+    assert paced["acted"] == 0
+
+
+def test_a_pacing_violation_is_counted_and_told(make_desk: Callable[..., Desk], gateway: EmbeddedGateway) -> None:
+    desk = make_desk(gateway.host, gateway.port)
+    desk.client.wait_connected(TIMEOUT)
+    contract = desk.contract()
+    query = types.BarsQuery(contract.con_id, "1 day", "1 M")
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        control.fault("pacing", histories=1)
+        desk.client.read("bars", query, TIMEOUT, [contract])
+        with pytest.raises(MarketDataError, match="pacing violation"):
+            desk.client.read("bars", query, TIMEOUT, [contract])
+    use = desk.client.described(STATUS).pacing
+    assert use is not None
+    assert use.violations == 1
+
+
+def test_a_wait_for_room_that_is_too_long_is_told_at_once(
+    make_desk: Callable[..., Desk], gateway: EmbeddedGateway
+) -> None:
+    desk = make_desk(gateway.host, gateway.port, pacing="real")
+    desk.client.wait_connected(TIMEOUT)
+    contract = desk.contract()
+    query = types.BarsQuery(contract.con_id, "30 secs", "1800 S")
+    desk.client.read("bars", query, TIMEOUT, [contract])
+    begun = time.monotonic()
+    with pytest.raises(MarketDataError) as caught:
+        desk.client.read("bars", query, TIMEOUT, [contract])
+    assert time.monotonic() - begun < 2
+    assert caught.value.reason == "PACED"
+    assert 10 < caught.value.details["wait_s"] <= 15
