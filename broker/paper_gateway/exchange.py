@@ -254,6 +254,12 @@ class PaperExchange(MarketData):
         """Take one of today's executions back: told as a correction to no shares. Raises KeyError for any other."""
         return self.correct_execution(exec_id, shares=ZERO)
 
+    def double_order(self, terms: OrderTerms) -> None:
+        """Take terms as one more order even where their id has a live one, as if two hosts had each taken them."""
+        with self._step():
+            self._playback.catch_up()
+            self._playback.meet_quote(self._intake.enter(terms, self.now()))
+
     def split_fills(self, parts: int) -> None:
         """From now on every fill comes as that many executions; 1 = in one piece."""
         self._player.fill_parts = parts

@@ -406,6 +406,9 @@ class Exchange(Protocol):
     def bust_execution(self, exec_id: str) -> str:
         """Take one of today's executions back; the id under which that is told. Raises KeyError for any other."""
 
+    def double_order(self, terms: OrderTerms) -> None:
+        """Take terms as one more order even where their id has a live one."""
+
     def split_fills(self, parts: int) -> None:
         """From now on every fill comes as that many executions; 1 = in one piece."""
 

@@ -99,6 +99,20 @@ async def test_a_change_during_1100_never_makes_two_orders(
         assert (order["status"], order["limit_price"]) == ("Submitted", "2.0" if took_effect else "1.0")
 
 
+async def test_a_change_during_1100_can_leave_two_orders_of_one_id(gateway: EmbeddedGateway, client: Client) -> None:
+    trade = client.ib.placeOrder(await client.contract("SPY"), LimitOrder("BUY", 10, 1.0))
+    await client.fence()
+    gateway.fault("connectivity", orders="doubled")
+    trade.order.lmtPrice = 2.0
+    client.ib.placeOrder(trade.contract, trade.order)
+    await client.fence()
+    gateway.heal()
+    first, second = gateway.truth()["orders"].values()
+    assert first["order_id"] == second["order_id"] == trade.order.orderId
+    assert (first["status"], second["status"]) == ("Submitted", "Submitted")
+    assert len(await client.ib.reqAllOpenOrdersAsync()) == 2
+
+
 async def test_requests_hang_or_fail(gateway: EmbeddedGateway, client: Client) -> None:
     contract = await client.contract("SPY")
     gateway.fault("connectivity", requests="hang")

@@ -33,13 +33,17 @@ RESTORED = {
     1101: "Connectivity between IBKR and Trader Workstation has been restored- data lost.",
     1102: "Connectivity between IBKR and Trader Workstation has been restored- data maintained.",
 }
-ORDERS = ("lost", "queued", "unseen")
+ORDERS = ("lost", "queued", "unseen", "doubled")
 REQUESTS = ("fail", "hang")
 START_NOTICES = {b"2104", b"2106", b"2158"}
 
 
 class LastKnown:
-    """The exchange as TWS knew it when the link broke; orders sent meanwhile are lost, queued or executed unseen."""
+    """The exchange as TWS knew it when the link broke.
+
+    Orders sent meanwhile are lost, queued, executed unseen, or, where they change a working one, doubled: the broker
+    then has two of them under one id.
+    """
 
     def __init__(self, exchange: Exchange, orders: str) -> None:
         self._exchange = exchange
@@ -56,22 +60,28 @@ class LastKnown:
 
     def submit(self, terms: OrderTerms) -> None:
         """What becomes of an order now is the fault's parameter."""
-        if self._orders == "unseen":
+        if self._orders == "doubled" and self._is_open(terms):
+            self._exchange.double_order(terms)
+        elif self._orders in ("unseen", "doubled"):
             self._exchange.submit(terms)
         elif self._orders == "queued":
             self.queue.append(terms)
 
     def cancel(self, client_id: int, order_id: int) -> None:
         """As with an order."""
-        if self._orders == "unseen":
+        if self._orders in ("unseen", "doubled"):
             self._exchange.cancel(client_id, order_id)
         elif self._orders == "queued":
             self.queue.append((client_id, order_id))
 
     def cancel_all(self) -> None:
         """As with an order, but never queued."""
-        if self._orders == "unseen":
+        if self._orders in ("unseen", "doubled"):
             self._exchange.cancel_all()
+
+    def _is_open(self, terms: OrderTerms) -> bool:
+        known = [(view.terms.client_id, view.terms.order_id) for view in self._open]
+        return (terms.client_id, terms.order_id) in known
 
     def preview(self, terms: OrderTerms) -> Preview:
         """Margins are worked out by the broker."""
@@ -102,8 +112,9 @@ class LastKnown:
 class Connectivity(Fault):
     """1100 now, `restore` (1101 or 1102) when it is healed.
 
-    `orders` sent meanwhile are lost, queued or executed unseen; `requests` that need the server fail or hang. Fills
-    and changes of orders during it are never told on the stream: only reqExecutions and the lists know them, after it.
+    `orders` sent meanwhile are lost, queued, executed unseen or doubled (see LastKnown); `requests` that need the
+    server fail or hang. Fills and changes of orders during it are never told on the stream: only reqExecutions and the
+    lists know them, after it.
     """
 
     name = "connectivity"

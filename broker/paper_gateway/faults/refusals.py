@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from broker.paper_gateway.faults.base import Fault
 from broker.paper_gateway.faults.names import TICKS, matches
-from broker.paper_gateway.faults.requests import HISTORIES, STREAMS, request_id
+from broker.paper_gateway.faults.requests import HISTORIES, request_id
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.wire.fields import message
 
@@ -110,24 +110,12 @@ class Competing(Fault):
     """A live session elsewhere takes the market data (10197): streams fall silent, new ones are refused."""
 
     name = "competing"
-    code: int = 10197
-    text: str = "No market data during competing live session"
 
     def begin(self) -> None:
-        for session in self.concerned():
-            for number in session.subscriptions.market_data:
-                session.error(number, self.code, self.text)
-        self.scene.flush()
+        self.scene.exchange.competing = True
 
-    def request(self, session: Session, name: str, fields: list[str]) -> bool:
-        if name not in STREAMS or not self.concerns(session):
-            return True
-        self.acted += 1
-        session.error(request_id(fields), self.code, self.text)
-        return False
-
-    def frame(self, session: Session, name: str, frame: bytes) -> Sequence[bytes]:
-        return () if name in TICKS and self.concerns(session) else (frame,)
+    def end(self) -> None:
+        self.scene.exchange.competing = False
 
 
 @dataclass(kw_only=True)
