@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -18,6 +15,7 @@ from broker.ib import backoff, session
 from broker.ib.backoff import Backoff
 from broker.ib.restart import Schedule
 from broker.ib.session import Endpoint, Session
+from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.broker_ib.desk import CLOSE, TIMEOUT, Desk, frames, take_paper_account
 from tests.broker_ib.proxy import Proxy
@@ -51,24 +49,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FLAPPING", 0.02)
 
 
-@pytest.fixture
-def logged_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A TWS at its login: it names its version and no account."""
-    monkeypatch.setattr(session, "HANDSHAKE_LIMIT", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_greet, args=(server,), daemon=True).start()
-        yield server.getsockname()[1]
-
-
-def _greet(server: socket.socket) -> None:
-    payload = b"176\x0020240102 10:00:00 EST\0"
-    with suppress(OSError):
-        while True:
-            client, _ = server.accept()
-            client.recv(1024)
-            client.sendall(struct.pack(">I", len(payload)) + payload)
-
-
 def test_a_ready_connection_says_what_it_is(gateway: EmbeddedGateway, desk: Desk) -> None:
     told = status(desk)
     assert (told.phase, told.action, told.in_restart_window) == ("ready", "", False)
@@ -80,10 +60,18 @@ def test_a_ready_connection_says_what_it_is(gateway: EmbeddedGateway, desk: Desk
     assert told.next_restart is told.next_login is None
 
 
-def test_a_gateway_at_its_login_needs_a_person(logged_out: int, make_desk: Callable[..., Desk]) -> None:
-    desk = make_desk("127.0.0.1", logged_out)
-    eventually(lambda: status(desk).phase == "needs_person")
-    assert "Log in" in status(desk).action
+def test_a_gateway_at_its_login_needs_a_person(
+    gateway: EmbeddedGateway, make_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    monkeypatch.setattr(session, "HANDSHAKE_LIMIT", 0.2)
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        control.fault("login")
+        desk = make_desk(gateway.host, gateway.port)
+        eventually(lambda: status(desk).phase == "needs_person")
+        assert "Log in" in status(desk).action
+        control.heal()
+    eventually(lambda: status(desk).phase == "ready")
+    assert status(desk).action == ""
 
 
 def test_an_account_that_may_not_be_used_needs_a_person(
@@ -108,6 +96,41 @@ def test_a_client_id_that_stays_taken_needs_a_person(
     first.client.stop()
     eventually(lambda: status(second).phase == "ready")
     assert status(second).action == ""
+
+
+def test_farms_that_break_are_shown_and_come_back(gateway: EmbeddedGateway, desk: Desk) -> None:
+    def states() -> set[tuple[str, str]]:
+        return {(farm.kind, farm.state) for farm in status(desk).farms}
+
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        control.fault("farm")
+        eventually(lambda: {("market", "broken"), ("historical", "broken"), ("security", "ok")} == states())
+        control.heal()
+    eventually(lambda: {state for _, state in states()} == {"ok"})
+    assert status(desk).phase == "ready"
+
+
+def test_a_clock_that_is_off_is_measured(make_desk: Callable[..., Desk]) -> None:
+    with EmbeddedGateway() as running, ControlClient(running.host, running.control_port) as control:
+        control.fault("clock_skew", seconds=-7)
+        desk = make_desk(running.host, running.port)
+        desk.client.wait_connected(TIMEOUT)
+        skew = status(desk).skew_s
+    assert skew is not None
+    assert -8 < skew < -6
+
+
+def test_who_connects_while_the_broker_is_lost_waits_for_it(
+    gateway: EmbeddedGateway, make_desk: Callable[..., Desk]
+) -> None:
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        control.fault("connectivity", restore=1101)
+        desk = make_desk(gateway.host, gateway.port)
+        eventually(lambda: status(desk).phase == "broker_lost")
+        eventually(lambda: frames(gateway).get("reqExecutions"))
+        assert not desk.client.state().synced
+        control.heal()
+    eventually(lambda: status(desk).phase == "ready")
 
 
 def test_a_stopped_client_is_in_no_other_phase(gateway: EmbeddedGateway, make_desk: Callable[..., Desk]) -> None:
