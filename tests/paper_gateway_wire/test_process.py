@@ -86,6 +86,20 @@ def test_a_port_in_use_is_one_sentence_and_exit_1() -> None:
     assert len(second.stderr.strip().splitlines()) == 1
 
 
+def test_faults_come_from_the_command_line() -> None:
+    options = ["--control", "0", "--fault", "drop:kinds=acks+execDetails,times=3", "--fault-seed", "7"]
+    with process(*options, "--pacing", "real") as (_, said), ControlClient("127.0.0.1", int(said["control"])) as control:
+        drop, pacing = control.faults()
+        assert drop["reproduce"] == "drop:times=3,seed=7,kinds=acks+execDetails"
+        assert (pacing["name"], pacing["state"]) == ("pacing", "on")
+
+
+def test_a_fault_that_makes_no_sense_is_one_sentence_and_exit_1() -> None:
+    command = [sys.executable, "-m", "broker.paper_gateway", "--port", "0", "--fault", "drop:times=often"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
+
+
 @pytest.mark.parametrize(
     "arguments", [["--set-clock", "noon"], ["--cash", "NaN"], ["--port", "70000"], ["--control", "x"], ["--what"]]
 )
