@@ -17,6 +17,7 @@ from broker.errors import ContractNotFound, OrderError, OrderInvalid, TradingDis
 from broker.models import Submission
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.port import Broker
 from broker.service import submissions
 from broker.service.owner import Owner
 from tests.broker_service.house import MemoryDesk, bracket, changed, placed_frames, price, resolve
@@ -295,3 +296,80 @@ def test_a_cancel_of_all_passes_the_gates_of_a_cancel(
     settings.ORDERS_ENABLED = False
     with pytest.raises(TradingDisabled):
         owner.broker.cancel_all(types.CancelAll(account))
+
+
+def preview_of(broker: Broker, **changes: Any) -> types.PreviewOrder:
+    """A preview of the entry of a sound bracket."""
+    order = bracket(broker)
+    return types.PreviewOrder(order.account, order.con_id, replace(order.legs[0], **changes))
+
+
+def test_a_preview_works_while_nothing_may_leave_and_leaves_no_record(
+    owner: Owner, gateway: EmbeddedGateway, settings: Settings
+) -> None:
+    request = preview_of(owner.broker)
+    gates.halt_set("HALTED", "ann", "now")
+    settings.ORDERS_ENABLED = False
+    found = owner.broker.preview(request)
+    assert found.commission == 1
+    assert found.init_margin_change
+    assert not Submission.objects.exists()
+    assert owner.broker.open_orders() == ()
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        assert [frame[85] for frame in control.frames("placeOrder")] == ["1"]  # whatIf
+
+
+@pytest.mark.parametrize("account", ["DU999", "U999"])
+def test_a_preview_needs_the_account_s_proof(owner: Owner, gateway: EmbeddedGateway, account: str) -> None:
+    request = replace(preview_of(owner.broker), account=account)
+    with pytest.raises(TradingDisabled):
+        owner.broker.preview(request)
+    assert placed_frames(gateway) == 0
+
+
+def test_a_malformed_preview_names_its_field(owner: Owner, gateway: EmbeddedGateway) -> None:
+    with pytest.raises(OrderInvalid) as refused:
+        owner.broker.preview(preview_of(owner.broker, limit_price=None))
+    assert refused.value.details["field"] == "limit_price"
+    assert placed_frames(gateway) == 0
+
+
+def test_quantity_and_trail_are_changed_and_recorded(owner: Owner, gateway: EmbeddedGateway, desk: MemoryDesk) -> None:
+    order = bracket(owner.broker)
+    trailing = {"order_type": "TRAIL", "stop_price": None, "trail_amount": Decimal(5)}
+    owner.broker.place(changed(order, 1, **trailing))
+    owner.broker.drain()
+    change = types.ModifyOrder(order.account, "G1-S", 1, None, None, reduces=True, deadline=order.deadline)
+    change = replace(change, trail_amount=Decimal(4), quantity=Decimal(8))
+    outcomes = [owner.broker.modify(change).legs[0].repeated for _ in range(2)]
+    owner.broker.drain()
+    assert outcomes == [False, True]
+    report = desk.all(types.OrderReport, "G1-S")[-1]
+    assert (report.trail_amount, report.quantity) == (4, 8)
+    for other in ({"quantity": Decimal(9)}, {"quantity": None}):
+        with pytest.raises(OrderInvalid) as refused:
+            owner.broker.modify(replace(change, **other))  # type: ignore[arg-type]
+        assert refused.value.reason == "DIFFERENT_TERMS"
+
+
+def test_protection_of_what_is_held_leaves_as_a_pair(owner: Owner, gateway: EmbeddedGateway) -> None:
+    order = bracket(owner.broker)
+    legs = tuple(replace(leg, parent_ref="", oca_group="held") for leg in order.legs[1:])
+    pair = replace(order, legs=legs, reduces=True)
+    gates.halt_set("REDUCING", "ann", "now")
+    assert [leg.state for leg in owner.broker.place(pair).legs] == ["SENT", "SENT"]
+    owner.broker.drain()
+    assert {(report.order_ref, report.oca_group) for report in owner.broker.open_orders()} == {
+        ("G1-S", "held"),
+        ("G1-T", "held"),
+    }
+
+
+def test_one_order_is_told_by_its_reference(owner: Owner) -> None:
+    order = bracket(owner.broker)
+    owner.broker.place(order)
+    owner.broker.drain()
+    found = owner.broker.order(types.OrderRef(order.account, "G1-T"))
+    assert (found.order_ref, found.order_type, found.origin) == ("G1-T", "LMT", "ours")
+    with pytest.raises(OrderInvalid):
+        owner.broker.order(types.OrderRef(order.account, "NEVER"))
