@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=_speed, help="market seconds a second, 0 = stands; default 1")
     parser.add_argument("--hours", choices=("always", "exchange"), default="always", help="when seeded markets trade")
     parser.add_argument("--delayed", type=_symbols, default=(), help="symbols without live data: AAPL,MSFT,…")
+    parser.add_argument("--news", type=Path, help="folder of JSON files with news; else made-up news")
+    parser.add_argument("--fundamentals", type=Path, help="folder of SYMBOL/report.xml; what it lacks is made up")
     parser.add_argument("--account", help="account id of a new store, such as DU1234567")
     parser.add_argument("--cash", type=_cash, default=DEFAULT_CASH, help="cash of a new account (default %(default)s)")
     parser.add_argument("--fault", action="append", default=[], help="a fault to begin with: name:key=value,…")
@@ -61,6 +63,8 @@ def options_from(arguments: argparse.Namespace) -> GatewayOptions:
         speed=arguments.speed,
         hours=arguments.hours,
         delayed=arguments.delayed,
+        news_folder=arguments.news,
+        fundamentals_folder=arguments.fundamentals,
         master_client=arguments.master,
     )
 

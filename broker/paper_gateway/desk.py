@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker.paper_gateway.board import Board
+from broker.paper_gateway.reference.library import Library
+from broker.paper_gateway.scanning import Scanning
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.types import ContractFilter, Exchange, GatewayError, OrderView, SymbolSpec
 from broker.paper_gateway.wire import orders_out
@@ -43,13 +45,15 @@ class Contracts:
 
 
 class Desk:
-    """The exchange and its clients."""
+    """The exchange, its reference data and its clients."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, library: Library) -> None:
         self.exchange = exchange
+        self.library = library
         self.contracts = Contracts(exchange)
         self.board = Board(exchange)
         self.clients: dict[int, Session] = {}
+        self.scanning = Scanning(exchange, self.clients)
         self.master_client: int | None = None
 
     def audience(self, client_id: int) -> list[Session]:

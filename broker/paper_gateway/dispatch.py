@@ -7,7 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.paper_gateway.desk import Desk, Request
-from broker.paper_gateway.handlers import account, contracts, depth, history, market_data, orders, other, start, ticks
+from broker.paper_gateway.handlers import (
+    account,
+    contracts,
+    depth,
+    fundamentals,
+    history,
+    market_data,
+    news,
+    orders,
+    other,
+    scanner,
+    start,
+    ticks,
+)
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.types import GatewayError
 from broker.paper_gateway.wire.answers import NO_REQUEST
@@ -43,11 +56,11 @@ _VERSION_AND_ID: dict[int, tuple[str, Handler]] = {
     10: ("reqMktDepth", depth.market_depth),
     11: ("cancelMktDepth", depth.cancel_market_depth),
     21: ("exerciseOptions", other.not_simulated),
-    23: ("cancelScannerSubscription", other.accept),
+    23: ("cancelScannerSubscription", scanner.cancel),
     25: ("cancelHistoricalData", history.cancel_history),
     50: ("reqRealTimeBars", ticks.real_time_bars),
     51: ("cancelRealTimeBars", ticks.cancel_real_time_bars),
-    52: ("reqFundamentalData", other.not_simulated),
+    52: ("reqFundamentalData", fundamentals.fundamental_data),
     53: ("cancelFundamentalData", other.accept),
     54: ("calculateImpliedVolatility", other.not_simulated),
     55: ("calculateOptionPrice", other.not_simulated),
@@ -77,7 +90,7 @@ _VERSION_ONLY: dict[int, tuple[str, Handler]] = {
     17: ("reqManagedAccts", start.managed_accounts),
     18: ("requestFA", other.not_simulated),
     19: ("replaceFA", other.not_simulated),
-    24: ("reqScannerParameters", other.scanner_parameters),
+    24: ("reqScannerParameters", scanner.parameters),
     49: ("reqCurrentTime", start.current_time),
     58: ("reqGlobalCancel", orders.global_cancel),
     59: ("reqMarketDataType", market_data.market_data_type),
@@ -91,13 +104,13 @@ _VERSION_ONLY: dict[int, tuple[str, Handler]] = {
 _ID_ONLY: dict[int, tuple[str, Handler]] = {
     3: ("placeOrder", orders.place_order),
     20: ("reqHistoricalData", history.historical_data),
-    22: ("reqScannerSubscription", other.not_simulated),
+    22: ("reqScannerSubscription", scanner.subscribe),
     78: ("reqSecDefOptParams", contracts.option_parameters),
     79: ("reqSoftDollarTiers", other.soft_dollar_tiers),
     81: ("reqMatchingSymbols", contracts.matching_symbols),
     83: ("reqSmartComponents", other.smart_components),
-    84: ("reqNewsArticle", other.not_simulated),
-    86: ("reqHistoricalNews", other.historical_news),
+    84: ("reqNewsArticle", news.news_article),
+    86: ("reqHistoricalNews", news.historical_news),
     87: ("reqHeadTimeStamp", history.head_timestamp),
     88: ("reqHistogramData", history.histogram),
     89: ("cancelHistogramData", other.accept),
@@ -109,16 +122,16 @@ _ID_ONLY: dict[int, tuple[str, Handler]] = {
     96: ("reqHistoricalTicks", history.historical_ticks),
     97: ("reqTickByTickData", ticks.tick_by_tick),
     98: ("cancelTickByTickData", ticks.cancel_tick_by_tick),
-    100: ("reqWshMetaData", other.not_simulated),
-    101: ("cancelWshMetaData", other.accept),
-    102: ("reqWshEventData", other.not_simulated),
-    103: ("cancelWshEventData", other.accept),
+    100: ("reqWshMetaData", fundamentals.event_kinds),
+    101: ("cancelWshMetaData", fundamentals.cancel_event_kinds),
+    102: ("reqWshEventData", fundamentals.event_data),
+    103: ("cancelWshEventData", fundamentals.cancel_event_data),
     104: ("reqUserInfo", other.user_info),
 }
 _BARE: dict[int, tuple[str, Handler]] = {
     80: ("reqFamilyCodes", other.family_codes),
     82: ("reqMktDepthExchanges", other.depth_exchanges),
-    85: ("reqNewsProviders", other.news_providers),
+    85: ("reqNewsProviders", news.news_providers),
     91: ("reqMarketRule", contracts.market_rule),
     99: ("reqCompletedOrders", orders.completed_orders),
 }

@@ -19,6 +19,15 @@ class PriceDataError(PaperGatewayError):
         self.fix = fix
 
 
+class ReferenceDataError(PaperGatewayError):
+    """A file of news or reports that cannot be read: `path`, problem, fix."""
+
+    def __init__(self, path: Path, problem: str, fix: str) -> None:
+        super().__init__(f"{path}: {problem}; {fix}")
+        self.path = path
+        self.fix = fix
+
+
 class UniverseError(PaperGatewayError):
     """Two symbols claim the same contract id."""
 

@@ -14,6 +14,7 @@ from broker.paper_gateway.control import ControlServer
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.hold import hold
 from broker.paper_gateway.prices.shapes import HoursMode
+from broker.paper_gateway.reference.library import open_library
 from broker.paper_gateway.server import START_SECONDS, PaperGateway
 
 DEFAULT_HOST = "127.0.0.1"
@@ -49,6 +50,8 @@ class GatewayOptions:
     speed: float | None = None
     hours: HoursMode = "always"
     delayed: tuple[str, ...] = ()
+    news_folder: Path | None = None
+    fundamentals_folder: Path | None = None
     master_client: int | None = None
 
 
@@ -86,6 +89,7 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
             port=options.port,
             fault_seed=options.fault_seed,
             start_seconds=options.start_seconds,
+            library=open_library(options.news_folder, options.fundamentals_folder),
             master_client=options.master_client,
         )
         control = None if options.control is None else ControlServer(gateway, port=options.control)

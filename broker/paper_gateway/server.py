@@ -14,6 +14,7 @@ from broker.paper_gateway.dispatch import ROUTES, dispatch, is_start
 from broker.paper_gateway.faults.panel import Faults
 from broker.paper_gateway.handlers.account import push_account, push_profit
 from broker.paper_gateway.handlers.market_data import push_quotes
+from broker.paper_gateway.reference.library import Library, open_library
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.types import (
     AccountChanged,
@@ -29,7 +30,7 @@ from broker.paper_gateway.types import (
 from broker.paper_gateway.wire import answers, orders_out
 from broker.paper_gateway.wire.times import epoch, stamp
 
-BEAT_SECONDS = 0.25
+BEAT_SECONDS, SHORTEST_BEAT = 0.25, 0.1
 BEATS_PER_PROFIT = 4
 BEATS_PER_ACCOUNT = 720
 START_SECONDS = 30.0
@@ -50,9 +51,10 @@ class PaperGateway:
         fault_seed: int = 0,
         start_seconds: float = START_SECONDS,
         master_client: int | None = None,
+        library: Library | None = None,
     ) -> None:
         """`start_seconds`: how long a connection may take from its first byte to startApi before it is closed."""
-        self.desk = Desk(exchange)
+        self.desk = Desk(exchange, library or open_library())
         self.desk.master_client = master_client
         self.faults = Faults(self, fault_seed)
         self.start_seconds = start_seconds
@@ -83,6 +85,7 @@ class PaperGateway:
         if self._server is not None:
             self._server.close()
         self.faults.heal()
+        self.desk.scanning.stop()
         for session in list(self._sessions):
             session.close()
         if self._server is not None:
@@ -180,6 +183,7 @@ class PaperGateway:
             move(to)
             for session in self._sessions:
                 push_quotes(self.desk, session)
+            self.desk.scanning.refresh()
             self._changed = self._changed or set()
         finally:
             self.flush()
@@ -195,17 +199,22 @@ class PaperGateway:
                 push_profit(self.desk, session)
         if count % BEATS_PER_ACCOUNT == 0:
             self._changed = self._changed or set()
+        self.desk.scanning.refresh()
         self.flush()
+
+    def _pause(self) -> float:
+        """Seconds to the next beat: more beats where market time flies."""
+        return max(SHORTEST_BEAT, BEAT_SECONDS / max(1.0, self.exchange.speed))
 
     async def _beat_forever(self) -> None:
         count = 0
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(self._pause())
             count += 1
             try:
                 self.beat(count)
             except Exception:
-                logger.exception("a beat of the running clock failed; the next one comes in %s s", BEAT_SECONDS)
+                logger.exception("a beat of the running clock failed; the next one comes in %s s", self._pause())
 
     def _heard(self, event: EngineEvent) -> None:
         """Put what the engine says in line, unless a fault keeps it from being heard."""

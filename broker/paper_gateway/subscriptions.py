@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from broker.paper_gateway.enquiries import Enquiries
 from broker.paper_gateway.types import SymbolSpec
 from broker.paper_gateway.wire.market_data import LIVE, Level, Tick
 
@@ -84,6 +85,7 @@ class Subscriptions:
     ticks: dict[int, TickStream] = field(default_factory=dict)
     books: dict[int, Book] = field(default_factory=dict)
     market_data_type: int = LIVE
+    enquiries: Enquiries = field(default_factory=Enquiries)
 
     def forget_market_data(self) -> None:
         """As when the link to the broker came back with its data lost: every stream must be asked for anew."""

@@ -144,10 +144,7 @@ async def test_frozen_data_outside_trading_hours(replay: EmbeddedGateway) -> Non
 
 
 async def test_lists_that_are_empty_here(client: Client) -> None:
-    assert await client.ib.reqNewsProvidersAsync() == []
     assert await client.ib.reqMktDepthExchangesAsync() == []
-    assert await client.ib.reqHistoricalNewsAsync(756733, "BRFG", "", "", 10) == []
-    assert await client.ib.reqScannerParametersAsync() == "<ScanParameterResponse/>"
     client.ib.client.reqFamilyCodes()
     client.ib.client.reqUserInfo(900)
     client.ib.client.reqSoftDollarTiers(901)

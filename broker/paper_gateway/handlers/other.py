@@ -21,11 +21,6 @@ def family_codes(request: Request, reader: FieldReader) -> None:
     request.session.send(message(78, 1, request.exchange.account, ""))
 
 
-def news_providers(request: Request, reader: FieldReader) -> None:
-    """reqNewsProviders: none."""
-    request.session.send(message(85, 0))
-
-
 def depth_exchanges(request: Request, reader: FieldReader) -> None:
     """reqMktDepthExchanges: none."""
     request.session.send(message(80, 0))
@@ -39,16 +34,6 @@ def smart_components(request: Request, reader: FieldReader) -> None:
 def soft_dollar_tiers(request: Request, reader: FieldReader) -> None:
     """reqSoftDollarTiers: none."""
     request.session.send(message(77, request.id, 0))
-
-
-def historical_news(request: Request, reader: FieldReader) -> None:
-    """reqHistoricalNews: no headline, and no more to come."""
-    request.session.send(message(87, request.id, 0))
-
-
-def scanner_parameters(request: Request, reader: FieldReader) -> None:
-    """reqScannerParameters: a document without scanners."""
-    request.session.send(message(19, 1, "<ScanParameterResponse/>"))
 
 
 def user_info(request: Request, reader: FieldReader) -> None:
