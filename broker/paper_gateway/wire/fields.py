@@ -55,6 +55,16 @@ class FieldReader:
         self._next += 1
         return field
 
+    def texts(self, count: int) -> Sequence[str]:
+        """The next `count` fields as they stand."""
+        fields = self.fields[self._next : self._next + count]
+        if len(fields) < count:
+            raise BadField(f"field {len(self.fields)} is missing")
+        if sum(map(len, fields)) > MAX_TEXT:
+            return [self.text() for _ in range(count)]
+        self._next += count
+        return fields
+
     def optional(self) -> str:
         """The next field, or empty text when the message ends here."""
         return self.text() if self._next < len(self.fields) else ""
@@ -172,5 +182,6 @@ def row(*values: Value) -> tuple[Value, ...]:
 
 def message(*values: Value) -> bytes:
     """A whole frame of the given fields, the first of which is the message id."""
-    text = "\0".join([spell(value) for value in values])
+    # Most fields of the long messages are text already, and a call for each of them is half of what encoding costs.
+    text = "\0".join([value if type(value) is str else spell(value) for value in values])
     return frame((text + "\0").encode("utf-8", errors="replace"))

@@ -53,8 +53,7 @@ def read_order(reader: FieldReader, version: int) -> dict[str, str]:
 
 
 def _read(reader: FieldReader, wire: dict[str, str], names: list[str]) -> None:
-    for name in names:
-        wire[name] = reader.text()
+    wire.update(zip(names, reader.texts(len(names)), strict=True))
 
 
 def _read_list(reader: FieldReader, count: int) -> str:
