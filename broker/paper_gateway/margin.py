@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from . import economics, matching
@@ -207,17 +207,15 @@ class MarginDesk:
         if order.at_auction:
             acts = order.is_market or matching.acts_at(order, order.level, last)
             return last if acts else None
-        half = economics.half_spread(last, spec.min_tick)
-        if order.is_market:
-            return matching.fill_price(order, last, spec.min_tick, "all")
         if order.waits_for_trigger:
-            return None
+            if not matching.acts_at(order, order.level, last):
+                return None
+            order = replace(order, triggered=True)
+        half = economics.half_spread(last, spec.min_tick)
         far = last + half if order.is_buy else last - half
-        return (
-            matching.fill_price(order, last, spec.min_tick, "all")
-            if matching.acts_at(order, order.level, far)
-            else None
-        )
+        if order.is_market or matching.acts_at(order, order.level, far):
+            return matching.fill_price(order, last, spec.min_tick, "all")
+        return None
 
 
 def _largest_of_groups(orders: Iterable[Order]) -> list[Order]:
