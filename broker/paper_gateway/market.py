@@ -28,6 +28,11 @@ class MarketData:
     def now(self) -> datetime:
         return self._clock.now()
 
+    @property
+    def speed(self) -> float:
+        """Market seconds a second; 0 where time stands."""
+        return 0.0 if isinstance(self._clock, SetClock) else self._clock.speed
+
     def sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
         market, today = self._spec(con_id).market, eastern_day(self.now())
         return [self._source.session(market, today + timedelta(days=ahead)) for ahead in range(days)]
@@ -55,10 +60,6 @@ class MarketData:
     def quote(self, con_id: int, *, delayed: bool = False) -> Quote:
         spec, now = self._spec(con_id), self.now() - (DELAY if delayed else timedelta(0))
         return quote_of(self._source.snapshot(spec.market, now), spec.min_tick, now, economics.lot_of(spec))
-
-    def shortable(self, con_id: int) -> int:
-        """Shares of a contract that can be borrowed."""
-        return self._spec(con_id).shortable
 
     def set_feed(self, con_id: int | None, feed: Feed) -> None:
         """Which market data the account has of a contract, or with None of all: "live", "delayed" or "none"."""

@@ -327,6 +327,10 @@ class Exchange(Protocol):
     feeds: Feeds
 
     def now(self) -> datetime: ...
+    @property
+    def speed(self) -> float:
+        """Market seconds a second; 0 where time stands."""
+
     def listen(self, listener: Listener) -> None: ...
     def next_order_id(self, client_id: int) -> int: ...
     def note_order_id(self, client_id: int, order_id: int) -> None:

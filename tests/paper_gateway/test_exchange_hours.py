@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -100,3 +101,12 @@ def test_other_exchanges_keep_other_hours(market: str, opens: datetime) -> None:
     snapshot = MARKET.snapshot(market, opens - timedelta(seconds=1))
     assert snapshot is not None
     assert snapshot.time < opens - timedelta(hours=12)
+
+
+def test_no_played_bar_lies_partly_in_regular_hours() -> None:
+    day = bars("1 day", "1 D", SATURDAY, rth=True)[0]
+    path = MARKET.path_bars("SPY", FRIDAY - timedelta(days=1), SATURDAY)
+    regular = [bar for bar in path if day.start.timestamp() <= bar.start < day.end.timestamp()]
+    assert (regular[0].start, regular[-1].end) == (day.start.timestamp(), day.end.timestamp())
+    assert (max(bar.high for bar in regular), min(bar.low for bar in regular)) == (day.high, day.low)
+    assert all(one.end <= two.start for one, two in pairwise(path))

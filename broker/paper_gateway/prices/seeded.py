@@ -105,7 +105,7 @@ class SeededMarket:
         return _day_snapshot(now, so_far, before.close, per_minute)
 
     def path_bars(self, symbol: str, after: datetime, until: datetime) -> Sequence[PathBar]:
-        """Hourly bars."""
+        """Hourly bars, cut where regular hours begin and end."""
         tape = self._tape(symbol)
         days = tape.sessions.between(eastern_day(after), eastern_day(until) + ONE_DAY)
         last = epoch(until)
@@ -113,7 +113,7 @@ class SeededMarket:
             bar
             for day in days
             if tape.sessions.known(day).open < last
-            for bar in tape.intraday_bars("1 hour", day)
+            for bar in tape.path_bars(day)
             if bar.end > after and bar.start < until
         ]
         return [_path_bar(symbol, bar) for bar in bars]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import NamedTuple
 from zlib import crc32
 
@@ -20,6 +21,7 @@ from .shapes import DayShape, Sessions
 MINUTE = 60
 LEG = 20  # seconds; three straight legs make a minute
 _HOUR = 3600
+_PATH = "path"
 _KEPT_DAYS = 1200
 _KEPT_INTRADAY_DAYS = 1500
 
@@ -167,10 +169,25 @@ class SeededTape:
             return self._intraday_bars[key]
         bars = sliced(self.hours(day, regular=regular), bar_size).bars()
         if INTRADAY_SECONDS[bar_size] >= _HOUR:
-            if len(self._intraday_bars) >= _KEPT_INTRADAY_DAYS:
-                del self._intraday_bars[next(iter(self._intraday_bars))]
-            self._intraday_bars[key] = bars
+            self._keep(key, bars)
         return bars
+
+    def path_bars(self, day: date) -> list[Bar]:
+        """The hourly bars of a session day, none of them partly in regular hours."""
+        if self.sessions.round_the_clock:
+            return self.intraday_bars("1 hour", day)
+        key = (_PATH, False, day)
+        if key not in self._intraday_bars:
+            columns, shape = self.minutes(day).columns, self.sessions.known(day)
+            edges = [0, *((at - shape.open) // MINUTE for at in shape.hours(regular=True)), len(columns)]
+            parts = [columns.part(first, last) for first, last in pairwise(edges)]
+            self._keep(key, [bar for part in parts for bar in sliced(part, "1 hour").bars()])
+        return self._intraday_bars[key]
+
+    def _keep(self, key: tuple[str, bool, date], bars: list[Bar]) -> None:
+        if len(self._intraday_bars) >= _KEPT_INTRADAY_DAYS:
+            del self._intraday_bars[next(iter(self._intraday_bars))]
+        self._intraday_bars[key] = bars
 
     def begun(self, until: int, *, regular: bool = False) -> Columns:
         """The minute bars so far of the session that `until` lies in, the last one cut there."""
