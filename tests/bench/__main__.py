@@ -23,15 +23,18 @@ def main(words: list[str]) -> int:
 
 def _show(bench: Bench, measured: Measured) -> bool:
     ok = bench.verdict(measured)
-    baseline = _time(measured.baseline) if measured.baseline else ""
+    baseline = _amount(measured.baseline, bench.unit) if measured.baseline else ""
     ratio = f"{measured.ratio:.1f}x (>= {bench.faster:g}x)" if measured.ratio and bench.faster else ""
-    row = f"{bench.name:<42}{_time(measured.seconds):>12}{'<= ' + _time(bench.target):>12}{baseline:>12}{ratio:>16}"
+    median, target = _amount(measured.seconds, bench.unit), f"<= {_amount(bench.target, bench.unit)}"
+    row = f"{bench.name:<42}{median:>12}{target:>12}{baseline:>12}{ratio:>16}"
     print(f"{row}  {'ok' if ok else 'MISSED'}", flush=True)
     return ok
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+def _amount(value: float, unit: str) -> str:
+    if unit != "s":
+        return f"{value:.3g} {unit}"
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.3g} ms"
 
 
 if __name__ == "__main__":

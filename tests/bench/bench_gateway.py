@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import psutil
+
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.universe import Universe
 from tests.bench.frame import Measured, against, bench
@@ -135,3 +137,14 @@ def ticks() -> Measured:
     """20,000 ticks a second or more."""
     with gateway("--set-clock", START.isoformat()) as process:
         return Measured(asyncio.run(seconds_for_ticks(process, 40_000)))
+
+
+@bench(f"gateway: memory grown over {MEMORY_ORDERS:,} orders", target=4, unit="MiB")
+def memory() -> Measured:
+    """After a first round, orders that came and went leave nothing behind."""
+    orders = MEMORY_ORDERS // CLIENTS
+    with gateway("--set-clock", START.isoformat()) as process:
+        asyncio.run(place_and_cancel(process.port, ORDERS))
+        before = psutil.Process(process.pid).memory_info().rss
+        asyncio.run(place_and_cancel(process.port, orders))
+        return Measured((psutil.Process(process.pid).memory_info().rss - before) / 2**20)

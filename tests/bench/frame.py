@@ -12,7 +12,7 @@ REGISTRY: list[Bench] = []
 
 @dataclass(frozen=True)
 class Measured:
-    """Median seconds of ours and, where there is one, of the baseline measured in the same rounds."""
+    """Median seconds of ours and, where there is one, of the baseline measured in the same rounds; or another unit."""
 
     seconds: float
     baseline: float | None = None
@@ -25,12 +25,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Bench:
-    """One measurement: at most `target` seconds, at least `faster` times faster than its baseline."""
+    """One measurement: at most `target` seconds (or `unit`), at least `faster` times faster than its baseline."""
 
     name: str
     target: float
     faster: float | None
     measure: Callable[[], Measured]
+    unit: str = "s"
 
     def verdict(self, measured: Measured) -> bool:
         """True where every target is met."""
@@ -39,12 +40,12 @@ class Bench:
 
 
 def bench(
-    name: str, *, target: float, faster: float | None = None
+    name: str, *, target: float, faster: float | None = None, unit: str = "s"
 ) -> Callable[[Callable[[], Measured]], Callable[[], Measured]]:
-    """Register a function that measures; `target` in seconds."""
+    """Register a function that measures; `target` in seconds, unless `unit` says otherwise."""
 
     def register(measure: Callable[[], Measured]) -> Callable[[], Measured]:
-        REGISTRY.append(Bench(name, target, faster, measure))
+        REGISTRY.append(Bench(name, target, faster, measure, unit))
         return measure
 
     return register
