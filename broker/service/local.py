@@ -190,28 +190,7 @@ class LocalBroker:
         """Ask for the end of our client's working orders, each by its own frame; one that has ended is no error."""
         gates.refuse_in_transaction()
         gates.check_cancel(account=request.account, status=self.status())
-        ending, left = self._chosen(request, _timeout("cancel_all", timeout))
-        asked = [report for report in ending if self._ask_to_end(report)]
-        return types.CancelAllOutcome(asked=_named(asked), left=_named(left))
-
-    def _chosen(
-        self, request: types.CancelAll, limit: float
-    ) -> tuple[list[types.OrderReport], list[types.OrderReport]]:
-        nothing = types.Nothing()
-        working = [
-            report for report in self.client.read("open_orders", nothing, limit) if report.account == request.account
-        ]
-        held = {row.con_id: row.quantity for row in self.client.read("positions", nothing, limit)}
-        with _storage():
-            recorded = submissions.of_orders([report.order_ref for report in working])
-        return cancelling.choose(working, recorded, held, request.which)
-
-    def _ask_to_end(self, report: types.OrderReport) -> bool:
-        try:
-            self.client.cancel(report.order_ref, lambda: None, report.perm_id)
-        except OrderInvalid:
-            return False
-        return True
+        return cancelling.cancel_all(self.client, request, _timeout("cancel_all", timeout))
 
     def _once(
         self, rows: Sequence[Submission], frame: Callable[[], None], *, reduces: bool, protective: bool
@@ -298,10 +277,6 @@ class _storage:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, DatabaseError):
             raise TradingDisabled("The database does not answer; nothing was sent.", code="STORAGE") from error
-
-
-def _named(reports: Sequence[types.OrderReport]) -> tuple[str, ...]:
-    return tuple(report.order_ref or f"permId {report.perm_id}" for report in reports)
 
 
 def _proven_unsent(error: Exception) -> bool:

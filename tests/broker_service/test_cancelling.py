@@ -7,7 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
+
 from broker import types
+from broker.errors import BrokerUnavailable, OrderInvalid
+from broker.ib.errors import NotSent
 from broker.models import Submission
 from broker.service import cancelling
 
@@ -69,3 +73,27 @@ def test_without_a_record_the_holding_and_the_parent_tell() -> None:
 def test_what_others_sent_is_not_touched() -> None:
     others = [replace(REPORT, origin="other"), replace(REPORT, origin="manual")]
     assert cancelling.choose(others, {}, {}, "all") == ([], [])
+
+
+def asked(*refs: str, **failing: Exception) -> tuple[str, ...]:
+    """What is asked to end where the cancels of some fail."""
+
+    def cancel(report: types.OrderReport) -> None:
+        if report.order_ref in failing:
+            raise failing[report.order_ref]
+
+    return cancelling.ask_each([replace(REPORT, order_ref=ref) for ref in refs], cancel)
+
+
+def test_an_order_that_ended_meanwhile_is_no_error() -> None:
+    assert asked("A", "B", "C", B=OrderInvalid("gone")) == ("A", "C")
+
+
+def test_a_failure_on_the_way_names_what_was_asked_before() -> None:
+    with pytest.raises(BrokerUnavailable) as failed:
+        asked("A", "B", "C", B=NotSent("lost"))
+    assert failed.value.details["asked"] == ["A"]
+
+
+def test_an_order_without_a_reference_is_named_by_its_permanent_id() -> None:
+    assert asked("") == ("permId 1",)

@@ -298,6 +298,19 @@ def test_a_cancel_of_all_passes_the_gates_of_a_cancel(
         owner.broker.cancel_all(types.CancelAll(account))
 
 
+def test_an_end_is_possible_without_a_database(owner: Owner, desk: MemoryDesk) -> None:
+    owner.broker.place(bracket(owner.broker))
+    owner.broker.drain()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE broker_submission RENAME TO broker_submission_away")
+    try:
+        outcome = owner.broker.cancel_all(types.CancelAll(owner.broker.status().account, "entries"))
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE broker_submission_away RENAME TO broker_submission")
+    assert (outcome.asked, set(outcome.left)) == (("G1-E",), {"G1-S", "G1-T"})
+
+
 def preview_of(broker: Broker, **changes: Any) -> types.PreviewOrder:
     """A preview of the entry of a sound bracket."""
     order = bracket(broker)
