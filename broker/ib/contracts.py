@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from autotrader.core.clock import system_now
@@ -80,11 +80,11 @@ async def trading_hours(asking: Asking, query: types.ConId) -> types.TradingHour
 
 
 async def _complete(asking: Asking, details: Any, query: types.ContractQuery, now: datetime) -> types.Contract:
-    contract = from_details(details, exchange_of(details.contract, query), now)
-    if query.con_id and query.symbol and query.symbol != contract.symbol:
-        raise ContractNotFound(f"contract {query.con_id} is {contract.symbol}, not {query.symbol}")
-    increments = await asking.data.rules.increments(asking.connection, _rule_of(details, contract.exchange))
-    return replace(contract, increments=increments)
+    symbol, exchange = details.contract.symbol, exchange_of(details.contract, query)
+    if query.con_id and query.symbol not in ("", symbol):
+        raise ContractNotFound(f"contract {query.con_id} is {symbol}, not {query.symbol}")
+    increments = await asking.data.rules.increments(asking.connection, _rule_of(details, exchange))
+    return from_details(details, exchange, increments, now)
 
 
 def _wanted(query: types.ContractQuery) -> Any:
@@ -128,7 +128,9 @@ def ib_contract(contract: types.Contract) -> Any:
     )
 
 
-def from_details(details: Any, exchange: str, now: datetime) -> types.Contract:
+def from_details(
+    details: Any, exchange: str, increments: tuple[types.PriceIncrement, ...], now: datetime
+) -> types.Contract:
     """Contract details as our Contract; `exchange` is where orders go, usually SMART."""
     contract = details.contract
     zone = _zone_name(details.timeZoneId)
@@ -155,8 +157,9 @@ def from_details(details: Any, exchange: str, now: datetime) -> types.Contract:
         right=RIGHTS.get(contract.right.upper(), ""),
         under_con_id=mapping.integer(details.underConId),
         trading_hours=hours.sessions(details.tradingHours, zone),
-        order_types=tuple(name for name in details.orderTypes.split(",") if name),
-        exchanges=_exchanges(details),
+        increments=increments,
+        order_types=_names(details.orderTypes),
+        exchanges=_names(details.validExchanges),
         industry=details.industry,
         category=details.category,
         hours_from=first,
@@ -172,14 +175,14 @@ def _multiplier(text: str) -> Decimal:
     return value if value.is_finite() and value > 0 else Decimal(1)
 
 
-def _exchanges(details: Any) -> tuple[str, ...]:
-    return tuple(name for name in details.validExchanges.split(",") if name)
+@lru_cache(maxsize=512)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
 
 
 def _rule_of(details: Any, exchange: str) -> int:
     """The market rule that goes with an exchange: the lists of both are parallel; 0 where none is named."""
-    rules = [text for text in details.marketRuleIds.split(",") if text]
-    venues = _exchanges(details)
+    rules, venues = _names(details.marketRuleIds), _names(details.validExchanges)
     at = venues.index(exchange) if exchange in venues else 0
     named = rules[at] if at < len(rules) else (rules[0] if rules else "")
     return int(named) if named.isdigit() else 0

@@ -100,8 +100,8 @@ def serve(place: Place | None = None, *, timing: Timing | None = None, listens: 
 
 @contextmanager
 def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owner]:
-    in_flight, cache = InFlight(), ContractCache("paper" if place.paper else "tws")
-    writer = Writer(look_again=lambda: reconciler.wake())
+    in_flight, writer = InFlight(), Writer(look_again=lambda: reconciler.wake())
+    cache = ContractCache("paper" if place.paper else "tws", later=writer.submit)
     client = IbClient(
         host=place.host,
         port=place.port,

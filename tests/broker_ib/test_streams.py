@@ -108,6 +108,7 @@ def test_a_competing_session_is_told_and_its_end_found_out(desk: Desk, gateway: 
     contract = desk.contract()
     quotes(desk, contract)
     gateway.fault("competing")
+    gateway.advance(CLOSE + HOUR)
 
     def refusal() -> MarketDataError | None:
         try:
