@@ -61,9 +61,13 @@ class Proxy:
 
     def inject(self, *fields: object) -> None:
         """Send the client a frame of our own, between two of the gateway's."""
+        self.burst(fields)
+
+    def burst(self, *frames: tuple[object, ...]) -> None:
+        """Send the client several frames that arrive together."""
         with self._lock:
             assert self._client is not None
-            self._client.sendall(_framed(*fields))
+            self._client.sendall(b"".join(_framed(*fields) for fields in frames))
 
     def hang_up_after(self, seconds: float) -> None:
         """Close the client's connection a little later."""

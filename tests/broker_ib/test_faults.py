@@ -81,8 +81,7 @@ def test_an_outage_that_begins_in_the_replay_is_not_forgotten(
     proxied: Desk, proxy: Proxy, gateway: EmbeddedGateway
 ) -> None:
     before = frames(gateway)["reqExecutions"]
-    _error(proxy, SYSTEM, 1102, "restored")
-    _error(proxy, SYSTEM, 1100, "lost again")
+    proxy.burst((4, 2, SYSTEM, 1102, "restored", ""), (4, 2, SYSTEM, 1100, "lost again", ""))
     eventually(lambda: frames(gateway)["reqExecutions"] > before)
     eventually(lambda: "lost again" in proxied.client.state().reason)
     assert not proxied.client.state().synced
