@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.paper_gateway.control import ControlClient
+from broker.paper_gateway.control import LOOPBACK, ControlClient
 from tests.paper_gateway_wire.conftest import ACCOUNT, START, connected
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def test_a_port_in_use_is_one_sentence_and_exit_1() -> None:
 
 def test_faults_come_from_the_command_line() -> None:
     options = ["--control", "0", "--fault", "drop:kinds=acks+execDetails,times=3", "--fault-seed", "7"]
-    with process(*options, "--pacing", "real") as (_, said), ControlClient("127.0.0.1", int(said["control"])) as control:
+    with process(*options, "--pacing", "real") as (_, said), ControlClient(LOOPBACK, int(said["control"])) as control:
         drop, pacing = control.faults()
         assert drop["reproduce"] == "drop:times=3,seed=7,kinds=acks+execDetails"
         assert (pacing["name"], pacing["state"]) == ("pacing", "on")
