@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from django.db import connections
 
 from autotrader.core.clock import system_now
-from broker import codec, types
+from broker import types
 from broker.errors import BrokerError
 from broker.ib.client import Book, ConnectionState, IbClient
 from broker.models import Submission
@@ -24,7 +24,6 @@ from broker.service.writer import Writer
 
 logger = logging.getLogger(__name__)
 Verdict = Literal["leave", "void", "void_again", "missing", "proven"]
-TIMELESS = datetime.min.replace(tzinfo=UTC)  # stands for a report's time where two are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,6 @@ class Reconciler:
         self._changed = threading.Condition()
         self._ready_since: datetime | None = None
         self._pause = timing.interval
-        self._fed: dict[str, str] = {}
         self._misses: dict[str, int] = {}
         self._connection: datetime | None = None
         self._holdings = Holdings()
@@ -195,7 +193,6 @@ class Reconciler:
         """In the writer's thread: feed the book as evidence, judge what it does not know, then be ready."""
         if look.state.since != self._connection:
             self._connection = look.state.since
-            self._fed.clear()
             self._misses.clear()
             self._holdings.forget()
         self._writer.retry_blocked()
@@ -218,9 +215,7 @@ class Reconciler:
 
     def _feed(self, reports: Iterable[types.OrderReport | types.ExecutionReport]) -> None:
         for report in reports:
-            key, text = _identity(report), codec.dumps(replace(report, time=TIMELESS))
-            if self._fed.get(key) != text and self._writer.apply(report):
-                self._fed[key] = text
+            self._writer.apply(report)
 
     def _compare_positions(self, look: Look) -> None:
         """A fill that no frame and no list of executions ever told shows in what the broker holds."""
@@ -272,8 +267,6 @@ class Reconciler:
         if verdict == "void_again" and row is not None:
             self._writer.apply(submission_report(row, self._client.known_now()))
         if verdict == "missing":
-            # Should it show again as it was before, that is news.
-            self._fed = {key: text for key, text in self._fed.items() if not key.endswith(f":{intent.order_ref}")}
             self._misses[intent.order_ref] = self._misses.get(intent.order_ref, 0) + 1
             if intent.state != "UNKNOWN":
                 self._report_missing(intent, proven=False, detail="the broker's book does not show this order")
@@ -315,9 +308,3 @@ def submission_report(row: Submission, now: datetime) -> types.SubmissionReport:
         terms.get("limit_price"),
         terms.get("stop_price"),
     )
-
-
-def _identity(report: types.OrderReport | types.ExecutionReport) -> str:
-    if isinstance(report, types.ExecutionReport):
-        return f"exec:{report.exec_id}"
-    return f"order:{report.perm_id}:{report.order_ref}"

@@ -19,6 +19,7 @@ from broker import types
 from broker.errors import BrokerUnavailable
 from broker.service import desk as desks
 from broker.service import evidence
+from broker.service.heard import Heard
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Writer:
         self._outage = False
         self._lost = 0
         self._blocked: set[str] = set()
+        self._heard = Heard()
 
     def start(self) -> None:
         """Start the thread; it first takes up what an earlier owner could not apply."""
@@ -101,9 +103,12 @@ class Writer:
         return key in self._blocked
 
     def apply(self, event: types.BrokerEvent) -> bool:
-        """In the writer's thread: apply, or store as ERROR and answer False."""
+        """In the writer's thread: apply what is news, or store as ERROR and answer False."""
         key = evidence.key_of(event)
+        if key not in self._blocked and self._heard.is_known(event):
+            return True
         if key and key in self._blocked:
+            self._heard.forget(event)
             self._keep(
                 lambda: evidence.store_failed(event, f"{key} waits for an earlier message", self._now(), alarm=False)
             )
@@ -111,6 +116,7 @@ class Writer:
         problem = self._attempt(event)
         if problem and key:
             self._blocked.add(key)
+        (self._heard.forget if problem else self._heard.note)(event)
         return not problem
 
     def retry_blocked(self) -> None:
