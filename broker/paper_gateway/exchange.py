@@ -119,7 +119,7 @@ class PaperExchange(MarketData):
         """Build what takes and plays orders, and give all parts what the store holds."""
         self._ids = OrderIds(self._store.clients())
         self._shorts = ShortSales(self._market, self._ledger)
-        lives = Lives(self._market, keeps_hours=self._keeps_hours)
+        lives = Lives(self._market, keeps_hours=self._keeps_hours, halted=self.feeds.halted)
         self._player = Player(self._engine, self._source, self._market, lives.may_trade)
         self._intake = Intake(
             engine=self._engine,
@@ -176,6 +176,9 @@ class PaperExchange(MarketData):
 
     def search(self, pattern: str) -> Sequence[SymbolSpec]:
         return self._universe.search(pattern)
+
+    def listed(self) -> Sequence[SymbolSpec]:
+        return self._universe.all()
 
     def rate(self, currency: str) -> Decimal:
         return self._market.rate(currency)

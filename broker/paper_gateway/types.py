@@ -342,6 +342,9 @@ class Exchange(Protocol):
     def search(self, pattern: str) -> Sequence[SymbolSpec]:
         """Contracts whose symbol begins with the pattern, then those with a word of the name that does; at most 16."""
 
+    def listed(self) -> Sequence[SymbolSpec]:
+        """Every contract that never expires."""
+
     def sessions(self, con_id: int, days: int) -> Sequence[SessionHours]:
         """Today (by the gateway's clock) and the following days."""
 
@@ -434,5 +437,5 @@ class Exchange(Protocol):
     def set_feed(self, con_id: int | None, feed: Feed) -> None:
         """Which market data the account has of a contract, or with None of all."""
 
-    def set_halted(self, con_id: int, halted: bool) -> None:
+    def set_halted(self, con_id: int, *, halted: bool) -> None:
         """Say that trading of a contract is halted, or goes on."""

@@ -171,3 +171,10 @@ async def test_a_scan_lets_other_requests_through(client: Client) -> None:
 async def test_both_versions(market: EmbeddedGateway, version: int) -> None:
     async with connected(market.port, client_id=5, version=version) as client:
         assert len(await scan(client, subscription(numberOfRows=7))) == 7
+
+
+async def test_symbols_of_a_data_folder_are_scanned_too(replay: EmbeddedGateway) -> None:
+    async with connected(replay.port) as client:
+        rows = await scan(client, subscription("MOST_ACTIVE"))
+        assert symbols(rows) == ["ACME"]
+        assert float(rows[0].distance) == 1_000_000

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 from ..prices.calendar import eastern_day
 from ..types import Exchange, GatewayError, Quote, SymbolSpec
-from ..universe import LISTED
-from ..universe.fixed import ABROAD
 from .company import company_of
 from .scan_codes import CODES, PLACES, US_FUNDS
 
@@ -95,7 +93,9 @@ class Market:
     def measure(self) -> Iterator[None]:
         """Measure one stock after the other; a step is short, `figures` change with the last one."""
         minute, found = self._minute(), []
-        for spec in _candidates():
+        for spec in self._exchange.listed():
+            if spec.sec_type != "STK":
+                continue
             figures = self._measured(spec)
             if figures is not None:
                 found.append(figures)
@@ -125,11 +125,6 @@ class Market:
             held = History(max(b.high for b in past), min(b.low for b in past), volume) if past else None
             self._histories[spec.con_id] = (today, held)
         return held
-
-
-def _candidates() -> Iterator[SymbolSpec]:
-    yield from (listing.spec for listing in LISTED)
-    yield from (entry.spec for entry in ABROAD)
 
 
 def _figures(spec: SymbolSpec, quote: Quote, history: History) -> Figures | None:
