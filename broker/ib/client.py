@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -181,7 +182,8 @@ class IbClient:
     # Inside
 
     async def _begin(self) -> None:
-        self._running = asyncio.create_task(self._session.run())
+        # Not in the context of this call, whose deadline passes while the session lives.
+        self._running = asyncio.create_task(self._session.run(), context=contextvars.Context())
 
     def _ask(self, request: Callable[[Connection], Awaitable[T]], timeout: float) -> T:
         async def run() -> T:

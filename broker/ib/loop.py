@@ -136,7 +136,9 @@ class SingleFlight(Generic[T]):
     async def ask(self) -> T:
         """The answer to a request that was sent after this call began."""
         if self._waiting is None:
-            self._waiting = asyncio.ensure_future(self._fly(self._flying))
+            # Of no caller: the first one's deadline is none of the others'.
+            flight = self._fly(self._flying)
+            self._waiting = asyncio.get_running_loop().create_task(flight, context=contextvars.Context())
             self._waiting.add_done_callback(_retrieve)
         return await asyncio.shield(self._waiting)
 

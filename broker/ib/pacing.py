@@ -118,7 +118,7 @@ class Pacer:
 def _refuse_late(refusal: type[BrokerError], expected: float, now: float) -> None:
     """Tell a caller at once that its turn comes too late; how long an open request will take is not known."""
     deadline = DEADLINE.get()
-    if deadline is None or math.isinf(expected) or now + expected <= deadline:
+    if deadline is None or expected <= 0 or math.isinf(expected) or now + expected <= deadline:
         return
     raise refusal(
         f"the broker's pacing limits leave no room for {expected:.0f} s, longer than this call waits",

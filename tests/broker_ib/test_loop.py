@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from broker.errors import BrokerUnavailable
 from broker.ib.errors import NotBegun
+from broker.ib.fairness import CALLER, DEADLINE
 from broker.ib.loop import LoopThread, SingleFlight
 from tests.support import in_threads
 
@@ -33,6 +36,26 @@ async def _fail() -> None:
 def test_work_runs_in_the_thread(thread: LoopThread) -> None:
     assert thread.call(_name, 5) == "ib-test"
     assert set(in_threads([lambda: thread.call(_name, 5)] * 32, threads=8)) == {"ib-test"}
+
+
+async def _who_and_until() -> tuple[str, float | None]:
+    return CALLER.get(), DEADLINE.get()
+
+
+def test_the_caller_and_its_deadline_travel_with_the_call(thread: LoopThread) -> None:
+    before = time.monotonic()
+    named, until = contextvars.Context().run(lambda: (CALLER.set("worker 7"), thread.call(_who_and_until, 5))[1])
+    assert named == "worker 7"
+    assert until is not None
+    assert before + 5 <= until <= time.monotonic() + 5
+    unnamed = in_threads([lambda: thread.call(_who_and_until, 5)[0]] * 2, threads=2)
+    assert "" not in unnamed, "callers without a name are told apart by their threads"
+
+
+async def test_a_shared_request_has_no_caller_s_deadline() -> None:
+    DEADLINE.set(0.0)
+    CALLER.set("impatient")
+    assert await SingleFlight(_who_and_until).ask() == ("", None)
 
 
 def test_an_error_of_the_work_arrives_as_it_is(thread: LoopThread) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from broker import types
 from broker.errors import AccountError
-from broker.ib import backoff, session
+from broker.ib import backoff, client, session
 from broker.ib.backoff import Backoff
+from broker.ib.heartbeat import Beat
 from broker.ib.restart import Schedule
 from broker.ib.session import Endpoint, Session
 from broker.paper_gateway.control import ControlClient
@@ -191,6 +192,19 @@ def test_the_account_summary_is_never_asked_for_over_ten_reconnects_and_three_re
 def test_every_connect_replays_before_it_is_synced(gateway: EmbeddedGateway, desk: Desk) -> None:
     asked = frames(gateway)
     assert {"reqExecutions", "reqAllOpenOrders", "reqCompletedOrders", "reqPositions"} <= set(asked)
+
+
+def test_a_paced_session_outlives_the_call_that_began_it(
+    gateway: EmbeddedGateway, make_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    monkeypatch.setattr(client, "STOP_LIMIT", 0.3)
+    with Proxy(gateway.host, gateway.port) as proxy:
+        desk = make_desk(proxy.host, proxy.port, pacing="real", beat=Beat(0.1, 1, 1))
+        desk.client.wait_connected(TIMEOUT)
+        asked = frames(gateway)["reqCurrentTime"]
+        eventually(lambda: frames(gateway)["reqCurrentTime"] > asked + 4)
+        proxy.hang_up_after(0)
+        eventually(lambda: proxy.connections == 2 and desk.client.state().synced)
 
 
 async def test_a_refusing_port_is_no_storm() -> None:
