@@ -110,3 +110,7 @@ class MarketDataWrapper(ib_insync.Wrapper):  # type: ignore[misc]
         """The result of one holding."""
         if (subscriber := self.subscribers.get(reqId)) is not None:
             subscriber.result(dailyPnL, unrealizedPnL, realizedPnL, value)
+
+    def scannerDataEnd(self, reqId: int) -> None:
+        """One answer of a scan is whole; the library would look for a list of its own kind."""
+        self._endReq(reqId)
