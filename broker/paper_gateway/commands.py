@@ -110,7 +110,7 @@ async def halt(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
     con_id = _contract(gateway, arguments)
     if con_id is None:
         raise ControlError("`con_id` must be a contract id")
-    gateway.exchange.set_halted(con_id, _flag(arguments, "on"))
+    gateway.exchange.set_halted(con_id, halted=_flag(arguments, "on"))
     return {}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from .types import SymbolSpec
@@ -13,11 +13,14 @@ DELAY = timedelta(minutes=15)
 
 
 class Feeds:
-    """`delayed` names the symbols without a live subscription. While `competing`, another session has all live data."""
+    """`delayed` names the symbols without a live subscription. While `competing`, another session has all live data.
+
+    `halted` holds since when a contract does not trade.
+    """
 
     def __init__(self, delayed: Iterable[str] = ()) -> None:
         self.competing = False
-        self.halted: set[int] = set()
+        self.halted: dict[int, datetime] = {}
         self._delayed = frozenset(symbol.strip().upper() for symbol in delayed)
         self._of: dict[int, Feed] = {}
         self._of_all: Feed | None = None
@@ -38,9 +41,9 @@ class Feeds:
         else:
             self._of[con_id] = feed
 
-    def halt(self, con_id: int, *, halted: bool) -> None:
-        """Say that trading of a contract is halted, or goes on."""
+    def halt(self, con_id: int, at: datetime, *, halted: bool) -> None:
+        """Trading of a contract is halted at this time, or goes on."""
         if halted:
-            self.halted.add(con_id)
+            self.halted.setdefault(con_id, at)
         else:
-            self.halted.discard(con_id)
+            self.halted.pop(con_id, None)

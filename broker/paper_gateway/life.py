@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,10 +18,14 @@ Outcome = Life | Refusal
 
 
 class Lives:
-    """`keeps_hours`: orders wait outside the hours of their contract, instead of working whenever there is a price."""
+    """`keeps_hours`: orders wait outside the hours of their contract, instead of working whenever there is a price.
 
-    def __init__(self, market: Pricing, *, keeps_hours: bool) -> None:
+    `halted` holds the contracts that do not trade at present.
+    """
+
+    def __init__(self, market: Pricing, *, keeps_hours: bool, halted: Container[int] = ()) -> None:
         self._market = market
+        self._halted = halted
         self._keeps_hours = keeps_hours
 
     def of(self, terms: OrderTerms, now: datetime) -> Outcome:
@@ -55,6 +60,8 @@ class Lives:
     def may_trade(self, order: Order, at: datetime) -> bool:
         """Whether the hours let a working order trade; an auction has a time of its own."""
         terms = order.terms
+        if terms.con_id in self._halted:
+            return False
         return not self._keeps_hours or terms.outside_rth or self._market.in_session(terms.con_id, at)
 
 

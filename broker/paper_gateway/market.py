@@ -59,6 +59,7 @@ class MarketData:
 
     def quote(self, con_id: int, *, delayed: bool = False) -> Quote:
         spec, now = self._spec(con_id), self.now() - (DELAY if delayed else timedelta(0))
+        now = min(now, self.feeds.halted.get(con_id, now))
         return quote_of(self._source.snapshot(spec.market, now), spec.min_tick, now, economics.lot_of(spec))
 
     def set_feed(self, con_id: int | None, feed: Feed) -> None:
@@ -74,9 +75,9 @@ class MarketData:
     def competing(self, competing: bool) -> None:
         self.feeds.competing = competing
 
-    def set_halted(self, con_id: int, halted: bool) -> None:
-        """Say that trading of a contract is halted, or goes on."""
-        self.feeds.halt(self._spec(con_id).con_id, halted=halted)
+    def set_halted(self, con_id: int, *, halted: bool) -> None:
+        """Say that trading of a contract is halted, or goes on: its quotes stand meanwhile, its orders wait."""
+        self.feeds.halt(self._spec(con_id).con_id, self.now(), halted=halted)
 
     def _spec(self, con_id: int) -> SymbolSpec:
         spec = self._universe.by_con_id(con_id)

@@ -175,9 +175,7 @@ class Player:
 
     def _move(self, spec: SymbolSpec, price: Decimal, target: Decimal, at: int, reach: Reach) -> None:
         """Move one market along a straight piece: orders trade, trailing stops follow, what cannot wait ends."""
-        regular = Reach(
-            reach.tag, reach.capacity, lambda order: not order.at_auction and reach.admits(order), reach.spread
-        )
+        regular = Reach(reach.tag, reach.capacity, self._regular(reach.admits, instant(at)), reach.spread)
         self._sweep(spec, price, target, at, regular)
         admitted = [order for order in self._book.working_of(spec.con_id) if regular.admits(order)]
         for order in admitted:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 
+from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.prices.seeded import SeededMarket
 from broker.paper_gateway.types import Bar
 from broker.paper_gateway.universe import seeded_start
+
+from .conftest import Desk, RunningTime
 
 FRIDAY = datetime(2026, 11, 20, 17, 20, 35, tzinfo=UTC)
 SATURDAY = FRIDAY + timedelta(days=1)
@@ -110,3 +114,29 @@ def test_no_played_bar_lies_partly_in_regular_hours() -> None:
     assert (regular[0].start, regular[-1].end) == (day.start.timestamp(), day.end.timestamp())
     assert (max(bar.high for bar in regular), min(bar.low for bar in regular)) == (day.high, day.low)
     assert all(one.end <= two.start for one, two in pairwise(path))
+
+
+def test_an_order_for_regular_hours_waits_for_them_and_one_for_all_hours_does_not() -> None:
+    time = RunningTime(datetime(2026, 11, 20, 20, 59, 50, tzinfo=UTC))
+    cash = Decimal(10_000_000)
+    exchange = PaperExchange(data_folder=None, store_path=None, cash=cash, system_clock=time, hours="exchange")
+    desk = Desk(exchange, "AAPL", 265598)
+    last = exchange.quote(desk.con_id).last
+    assert last is not None
+    below = f"{last * Decimal('0.9999'):.2f}"
+    desk.order(1, "BUY", 10, "LMT", limit_price=below, tif="GTC")
+    desk.order(2, "BUY", 10, "LMT", limit_price=below, tif="GTC", outside_rth=True)
+    for minutes in (10, 230):
+        time.at += timedelta(minutes=minutes)
+        exchange.tick()
+    desk.order(3, "BUY", 10, "MKT", tif="GTC")
+    time.at = datetime(2026, 11, 23, 14, 29, 30, tzinfo=UTC)
+    exchange.tick()
+    assert {fill.order_id for fill in desk.fills()} == {2}
+    time.at += timedelta(hours=6)
+    exchange.tick()
+    assert {fill.order_id for fill in desk.fills()} >= {2, 3}
+    opens = exchange.sessions(desk.con_id, 1)[0].open
+    assert opens is not None
+    assert desk.fills(3)[0].time >= opens
+    exchange.close()

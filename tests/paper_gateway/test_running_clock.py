@@ -109,3 +109,20 @@ def _hour_after(desk: Desk, time: RunningTime) -> tuple[float, float]:
     bars = desk.exchange.bars(desk.con_id, bar_size="1 min", duration="3540 S", end=None, use_rth=False)
     inside = [bar for bar in bars if bar.start > start]
     return min(bar.low for bar in inside), max(bar.high for bar in inside)
+
+
+def test_a_halted_contract_does_not_trade_and_its_quote_stands(running: Running) -> None:
+    desk, time = running
+    quote = desk.exchange.quote(desk.con_id)
+    desk.exchange.set_halted(desk.con_id, halted=True)
+    time.at += timedelta(minutes=5)
+    desk.order(1, "BUY", 10, "MKT")
+    desk.order(2, "BUY", 10, "LMT", limit_price="9000.00")
+    time.at += timedelta(minutes=5)
+    desk.exchange.tick()
+    assert desk.fills() == []
+    assert desk.exchange.quote(desk.con_id).last == quote.last
+    desk.exchange.set_halted(desk.con_id, halted=False)
+    time.at += timedelta(seconds=30)
+    desk.exchange.tick()
+    assert {fill.order_id for fill in desk.fills()} == {1, 2}
