@@ -21,7 +21,7 @@ from tests.support import ROOT
 
 OURS = ("autotrader", "trading", "research", "broker")
 SETTINGS = ("autotrader.settings", "autotrader.settings.desk")
-VARIABLE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=\S*\s+read by (\S+)$", re.MULTILINE)
+VARIABLE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=.*?\s+read by (\S+)$", re.MULTILINE)
 
 
 def sources() -> Iterator[Path]:
