@@ -92,6 +92,12 @@ class Subscriptions:
         for streams in (self.market_data, self.kept_bars, self.real_time_bars, self.ticks, self.books):
             streams.clear()
 
+    def repeat_quotes(self) -> None:
+        """As when data come back that a client has missed: all of each line is sent again, not only what changes."""
+        for line in self.market_data.values():
+            line.sent.clear()
+            line.page = None
+
     def need_a_clock(self) -> bool:
         """Whether something here changes by itself as time passes."""
         streams = (self.market_data, self.kept_bars, self.real_time_bars, self.ticks, self.books)

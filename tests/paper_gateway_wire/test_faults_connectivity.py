@@ -6,9 +6,10 @@ import asyncio
 from datetime import datetime
 
 import pytest
-from ib_insync import LimitOrder, MarketOrder
+from ib_insync import Contract, LimitOrder, MarketOrder
 
 from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.paper_gateway.faults.base import FaultError
 from tests.paper_gateway_wire.conftest import NEXT_CLOSE, START, Client, advance, connected, eventually
 
 AT_ONCE = 0.1
@@ -137,6 +138,33 @@ async def test_streams_end_with_1101_and_go_on_after_1102(
     gateway.heal()
     await advance(gateway, NEXT_CLOSE, client)
     assert (ticker.last != first) is goes_on
+
+
+async def test_quotes_that_stood_still_again_after_1102_are_told_again(
+    gateway: EmbeddedGateway, client: Client
+) -> None:
+    contract = await client.contract("SPY")
+    ticker = client.ib.reqMktData(contract)
+    await client.fence()
+    gateway.fault("connectivity")
+    await advance(gateway, NEXT_CLOSE, client)
+    gateway.heal()
+    await advance(gateway, NEXT_CLOSE, client)
+    now = await quote(client, contract)
+    assert (ticker.bid, ticker.ask, ticker.last) == now
+
+
+async def quote(client: Client, contract: Contract) -> tuple[float, float, float]:
+    """Bid, ask and last of a snapshot by a request of its own; the library keeps one ticker for each contract object."""
+    (ticker,) = await client.ib.reqTickersAsync(Contract(conId=contract.conId, exchange="SMART"))
+    return ticker.bid, ticker.ask, ticker.last
+
+
+async def test_connectivity_is_lost_only_once(gateway: EmbeddedGateway) -> None:
+    gateway.fault("connectivity")
+    with pytest.raises(FaultError):
+        gateway.fault("connectivity")
+    assert len(gateway.heal()) == 1
 
 
 async def test_who_connects_during_1100_is_told(gateway: EmbeddedGateway) -> None:

@@ -139,6 +139,14 @@ def test_a_fault_says_how_to_make_it_again(gateway: EmbeddedGateway) -> None:
         assert other.faults()[0]["reproduce"] == healed
 
 
+def test_what_fails_beside_a_fault_tells_how_to_make_it_again() -> None:
+    with pytest.raises(AssertionError) as raised, EmbeddedGateway(set_clock=START, fault_seed=8) as gateway:
+        gateway.fault("drop", kinds=["acks"], times=2)
+        raise AssertionError
+    (note,) = raised.value.__notes__
+    assert "drop:times=2,seed=8,kinds=acks" in note
+
+
 @pytest.mark.parametrize(
     "text",
     [

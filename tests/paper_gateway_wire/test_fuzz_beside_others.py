@@ -128,9 +128,10 @@ def test_damaged_requests(
     shared: EmbeddedGateway, sound: list[list[str]], behaved: Behaved, data: st.DataObject
 ) -> None:
     wounds = data.draw(damage(len(sound)))
+    version = data.draw(st.sampled_from([157, 163, 169, 176]))
     order_id = behaved.begin()
     with RawClient(shared.port) as raw:
-        raw.start(client_id=3)
+        raw.start(client_id=3, offer=f"v100..{version}")
         for which, kind, place, text in wounds:
             fields = damaged(sound[which], kind, place, text)
             raw.send(frame("\0".join([*fields, ""]).encode(errors="surrogatepass")))

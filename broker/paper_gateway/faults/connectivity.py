@@ -131,15 +131,19 @@ class Connectivity(Fault):
             raise FaultError(f"{self.name}: restore is 1101 or 1102, orders {ORDERS}, requests {REQUESTS}")
 
     def begin(self) -> None:
+        if self.scene.desk.exchange is not self.scene.exchange:
+            raise FaultError("connectivity is lost already")
         self.known = LastKnown(self.scene.exchange, self.orders)
         self.scene.desk.exchange = cast("Exchange", self.known)
         self.tell(BROKEN, LOST_TEXT)
 
     def end(self) -> None:
         self.scene.desk.exchange = self.scene.exchange
-        if self.restore == 1101:
-            for session in self.scene.sessions():
+        for session in self.scene.sessions():
+            if self.restore == 1101:
                 session.subscriptions.forget_market_data()
+            else:
+                session.subscriptions.repeat_quotes()
         self.tell(self.restore, RESTORED[self.restore])
         for item in self.known.queue:
             if isinstance(item, tuple):

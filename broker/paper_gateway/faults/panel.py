@@ -89,20 +89,28 @@ class Faults:
         if started.state != "waiting":
             return
         started.state = "on"
+        try:
+            started.fault.begin()
+        except Exception:
+            self._leave(started)
+            raise
         if started.fault.lasts:
             started.timers.append(self.scene.later(started.fault.lasts, lambda: self._end(started)))
-        started.fault.begin()
 
     def _end(self, started: Started) -> None:
         if started.state == "over":
             return
-        was_on, started.state = started.state == "on", "over"
+        was_on = started.state == "on"
+        self._leave(started)
+        if was_on:
+            started.fault.end()
+
+    def _leave(self, started: Started) -> None:
+        started.state = "over"
         for take_back in started.timers:
             take_back()
         self.live = tuple(other for other in self.live if other is not started)
         self._over.append(started)
-        if was_on:
-            started.fault.end()
 
     def _active(self) -> Iterable[Fault]:
         return [started.fault for started in self.live if started.state == "on"]

@@ -134,6 +134,8 @@ class Farm(Fault):
             self.tell(broken, text.format("broken"))
 
     def end(self) -> None:
+        for session in self.concerned():
+            session.subscriptions.repeat_quotes()
         for _, fine, text in self.notices:
             self.tell(fine, text.format("OK"))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from broker.paper_gateway.faults.base import Fault, FaultError, FrameFault
-from broker.paper_gateway.session import Session
+from broker.paper_gateway.session import MAX_UNSENT, Session
 
 DIRECTIONS = ("in", "out", "any")
 
@@ -74,6 +74,7 @@ class BlackHole(Fault):
 
     name = "black_hole"
     held: list[tuple[Session, bytes]] = field(init=False, default_factory=list)
+    size: int = field(init=False, default=0)
     deaf: set[Session] = field(init=False, default_factory=set)
 
     def begin(self) -> None:
@@ -96,6 +97,9 @@ class BlackHole(Fault):
             return (frame,)
         self.acted += 1
         self.held.append((session, frame))
+        self.size += len(frame)
+        if self.size > MAX_UNSENT:
+            session.abort()
         return ()
 
     def _deafen(self, session: Session) -> None:
