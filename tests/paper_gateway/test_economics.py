@@ -20,6 +20,10 @@ FORMULAS: dict[str, Callable[..., object]] = {
     "quote_size": lambda volume: economics.quote_size(float(volume)),
     "initial_margin": economics.initial_margin,
     "maintenance_margin": economics.maintenance_margin,
+    "futures_commission": economics.futures_commission,
+    "currency_commission": economics.currency_commission,
+    "future_initial": economics.future_initial,
+    "future_maintenance": economics.future_maintenance,
 }
 EXAMPLES = EXAMPLE.findall(PAGE.read_text())
 
