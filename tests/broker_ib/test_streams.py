@@ -228,3 +228,60 @@ def test_an_unknown_contract_has_no_line(desk: Desk) -> None:
         quotes(desk, unknown)
     assert caught.value.details["broker_code"] == 200
     assert lines(desk) == 0
+
+
+# What the account may see
+
+
+def test_delayed_data_are_labelled_and_as_old_as_they_are(make_desk: MakeDesk) -> None:
+    with EmbeddedGateway(set_clock=CLOSE, delayed=("AAPL",)) as gateway:
+        desk = make_desk(gateway.host, gateway.port)
+        desk.client.wait_connected(TIMEOUT)
+        contract = desk.contract()
+        snapshot = desk.client.read("quote", types.ConId(contract.con_id), TIMEOUT, [contract])
+        (streamed,) = quotes(desk, contract)
+        for quote in (snapshot, streamed):
+            assert quote.feed == "delayed"
+            assert quote.bid is not None
+            assert CLOSE - quote.time >= timedelta(minutes=15)
+        assert quotes(desk, desk.contract("IBM"))[0].feed == "live"
+
+
+def test_a_line_that_loses_live_data_and_has_them_back_says_so(desk: Desk, gateway: EmbeddedGateway) -> None:
+    contract = desk.contract()
+    assert quotes(desk, contract)[0].feed == "live"
+    for step, feed in enumerate(("delayed", "live", "delayed"), start=1):
+        gateway.command("feed", feed=feed, con_id=contract.con_id)
+        gateway.advance(CLOSE + step * HOUR)
+        desk.client.fence(TIMEOUT)
+        (quote,) = quotes(desk, contract)
+        assert quote.feed == feed
+        assert quote.bid is not None
+        assert quote.bid < (quote.ask or 0)
+
+
+def test_a_contract_without_any_data_is_an_error_until_there_are_some(desk: Desk, gateway: EmbeddedGateway) -> None:
+    contract = desk.contract()
+    gateway.command("feed", feed="none", con_id=contract.con_id)
+    with pytest.raises(MarketDataError) as caught:
+        quotes(desk, contract)
+    assert caught.value.reason == "NOT_SUBSCRIBED"
+    gateway.command("feed", feed="live", con_id=contract.con_id)
+    assert quotes(desk, contract)[0].bid is not None
+
+
+def test_a_halt_is_told(desk: Desk, gateway: EmbeddedGateway) -> None:
+    contract = desk.contract()
+    assert not quotes(desk, contract)[0].halted
+    gateway.command("halt", con_id=contract.con_id, on=True)
+    gateway.advance(CLOSE + HOUR)
+    desk.client.fence(TIMEOUT)
+    assert quotes(desk, contract)[0].halted
+
+
+def test_an_index_needs_no_bid_and_no_ask(desk: Desk) -> None:
+    (index,) = desk.client.read("contracts", types.ContractQuery("SPX", "IND"), TIMEOUT)
+    begun = time.monotonic()
+    (quote,) = quotes(desk, index)
+    assert quote.last is not None
+    assert time.monotonic() - begun < TIMEOUT / 2
