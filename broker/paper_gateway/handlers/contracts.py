@@ -8,6 +8,7 @@ from broker.paper_gateway.types import ContractFilter, GatewayError, SymbolSpec
 from broker.paper_gateway.universe import futures, options
 from broker.paper_gateway.wire import contracts
 from broker.paper_gateway.wire.fields import FieldReader
+from broker.paper_gateway.wire.times import hours_text
 
 SESSION_DAYS = 7
 MAX_PATTERN = 64
@@ -16,18 +17,22 @@ MAX_PATTERN = 64
 def contract_details(request: Request, reader: FieldReader) -> None:
     """reqContractDetails: every matching contract, then the end; error 200 when there is none."""
     query = contracts.read_contract(reader, has_expired_flag=True)
+    hours: dict[tuple[object, ...], contracts.HoursTexts] = {}
     for spec in request.desk.contracts.matching(query):
-        request.session.send(
-            contracts.contract_details(
-                request.session.version,
-                request.id,
-                spec,
-                query.exchange,
-                request.exchange.sessions(spec.con_id, SESSION_DAYS),
-                request.exchange.trading_sessions(spec.con_id, SESSION_DAYS),
-            )
-        )
+        # The expiries of one product keep the same hours, and there may be thousands of them.
+        key = (spec.sec_type, spec.under_symbol or spec.con_id, spec.time_zone)
+        if key not in hours:
+            hours[key] = _hours(request, spec)
+        details = contracts.contract_details(request.session.version, request.id, spec, query.exchange, hours[key])
+        request.session.send(details)
     request.session.send(contracts.contract_details_end(request.id))
+
+
+def _hours(request: Request, spec: SymbolSpec) -> contracts.HoursTexts:
+    return contracts.HoursTexts(
+        hours_text(request.exchange.trading_sessions(spec.con_id, SESSION_DAYS), spec.time_zone),
+        hours_text(request.exchange.sessions(spec.con_id, SESSION_DAYS), spec.time_zone),
+    )
 
 
 def matching_symbols(request: Request, reader: FieldReader) -> None:

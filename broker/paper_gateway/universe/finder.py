@@ -81,7 +81,7 @@ class Universe:
             return ()
         by_symbol = [spec for spec in self.all() if spec.symbol.startswith(wanted)]
         by_symbol.sort(key=lambda spec: len(spec.symbol))
-        by_name = [spec for spec in self.all() if spec not in by_symbol and _has_word(spec, wanted)]
+        by_name = [spec for spec in self.all() if not spec.symbol.startswith(wanted) and _has_word(spec, wanted)]
         return (by_symbol + by_name)[:MAX_FOUND]
 
 

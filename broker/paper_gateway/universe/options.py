@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from ..prices import holidays, hours
@@ -112,6 +113,7 @@ def named(wanted: ContractFilter, today: date, price_of: PriceOf) -> Iterator[Sy
                 yield from (contract(under, friday, strike, right) for right in _RIGHTS)
 
 
+@lru_cache(maxsize=16384)
 def contract(under: Underlying, friday: date, strike: Decimal, right: Literal["C", "P"]) -> SymbolSpec:
     """One option of the week of `friday`."""
     day = last_day(friday)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from broker.paper_gateway.types import ContractFilter, SecType, SessionHours, SymbolSpec
+from broker.paper_gateway.types import ContractFilter, SecType, SymbolSpec
 from broker.paper_gateway.wire.fields import FieldReader, Value, ascii_text, decimal_text, message, number, price
-from broker.paper_gateway.wire.times import hours_text
 from broker.paper_gateway.wire.versions import ISSUER_ID, SIZE_INCREMENTS
 
 SMART = "SMART"
@@ -35,6 +34,13 @@ _ONE_STEP = {
 MARKET_RULES: dict[int, tuple[tuple[Decimal, Decimal], ...]] = {
     rule: ((Decimal(0), Decimal(step)),) for rule, step in _ONE_STEP.items()
 }
+
+
+class HoursTexts(NamedTuple):
+    """The sessions of the coming days as contract details tell them: all of the trading, and the regular ones."""
+
+    trading: str
+    liquid: str
 
 
 class _Traits(NamedTuple):
@@ -131,15 +137,8 @@ def usual_exchange(spec: SymbolSpec) -> str:
     return SMART if SMART in spec.exchanges or not spec.exchanges else spec.primary_exchange
 
 
-def contract_details(
-    version: int,
-    request_id: int,
-    spec: SymbolSpec,
-    exchange: str,
-    sessions: Sequence[SessionHours],
-    trading_sessions: Sequence[SessionHours],
-) -> bytes:
-    """Message 10: all that is known of one contract; `sessions` are the regular ones."""
+def contract_details(version: int, request_id: int, spec: SymbolSpec, exchange: str, hours: HoursTexts) -> bytes:
+    """Message 10: all that is known of one contract."""
     old = version < SIZE_INCREMENTS
     traits = _TRAITS[spec.sec_type]
     head: list[Value] = [10, 8] if old else [10]
@@ -152,7 +151,7 @@ def contract_details(
     body: list[Value] = [multiplier(spec), traits.order_types, ",".join(venues), 1, spec.under_con_id]
     body += [ascii_text(spec.long_name), spec.primary_exchange, spec.contract_month, spec.industry, spec.category]
     body += [_subcategory(spec), spec.time_zone]
-    body += [hours_text(trading_sessions, spec.time_zone), hours_text(sessions, spec.time_zone), "", 0, 0]
+    body += [hours.trading, hours.liquid, "", 0, 0]
     body += [traits.group, spec.under_symbol, _under_type(spec), ",".join([str(spec.market_rule)] * len(venues))]
     body += [spec.expiry, spec.stock_type]
     if version == SIZE_INCREMENTS - 1:
