@@ -16,12 +16,12 @@ from broker.paper_gateway.handlers.account import push_account, push_profit
 from broker.paper_gateway.handlers.market_data import push_quotes
 from broker.paper_gateway.reference.library import Library, open_library
 from broker.paper_gateway.session import Session
+from broker.paper_gateway.steering import SteeredExchange
 from broker.paper_gateway.types import (
     AccountChanged,
     ClockMoved,
     CommissionReported,
     EngineEvent,
-    Exchange,
     Executed,
     OrderBound,
     OrderChanged,
@@ -44,7 +44,7 @@ class PaperGateway:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: SteeredExchange,
         *,
         host: str = "127.0.0.1",
         port: int = 0,

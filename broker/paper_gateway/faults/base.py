@@ -10,7 +10,8 @@ from typing import ClassVar, Protocol
 from broker.paper_gateway.desk import Desk
 from broker.paper_gateway.faults.names import matches
 from broker.paper_gateway.session import Session
-from broker.paper_gateway.types import EngineEvent, Exchange
+from broker.paper_gateway.steering import SteeredExchange
+from broker.paper_gateway.types import EngineEvent
 
 ANY_CLIENT = -1
 
@@ -23,7 +24,7 @@ class Scene(Protocol):
     """What a fault can reach of the gateway it is played on."""
 
     desk: Desk
-    exchange: Exchange
+    exchange: SteeredExchange
 
     def sessions(self) -> list[Session]:
         """Every open connection."""

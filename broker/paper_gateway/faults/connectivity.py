@@ -10,6 +10,7 @@ from broker.paper_gateway.faults.base import Fault, FaultError
 from broker.paper_gateway.faults.names import TICKS
 from broker.paper_gateway.faults.requests import SERVED_REMOTELY, request_id
 from broker.paper_gateway.session import Session
+from broker.paper_gateway.steering import SteeredExchange
 from broker.paper_gateway.types import (
     AccountChanged,
     AccountValue,
@@ -45,7 +46,7 @@ class LastKnown:
     then has two of them under one id.
     """
 
-    def __init__(self, exchange: Exchange, orders: str) -> None:
+    def __init__(self, exchange: SteeredExchange, orders: str) -> None:
         self._exchange = exchange
         self._orders = orders
         self._open = list(exchange.open_orders(None))
