@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from broker import types
+from broker.errors import BrokerUnavailable
 from broker.ib import codes, mapping, order_terms
 from broker.ib.account import TIME_KEY
 from broker.ib.codes import Kind, Meaning
@@ -170,12 +171,14 @@ class ReportingWrapper(MarketDataWrapper):
         order = trade.order
         report = self.order_report(self.orderKey(order.clientId, order.orderId, order.permId))
         if report is None:
-            raise LookupError(f"the gateway listed an order it did not describe: {order.permId}")
+            raise BrokerUnavailable(f"the gateway's description of order {order.permId} went with its connection")
         return report
 
     def completed_report(self, trade: Any) -> types.OrderReport:
         """A completed order as the broker described it."""
-        state = self.completed_states[trade.order.permId]
+        state = self.completed_states.get(trade.order.permId)
+        if state is None:  # the connection ended between the answer and its use
+            raise BrokerUnavailable("the list of finished orders went with the connection that told it")
         tick = self._hooks.tick(trade.contract.conId)
         return mapping.completed_report(trade, state, tick=tick, now=self._hooks.now())
 

@@ -160,6 +160,11 @@ class Reconciler:
             logger.info("no look at the broker's book: %s", error)
             self._pause = self._timing.hurry
             return
+        except Exception:
+            # Whatever it is, the next look may succeed; without looks nothing would ever be settled.
+            logger.exception("a look at the broker's book failed")
+            self._pause = self._timing.hurry
+            return
         if look is None:
             return
         done = threading.Event()
