@@ -37,6 +37,7 @@ async def bars(asking: Asking, query: types.BarsQuery) -> types.Bars:
     """
     size, span = check(query)
     contract = asking.contract(query.con_id)
+    query = replace(query, what=_what(contract, query.what))
     now = await asking.session.market_now()
     try:
         rows = await _rows(asking, contract, query, size, span, now)
@@ -46,6 +47,11 @@ async def bars(asking: Asking, query: types.BarsQuery) -> types.Bars:
         raise MarketDataError(f"the broker sent no bars of {contract.symbol} for {query.period} of {query.bar_size}")
     source = "paper gateway" if asking.session.endpoint.paper else "IBKR"
     return _bars(contract, query, rows, source, now)
+
+
+def _what(contract: types.Contract, what: types.WhatToShow) -> types.WhatToShow:
+    """A currency pair is traded between banks: TWS refuses its TRADES, and its price is the middle of the book."""
+    return "MIDPOINT" if contract.sec_type == "CASH" and what == "TRADES" else what
 
 
 def check(query: types.BarsQuery) -> tuple[BarSize, Span]:
@@ -226,7 +232,8 @@ async def head_timestamp(asking: Asking, query: types.HeadTimestampQuery) -> typ
     contract, client = asking.contract(query.con_id), asking.connection.client
 
     def send(request_id: int) -> None:
-        client.reqHeadTimeStamp(request_id, ib_contract(contract), query.what, query.use_rth, EPOCH_DATES)
+        what = _what(contract, query.what)
+        client.reqHeadTimeStamp(request_id, ib_contract(contract), what, query.use_rth, EPOCH_DATES)
 
     try:  # TWS counts a request that is answered but not cancelled among the 50 open ones
         async with asking.session.pacer.history(History(query, (query.con_id, "head"), DAY_SECONDS)):

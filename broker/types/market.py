@@ -23,6 +23,7 @@ class BarsQuery:
     """Historical bars: `period` as in "2 Y", `bar_size` as in "1 day", "1 hour", "5 secs", "1 month".
 
     `end` None = up to now. A range longer than the broker gives at once is asked for in pieces and joined.
+    TRADES of a currency pair, which has none, are its MIDPOINT.
     """
 
     con_id: int

@@ -163,6 +163,28 @@ def test_what_cannot_be_asked_is_refused_at_the_door(
     assert asked(gateway) == 0
 
 
+@pytest.mark.parametrize("what", ["TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "HISTORICAL_VOLATILITY"])
+def test_bars_of_a_pair_have_no_volume(desk: Desk, gateway: EmbeddedGateway, what: str) -> None:
+    (pair,) = desk.client.read("contracts", types.ContractQuery("EUR", "CASH"), TIMEOUT)
+    found = bars(desk, "1 day", "1 M", contract=pair, what=what)
+    assert (found.volume == 0).all()
+    assert (found.low <= found.high).all()
+    sent = gateway.frames("reqHistoricalData")[-1]
+    assert ("MIDPOINT" if what == "TRADES" else what) in sent
+
+
+@pytest.mark.parametrize("what", ["MIDPOINT", "BID", "ASK", "BID_ASK"])
+def test_bars_of_other_kinds_come_in_pieces_too(desk: Desk, what: str) -> None:
+    found = bars(desk, "1 min", "2 D", what=what)
+    assert (np.diff(found.time) == np.timedelta64(60, "s")).all()
+    assert (found.volume == 0).all()
+
+
+def test_adjusted_bars_end_now(desk: Desk) -> None:
+    found = bars(desk, "1 day", "1 Y", what="ADJUSTED_LAST")
+    assert (found.volume > 0).all()
+
+
 def test_the_beginning_of_the_data(desk: Desk, gateway: EmbeddedGateway) -> None:
     contract = desk.contract()
     query = types.HeadTimestampQuery(contract.con_id)
