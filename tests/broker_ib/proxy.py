@@ -102,6 +102,8 @@ class Proxy:
             while True:
                 head = _exactly(gateway, 4)
                 frame = head + _exactly(gateway, struct.unpack(">I", head)[0])
+                if self.rolled_back_id is not None and frame[4:].startswith(b"9\0"):
+                    frame = _framed(9, 1, self.rolled_back_id)
                 with self._lock:
                     if not self.muted and frame[4:].split(b"\0", 1)[0].decode() not in self.dropped:
                         client.sendall(frame)
