@@ -61,11 +61,16 @@ class Keeper:
     def save(self, identity: dict[str, str]) -> None:
         """Commit all that has changed since the last time, in one transaction."""
         engine, ids = self._engine, self._ids
+        booked = bool(engine.changed_executions) or self.holdings_changed
         facts = {**identity, **self._facts()}
+        if booked or self._store.fact("cash") is None:
+            facts |= {
+                "cash": amounts_text(engine.ledger.cash),
+                "realized": amounts_text(engine.ledger.realized),
+            }
         stale = any(self._store.fact(name) != value for name, value in facts.items())
         if not (stale or engine.changed or engine.changed_executions or ids.changed or self.holdings_changed):
             return
-        booked = bool(engine.changed_executions) or self.holdings_changed
         self._store.save(
             facts=facts,
             orders=list(engine.changed.values()),
@@ -88,12 +93,10 @@ class Keeper:
     def _facts(self) -> dict[str, str]:
         progress = {market: asdict(state) for market, state in self._player.progress.items()}
         return {
-            "cash": amounts_text(self._engine.ledger.cash),
-            "realized": amounts_text(self._engine.ledger.realized),
             "next_perm_id": str(self._engine.next_perm_id),
             "previous_equity": str(self._day_start.equity),
             "equity_day": self._day_start.day.isoformat(),
-            "progress": json.dumps(progress, default=str),
-            "shortable": json.dumps(self._shorts.given),
+            "progress": json.dumps(progress, default=str) if progress else "{}",
+            "shortable": json.dumps(self._shorts.given) if self._shorts.given else "{}",
             "next_bound_id": str(self.next_bound_id),
         }
