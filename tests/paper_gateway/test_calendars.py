@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, date, datetime, timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ import pytest
 
 from broker.paper_gateway.prices import holidays, hours
 from broker.paper_gateway.types import HoursKind
+from tests.paper_gateway.conftest import REAL_DATA
 
 EASTERN = ZoneInfo("US/Eastern")
 
@@ -113,3 +115,12 @@ def test_counting_sessions_back_and_forth() -> None:
     assert hours.trading_day("us_equity", date(2026, 11, 26), 0) == date(2026, 11, 25)
     assert hours.trading_day("us_equity", date(2026, 11, 25), 1) == date(2026, 11, 27)
     assert hours.fridays(date(2026, 11, 26), 2) == [date(2026, 11, 27), date(2026, 12, 4)]
+
+
+@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="no real bars beside the project")
+def test_new_york_traded_on_exactly_these_days() -> None:
+    with (REAL_DATA / "SPY_1d.csv").open(newline="") as file:
+        traded = {date.fromisoformat(row["date"][:10]) for row in csv.DictReader(file)}
+    first, last = min(traded), max(traded)
+    days = {first + timedelta(days=number) for number in range((last - first).days + 1)}
+    assert {day for day in days if hours.is_trading_day("us_equity", day)} == traded
