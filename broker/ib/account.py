@@ -93,7 +93,7 @@ async def positions(asking: Asking, request: types.Nothing) -> tuple[types.Posit
         row.contract.conId: row for row in await connection.positions_now.ask() if row.account == connection.account
     }
     held = {item.contract.conId: item for item in connection.portfolio(connection.account)}
-    return tuple(_position(row, held.get(con_id)) for con_id, row in rows.items() if row.position)
+    return tuple(_position(row, held.get(con_id)) for con_id, row in rows.items() if mapping.quantity(row.position))
 
 
 def _position(row: Any, item: Any) -> types.Position:

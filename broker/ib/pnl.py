@@ -81,7 +81,8 @@ class Results:
 async def profit_and_loss(asking: Asking, request: types.Nothing) -> types.ProfitAndLoss:
     """The account's result and that of each holding; None for what the broker has not told."""
     connection, results = asking.connection, asking.data.results
-    rows = [row for row in await connection.positions_now.ask() if row.account == connection.account and row.position]
+    told = await connection.positions_now.ask()
+    rows = [row for row in told if row.account == connection.account and mapping.quantity(row.position)]
     results.keep_only({row.contract.conId for row in rows})
     total, *singles = await asyncio.gather(
         *(_line(asking, key) for key in (ACCOUNT, *(r.contract.conId for r in rows)))
