@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -180,3 +181,23 @@ def test_only_a_what_if_frame_can_be_written(what_if: bool, transmit: bool) -> N
     with pytest.raises(RuntimeError):
         write_what_if(SimpleNamespace(client=client), 1, ib_insync.Contract(), order)  # type: ignore[arg-type]
     assert written == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "factors"),
+    [
+        ({"order_type": "MOC"}, {}),
+        ({"order_type": "MKT", "tif": "OPG"}, {}),
+        ({"order_type": "LOC"}, {"limit_price": "0.9"}),
+        ({"order_type": "STP"}, {"stop_price": "1.1"}),
+        ({"order_type": "STP LMT"}, {"stop_price": "1.1", "limit_price": "1.2"}),
+        ({"order_type": "TRAIL", "trail_percent": Decimal(5)}, {}),
+    ],
+)
+def test_every_type_can_be_previewed(desk: Desk, changes: dict[str, Any], factors: dict[str, str]) -> None:
+    contract = desk.contract()
+    prices = {name: desk.price(contract, factor) for name, factor in factors.items()}
+    found = ask(desk, contract, replace(BUY, **changes, **prices))
+    assert found.commission == 1
+    assert found.init_margin_change
+    assert desk.client.book(TIMEOUT).open_orders == ()
