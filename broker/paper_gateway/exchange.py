@@ -246,6 +246,10 @@ class PaperExchange(MarketData):
     def executions(self) -> Sequence[tuple[Execution, Commission]]:
         return list(self._todays())
 
+    def all_orders(self) -> Sequence[OrderView]:
+        """Parked and working orders, and those that ended within seven days, refused ones too."""
+        return [*self.completed_orders(), *(order.view() for order in self._book.live())]
+
     # What goes wrong on purpose
 
     def correct_execution(self, exec_id: str, *, price: Decimal | None = None, shares: Decimal | None = None) -> str:

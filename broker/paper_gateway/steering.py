@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
 from .feeds import Feed
-from .types import Exchange, Listener, OrderTerms
+from .types import Exchange, Listener, OrderTerms, OrderView
 
 
 class SteeredExchange(Exchange, Protocol):
@@ -23,6 +24,9 @@ class SteeredExchange(Exchange, Protocol):
 
     def tick(self) -> None:
         """Running clock only: expire, trigger and match working orders against the quotes of now."""
+
+    def all_orders(self) -> Sequence[OrderView]:
+        """Parked and working orders, and those that ended within seven days, refused ones too."""
 
     def correct_execution(self, exec_id: str, *, price: Decimal | None = None, shares: Decimal | None = None) -> str:
         """Correct one of today's executions; the id of the correction. Raises KeyError for any other."""

@@ -7,17 +7,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from broker.paper_gateway.types import Exchange, OrderView
+from broker.paper_gateway.steering import SteeredExchange
+from broker.paper_gateway.types import OrderView
 
 
-def truth(exchange: Exchange) -> dict[str, Any]:
-    """Orders by perm id (working, and ended ones of the last week), today's executions by exec id with their
+def truth(exchange: SteeredExchange) -> dict[str, Any]:
+    """Orders by perm id (parked, working, and ended ones of the last week), today's executions by exec id with their
     commissions, positions by contract id, and cash by currency; amounts as text, times in ISO."""
-    orders = [*exchange.completed_orders(), *exchange.open_orders(None)]
     return {
         "now": exchange.now().isoformat(),
         "account": exchange.account,
-        "orders": {str(view.perm_id): _order(view) for view in orders},
+        "orders": {str(view.perm_id): _order(view) for view in exchange.all_orders()},
         "executions": {
             execution.exec_id: _plain({**asdict(execution), "commission": cost.commission})
             for execution, cost in exchange.executions()

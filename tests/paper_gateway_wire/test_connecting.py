@@ -25,6 +25,7 @@ from tests.paper_gateway_wire.conftest import (
     connected,
     eventually,
 )
+from tests.paper_gateway_wire.raw_client import encode, order_fields
 
 
 @pytest.mark.parametrize("version", [157, 163, 169, 176])
@@ -163,6 +164,19 @@ def test_a_slow_reader_keeps_its_order_of_answers(gateway: EmbeddedGateway) -> N
             raw.message(*fields, "", "1 day", "5 Y", 1, "TRADES", 1, 0, "")
         answers = [raw.until("17") for _ in range(60)]
         assert [int(answer[1]) for answer in answers] == list(range(60))
+
+
+async def test_a_busy_client_does_not_hold_up_the_others(gateway: EmbeddedGateway, client: Client) -> None:
+    frames = b"".join(encode(*order_fields(order_id, "BUY", 1, 1.0)) for order_id in range(1, 2001))
+    with RawClient(gateway.port) as raw:
+        raw.start(client_id=2)
+        sending = asyncio.create_task(asyncio.to_thread(raw.send, frames))
+        await eventually(lambda: gateway.status()["frames"].get("placeOrder", 0) > 0)
+        before = gateway.status()["frames"]["placeOrder"]
+        await client.fence()
+        assert gateway.status()["frames"]["placeOrder"] - before < 600
+        raw.socket.shutdown(socket.SHUT_RDWR)
+        await asyncio.gather(sending, return_exceptions=True)
 
 
 def stall(raw: RawClient) -> None:

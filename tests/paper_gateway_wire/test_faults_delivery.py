@@ -152,7 +152,13 @@ def test_what_fails_beside_a_fault_tells_how_to_make_it_again() -> None:
     [
         *("", "explode", "drop:what=1", "drop:kinds", "drop:probability=2", "drop:times=-1", "delay:seconds=soon"),
         *("slow:jitter=1", "reorder:window=1", "drop:nth=1.5", "drop:seed=x", "connectivity:restore=1100"),
-        *("reset:direction=up", "clock_skew:seconds=nan"),
+        *(
+            "drop:kinds=execDetail",
+            "drop:on=placeOrders",
+            "drop:kinds=",
+            "reset:direction=up",
+            "clock_skew:seconds=nan",
+        ),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(gateway: EmbeddedGateway, text: str) -> None:

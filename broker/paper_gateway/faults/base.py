@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar, Protocol
 
 from broker.paper_gateway.desk import Desk
-from broker.paper_gateway.faults.names import matches
+from broker.paper_gateway.dispatch import ROUTES
+from broker.paper_gateway.faults.names import ANSWERS, matches
 from broker.paper_gateway.session import Session
 from broker.paper_gateway.steering import SteeredExchange
 from broker.paper_gateway.types import EngineEvent
@@ -75,6 +76,10 @@ class Fault:
         self.chance = random.Random(f"{self.name} {self.seed}")
         if not 0 <= self.probability <= 1:
             raise FaultError(f"{self.name}: probability is between 0 and 1")
+        named = {*getattr(self, "kinds", ()), *([self.on] if self.on else [])}
+        unknown = named - ANSWERS - {route.name for route in ROUTES.values()}
+        if unknown:
+            raise FaultError(f"{self.name}: no frame is named {', '.join(sorted(unknown))[:80]}")
         if min(self.after, self.lasts, self.times) < 0 or self.nth < 1:
             raise FaultError(f"{self.name}: after, lasts and times are at least 0, nth is at least 1")
 

@@ -42,6 +42,9 @@ GROUPS: dict[str, frozenset[str]] = {
 }
 
 
+ANSWERS = frozenset({"all", *GROUPS, *NAMES.values(), *(LISTED + name for name in ORDER_FRAMES)})
+
+
 def frame_name(frame: bytes, *, pushed: bool) -> str:
     """What a frame is; an order or an execution that answers a request, instead of being news, is `listed.…`."""
     name = NAMES.get(frame[PREFIX : frame.index(0, PREFIX)], "unknown")
