@@ -64,9 +64,9 @@ ORDER = st.tuples(
     st.integers(0, 5),
     st.sampled_from(["BUY", "SELL"]),
     st.integers(1, 300),
-    st.sampled_from(["MKT", "LMT", "STP"]),
+    st.sampled_from(["MKT", "LMT", "STP", "STP LMT", "TRAIL", "TRAIL LIMIT", "MIT", "LIT", "MOC", "LOC"]),
     PRICE,
-    st.sampled_from(["DAY", "GTC"]),
+    st.sampled_from(["DAY", "GTC", "DAY", "GTC", "IOC", "FOK", "OPG"]),
     st.sampled_from(["", "", "G"]),
 )
 
@@ -81,11 +81,19 @@ def test_money_is_conserved_and_no_order_is_overfilled(days: list[Row], orders: 
                 if at == day:
                     order_id = day * 100 + number
                     terms = {"limit_price": price, "aux_price": price, "tif": tif, "oca_group": group}
+                    if kind in ("TRAIL", "TRAIL LIMIT"):
+                        terms |= {"aux_price": "2.50", "limit_offset": Decimal("0.10")}
                     desk.order(order_id, str(action), quantity, str(kind), **terms)
             check_money(desk)
         views = {view.terms.order_id: view for view in desk.exchange.completed_orders()}
         for order_id, view in views.items():
-            assert sum(fill.shares for fill in desk.fills(order_id)) == view.filled <= view.terms.quantity
+            fills = desk.fills(order_id)
+            assert sum(fill.shares for fill in fills) == view.filled <= view.terms.quantity
+            if view.terms.order_type in ("LMT", "STP LMT", "LIT", "LOC"):
+                limit = view.terms.limit_price
+                assert all(fill.price <= limit if fill.side == "BOT" else fill.price >= limit for fill in fills)
+            if view.terms.tif == "FOK":
+                assert len(fills) <= 1
 
 
 @settings(max_examples=60, deadline=None)
