@@ -65,7 +65,7 @@ _AVERAGE_DAYS = 90
 
 
 class Board:
-    """Pages of ticks by contract; each is drawn up when somebody wants it and good for one second of market time."""
+    """Pages of ticks by contract, drawn up when somebody wants them and good until the board is turned."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -76,7 +76,6 @@ class Board:
 
     def page(self, spec: SymbolSpec, version: int, *, delayed: bool = False) -> Page:
         """The ticks of the quote of now, the same object as long as nothing can have changed."""
-        self._turn()
         key = (spec.con_id, delayed, version >= SHARES_NOT_LOTS)
         if key not in self._pages:
             quote = self._exchange.quote(spec.con_id, delayed=delayed)
@@ -85,14 +84,13 @@ class Board:
 
     def extras(self, spec: SymbolSpec, generic: frozenset[int], version: int) -> Page:
         """The ticks that were asked for by number."""
-        self._turn()
         key = (spec.con_id, generic, version >= SHARES_NOT_LOTS)
         if key not in self._extras:
             self._extras[key] = tuple(self._drawn(spec, generic, version))
         return self._extras[key]
 
-    def _turn(self) -> None:
-        """Forget what was true a second ago."""
+    def turn(self) -> None:
+        """Forget what was true a second of market time ago."""
         second = epoch(self._exchange.now())
         if second != self._second:
             self._second = second

@@ -181,8 +181,7 @@ class PaperGateway:
     async def _move(self, move: Callable[[datetime], None], to: datetime) -> None:
         try:
             move(to)
-            for session in self._sessions:
-                push_quotes(self.desk, session)
+            push_quotes(self.desk, self._sessions)
             self.desk.scanning.refresh()
             self._changed = self._changed or set()
         finally:
@@ -193,9 +192,9 @@ class PaperGateway:
         """One beat of a running clock: match working orders, then tell subscribers what moved."""
         if count % BEATS_PER_PROFIT == 0 or self.exchange.has_open_orders():
             self.exchange.tick()
-        for session in self._sessions:
-            push_quotes(self.desk, session)
-            if count % BEATS_PER_PROFIT == 0:
+        push_quotes(self.desk, self._sessions)
+        if count % BEATS_PER_PROFIT == 0:
+            for session in self._sessions:
                 push_profit(self.desk, session)
         if count % BEATS_PER_ACCOUNT == 0:
             self._changed = self._changed or set()

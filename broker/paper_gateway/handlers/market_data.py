@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from broker.paper_gateway.board import GENERIC_TICKS
 from broker.paper_gateway.desk import Desk, Request
 from broker.paper_gateway.feeds import Feed
@@ -64,6 +66,7 @@ def _answer_market_data(request: Request, line: MarketDataLine, *, snapshot: boo
     refusal = _refusal(desk.exchange.feeds.of(line.spec), line.asked)
     if refusal is not None:
         raise refusal
+    desk.board.turn()
     session.send(wire.tick_parameters(request.id, line.spec), *_news(desk, session, request.id, line))
     if snapshot:
         session.send(wire.snapshot_end(request.id))
@@ -120,8 +123,15 @@ def _changed(line: MarketDataLine, page: tuple[wire.Tick, ...]) -> list[bytes]:
     return frames
 
 
-def push_quotes(desk: Desk, session: Session) -> None:
-    """Put in line what changed on every stream of a client: quotes, bars, single ticks, books."""
+def push_quotes(desk: Desk, sessions: Iterable[Session]) -> None:
+    """Put in line what changed on every stream of every client; all of them see the quotes of one instant."""
+    desk.board.turn()
+    for session in sessions:
+        _push(desk, session)
+
+
+def _push(desk: Desk, session: Session) -> None:
+    """Quotes, bars, single ticks, books."""
     subscriptions = session.subscriptions
     for request_id, line in list(subscriptions.market_data.items()):
         if _is_silent(desk, session, request_id, line):
