@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NO_SUCH_CONTRACT = 200
 SHOWN_CHOICES = 5
+SEC_TYPES = ("STK", "ETF", "FUT", "OPT", "CASH", "IND", "CRYPTO")
+EXPIRY_LENGTHS = (6, 8)
 ONLY_VENUES = {"CASH": "IDEALPRO", "CRYPTO": "PAXOS"}  # of the other types each product has its own
 RIGHTS: dict[str, Literal["C", "P"]] = {"C": "C", "CALL": "C", "P": "P", "PUT": "P"}
 STOCK_TYPES: dict[str, types.contracts.StockType] = {"COMMON": "COMMON", "ETF": "ETF"}
@@ -51,6 +53,7 @@ async def one(asking: Asking, query: types.ContractQuery) -> tuple[types.Contrac
 
 async def every(asking: Asking, query: types.ContractQuery) -> tuple[types.Contract, ...]:
     """Every contract that the query means, by expiry, strike and right. Raises ContractNotFound where there is none."""
+    check(query)
     connection, wanted = asking.connection, _wanted(query)
     try:
         rows = await requests.answer(
@@ -68,6 +71,24 @@ async def every(asking: Asking, query: types.ContractQuery) -> tuple[types.Contr
     found = [await _complete(asking, details, query, now) for details in chosen]
     asking.session.ticks.update({contract.con_id: contract.min_tick for contract in found})
     return tuple(sorted(found, key=lambda row: (row.symbol, row.expiry, row.strike or 0, row.right, row.con_id)))
+
+
+def check(query: types.ContractQuery) -> None:
+    """Raises ContractNotFound (BAD_REQUEST) for a query that no contract can answer, naming the field and the fix."""
+    if query.con_id:
+        return
+    if not (query.symbol or query.local_symbol):
+        raise _bad_query("symbol", "Give a symbol, a local symbol or a contract id.")
+    if query.sec_type not in SEC_TYPES:
+        raise _bad_query("sec_type", f"{query.sec_type!r} is none of {', '.join(SEC_TYPES)}.")
+    if query.expiry and not (query.expiry.isdigit() and len(query.expiry) in EXPIRY_LENGTHS):
+        raise _bad_query("expiry", f"{query.expiry!r} is no expiry; write a month as 202612 or a day as 20261218.")
+    if query.strike is not None and not (query.strike.is_finite() and query.strike > 0):
+        raise _bad_query("strike", "A strike is a price above 0.")
+
+
+def _bad_query(field: str, fix: str) -> ContractNotFound:
+    return ContractNotFound(fix, code="BAD_REQUEST", details={"field": field})
 
 
 async def trading_hours(asking: Asking, query: types.ConId) -> types.TradingHours:

@@ -95,7 +95,7 @@ def events_of(text: str, contract: types.Contract) -> list[types.EarningsEvent]:
     """The earnings among the calendar's events. Raises MarketDataError where the text is no list of events."""
     try:
         rows = json.loads(text) if text.strip() else []
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MarketDataError(f"the event calendar of {contract.symbol} is no JSON", code="UNREADABLE") from error
     if isinstance(rows, dict):
         rows = rows.get("events", [rows])

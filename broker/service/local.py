@@ -105,6 +105,12 @@ class LocalBroker:
         self._cache.keep(found)
         return found
 
+    def trading_hours(self, query: types.ConId, timeout: float | None = None) -> types.TradingHours:
+        """The calendar of a contract, which is asked for anew where its known hours no longer reach."""
+        self.contracts(types.ContractQuery("", con_id=query.con_id), timeout)
+        hours: types.TradingHours = self.read("trading_hours", query, timeout)
+        return hours
+
     def read(self, name: str, request: Any, timeout: float | None = None) -> Any:
         """Any other read of the table, asked of the broker."""
         gates.refuse_in_transaction()

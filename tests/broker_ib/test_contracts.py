@@ -109,6 +109,25 @@ def test_more_than_one_is_refused_with_choices_and_the_field_that_decides(desk: 
     assert side.details["field"] == "right"
 
 
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        (Query(""), "symbol"),
+        (Query("AAPL", "STOCK"), "sec_type"),
+        (Query("ES", "FUT", expiry="June"), "expiry"),
+        (Query("ES", "FUT", expiry="2026"), "expiry"),
+        (Query("AAPL", "OPT", strike=Decimal(0)), "strike"),
+        (Query("AAPL", "OPT", strike=Decimal("NaN")), "strike"),
+    ],
+)
+def test_a_query_that_nothing_can_answer_is_refused_at_the_door(
+    desk: Desk, gateway: EmbeddedGateway, query: Query, field: str
+) -> None:
+    error = refused(desk, query)
+    assert (error.reason, error.details) == ("BAD_REQUEST", {"field": field})
+    assert "reqContractDetails" not in frames(gateway)
+
+
 def test_all_that_a_query_means_by_expiry(desk: Desk) -> None:
     found: tuple[types.Contract, ...] = desk.client.read("all_contracts", Query("ES", "FUT"), TIMEOUT)
     expiries = [contract.expiry for contract in found]

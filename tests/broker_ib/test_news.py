@@ -86,7 +86,7 @@ def test_an_empty_calendar() -> None:
     assert events_of("[]", SPY) == []
 
 
-@pytest.mark.parametrize("text", ["{", "3", '"text"'])
+@pytest.mark.parametrize("text", ["{", "3", '"text"', "[" * 200_000])
 def test_a_calendar_that_is_none_is_an_error(text: str) -> None:
     with pytest.raises(MarketDataError):
         events_of(text, SPY)

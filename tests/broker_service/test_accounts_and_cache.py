@@ -17,6 +17,7 @@ from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service.contract_cache import ContractCache
 from broker.service.owner import Owner, Place, account_rule
 
+CLOSE = datetime(2019, 6, 3, 20, tzinfo=UTC)  # of the gateway's clock
 NOW = datetime(2024, 1, 2, 15, tzinfo=UTC)
 DAY = timedelta(days=1)
 HOURS = tuple(
@@ -198,6 +199,24 @@ def test_the_owner_asks_the_broker_once_for_a_contract(owner: Owner, gateway: Em
 def test_what_a_list_of_contracts_names_is_known_from_then_on(owner: Owner) -> None:
     found = owner.broker.all_contracts(types.ContractQuery("ES", "FUT"))
     assert owner.broker.quote(types.ConId(found[0].con_id)).con_id == found[0].con_id
+
+
+def test_the_calendar_is_asked_for_once_a_week_of_the_market(owner: Owner, gateway: EmbeddedGateway) -> None:
+    (found,) = owner.broker.contracts(types.ContractQuery("AAPL"))
+    contract = types.ConId(found.con_id)
+
+    def asked() -> int:
+        return int(gateway.status()["frames"]["reqContractDetails"])
+
+    before = asked()
+    assert owner.broker.trading_hours(contract).at == CLOSE
+    assert asked() == before
+    gateway.advance(CLOSE + 20 * DAY)
+    for _ in range(3):
+        calendar = owner.broker.trading_hours(contract)
+        assert calendar.at == CLOSE + 20 * DAY
+        assert calendar.next_open is not None
+    assert asked() == before + 1
 
 
 def test_a_contract_that_changed_replaces_the_old_one() -> None:
