@@ -16,6 +16,7 @@ from broker.ib.codes import Kind, Meaning
 log = logging.getLogger(__name__)
 TAKEN_FOR_GOOD = 3  # refusals in a row after which the client id of a killed process must have been freed
 BLOCKING = frozenset({326, 357, 503, 1300, codes.VALIDATION})  # no connection is of use before the action is taken
+MOST_UNMAPPED, OTHERS = 50, "others"
 ADVICE_LASTS = 600.0  # seconds that any other action is shown: TWS does not tell when it was taken
 
 
@@ -37,10 +38,11 @@ class Notices:
         self._react = react
         self._clock = clock
         self._taken = 0
+        self._port_changed = False
         self._lost_by = 0
         self._advised_at: float | None = None
         self._farms: dict[tuple[str, str], types.Farm] = {}
-        self._unmapped: Counter[int] = Counter()
+        self._unmapped: Counter[str] = Counter()
 
     def hear(self, request_id: int, code: int, text: str) -> None:
         """One error frame."""
@@ -61,6 +63,7 @@ class Notices:
     def connected(self) -> None:
         """A handshake has ended well: what kept us out is over."""
         self._taken = 0
+        self._port_changed = False
         self._show("")
 
     def disconnected(self) -> None:
@@ -69,8 +72,13 @@ class Notices:
             self._show("")
 
     def blocked(self, action: str) -> None:
-        """There is no connection before a person has acted; empty where that is not so."""
+        """There is no connection before a person has acted."""
         self._show(action)
+
+    def refused(self) -> None:
+        """Nothing listens at the port: nobody is kept out by anything but a port that was changed."""
+        if not self._port_changed:
+            self._show("")
 
     def advice_is_old(self) -> bool:
         """Whether the action shown is advice of long ago. For any thread."""
@@ -79,7 +87,8 @@ class Notices:
 
     def _count(self, request_id: int, code: int, text: str) -> None:
         log.warning("code %s of the broker is in no list of ours (id %s): %s", code, request_id, text)
-        self._unmapped[code] += 1
+        is_counted = str(code) in self._unmapped or len(self._unmapped) < MOST_UNMAPPED
+        self._unmapped[str(code) if is_counted else OTHERS] += 1
         self._react.changed(unmapped_codes=tuple(f"{each} x{count}" for each, count in sorted(self._unmapped.items())))
 
     def _ask_a_person(self, known: Meaning, request_id: int, code: int, text: str) -> None:
@@ -88,7 +97,8 @@ class Notices:
             self._react.taken(text)
             if self._taken < TAKEN_FOR_GOOD:
                 return
-        self._show(known.action, advice=code not in BLOCKING)
+        self._show(known.action, advice=code not in BLOCKING or request_id != codes.SYSTEM)
+        self._port_changed = code == codes.PORT_CHANGED
         if code == codes.VALIDATION and request_id == codes.SYSTEM:
             self._react.drop(f"TWS answers no question about orders ({code}: {text})")
 

@@ -158,7 +158,7 @@ class Session:
         elif isinstance(error, AccountError):
             self._notices.blocked(f"Connect to a gateway of an account that may be used: {error.message}")
         elif refused:
-            self._notices.blocked("")
+            self._notices.refused()
 
     def _end(self, connection: Connection) -> None:
         self._connection = self._heartbeat = None

@@ -220,3 +220,22 @@ def test_read_only_mode_needs_a_person(proxied: Desk, proxy: Proxy) -> None:
     eventually(lambda: proxy.connections >= 2)
     eventually(lambda: proxied.client.state().synced)
     assert [report.state for report in proxied.all(types.ConnectionReport)][:2] == ["CONNECTED", "LOST"]
+
+
+def test_a_changed_port_needs_a_person_though_nothing_listens_any_more(
+    gateway: EmbeddedGateway, make_desk: Callable[..., Desk]
+) -> None:
+    with Proxy(gateway.host, gateway.port) as proxy:
+        desk = make_desk(proxy.host, proxy.port)
+        desk.client.wait_connected(TIMEOUT)
+        _error(proxy, -1, 1300, "TWS socket port has been reset and this connection is being dropped.")
+        eventually(lambda: "AUTOTRADER_BROKER_PORT" in _status(desk).action)
+    eventually(lambda: desk.client.state().refusals >= 2)
+    assert _status(desk).phase == "needs_person"
+    assert "AUTOTRADER_BROKER_PORT" in _status(desk).action
+
+
+def test_any_number_of_unknown_codes_takes_little_room(proxied: Desk, proxy: Proxy) -> None:
+    proxy.burst(*((4, 2, -1, code, "made up", "") for code in range(30_000, 30_100)))
+    eventually(lambda: "others x50" in _status(proxied).unmapped_codes)
+    assert len(_status(proxied).unmapped_codes) == 51
