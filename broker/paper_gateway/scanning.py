@@ -12,7 +12,7 @@ from broker.paper_gateway.session import Session
 from broker.paper_gateway.types import Exchange
 from broker.paper_gateway.wire import scanner as wire
 
-NOTHING_FOUND = 165
+FAILED, NOTHING_FOUND = 162, 165
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +63,22 @@ class Scanning:
                 await asyncio.sleep(0)  # orders and ticks go on between two stocks
             self._tell_all()
         except Exception:
-            logger.exception("the market could not be measured for scans; the next minute tries again")
+            logger.exception("the market could not be measured; its scans are ended")
+            self._end_all()
+        self._measuring = None
+        self.refresh()  # the clock may have moved on meanwhile
 
     def _tell_all(self) -> None:
         for session in list(self._clients.values()):
             for request_id, scan in session.subscriptions.enquiries.scans.items():
                 self._tell(session, request_id, scan)
+            session.flush()
+
+    def _end_all(self) -> None:
+        for session in list(self._clients.values()):
+            for request_id in session.subscriptions.enquiries.scans:
+                session.error(request_id, FAILED, "Historical Market Data Service error message:The scan failed")
+            session.subscriptions.enquiries.scans.clear()
             session.flush()
 
     def _tell(self, session: Session, request_id: int, scan: Scan) -> None:

@@ -178,3 +178,19 @@ async def test_symbols_of_a_data_folder_are_scanned_too(replay: EmbeddedGateway)
         rows = await scan(client, subscription("MOST_ACTIVE"))
         assert symbols(rows) == ["ACME"]
         assert float(rows[0].distance) == 1_000_000
+
+
+async def test_a_clock_that_moves_during_the_first_scan_is_caught_up_with() -> None:
+    with EmbeddedGateway(set_clock=START, account="DU1", seed=7) as gateway:
+        async with connected(gateway.port) as client:
+            rows = client.ib.reqScannerSubscription(subscription("MOST_ACTIVE", numberOfRows=3))
+            await advance(gateway, START + timedelta(hours=3), client)
+            await eventually(lambda: bool(rows), seconds=30)
+            best = rows[0].contractDetails.contract
+            assert best is not None
+
+            async def is_of_now() -> bool:
+                (ticker,) = await client.ib.reqTickersAsync(best)
+                return float(rows[0].distance) == ticker.volume
+
+            await eventually(is_of_now, seconds=10)
