@@ -166,6 +166,11 @@ class Engine:
             realized = self.tariff.told(spec, realized).quantize(FRACTION_OF_CENT)
         return Commission("", commission, self.tariff.currency(spec), realized)
 
+    def settle(self, spec: SymbolSpec, price: Decimal) -> None:
+        """Close a holding in cash, without an order, an execution or a commission."""
+        self.book_trade(spec, -self.ledger.quantity(spec.con_id), price, Decimal(0))
+        self._emit(AccountChanged(self.account, (spec.con_id,)))
+
     def cancel(self, order: Order, at: datetime, reason: str = "", status_text: str = "Cancelled by Trader") -> None:
         """End a live order; its children end too, or shrink to what it has filled."""
         self._end(order, "Cancelled", at, status_text)

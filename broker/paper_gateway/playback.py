@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from .clock import Clock, SetClock
@@ -135,6 +135,21 @@ class Playback:
             return
         self._day_start.equity, self._day_start.day = self._equity(instant(midnight(day))), day
         self._engine.forget_executions(instant(midnight(day)))
+        self._settle_expired(day)
+
+    def _settle_expired(self, day: date) -> None:
+        """Futures whose last day is over are closed at the last price, in cash; their orders end."""
+        last, ledger = f"{day:%Y%m%d}", self._engine.ledger
+        specs = {con_id: self._market.spec(con_id) for con_id in [*ledger.holdings, *self._book.working_contracts()]}
+        for spec in specs.values():
+            if spec.sec_type != "FUT" or spec.expiry >= last:
+                continue
+            for order in self._book.working_of(spec.con_id):
+                if order.is_live:
+                    self._engine.cancel(order, self._clock.now(), "the contract has expired", "Cancelled by system")
+            if spec.con_id in ledger.holdings:
+                self._engine.settle(spec, self._market.price(spec.con_id, instant(midnight(day))))
+                self._keeper.holdings_changed = True
 
     def _equity(self, at: datetime) -> Decimal:
         """The account's worth at the prices of an instant that has passed."""

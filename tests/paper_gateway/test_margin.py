@@ -237,3 +237,22 @@ def test_below_maintenance_margin_the_values_say_so() -> None:
                 break
         assert place.value("ExcessLiquidity") < 0
         assert Decimal(place.desk.value("Cushion", "")) <= 0
+
+
+def test_a_future_that_expired_is_settled_in_cash_and_its_orders_end() -> None:
+    with floor() as place:
+        future = place.spec("FUT", "ES", "USD")
+        place.trade(future, "BUY", 2)
+        resting = place.trade(future, "SELL", 2, order_type="LMT", limit_price=Decimal("99999.00"), tif="GTC")
+        (fill,) = place.desk.fills()
+        last_day = datetime.strptime(future.expiry, "%Y%m%d").replace(tzinfo=UTC)
+        place.time.at = last_day + timedelta(days=1, hours=5)  # midnight in New York, or an hour later
+        place.exchange.tick()
+        assert place.exchange.positions() == []
+        assert place.desk.refusals(resting) == [202]
+        assert place.value("InitMarginReq") == 0
+        gained = place.value("TotalCashValue") - START + Decimal("4.50")
+        settled = fill.price + gained / 2 / future.multiplier
+        assert settled > 0
+        assert settled % future.min_tick == 0
+        assert place.value("NetLiquidation") == place.value("TotalCashValue")

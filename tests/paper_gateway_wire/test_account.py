@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from ib_insync import MarketOrder
+from ib_insync import Forex, MarketOrder
 
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.paper_gateway_wire.conftest import ACCOUNT, NEXT_CLOSE, Client, RawClient, advance
@@ -42,6 +42,25 @@ async def test_account_summary_answers_the_tags_asked_for(client: Client) -> Non
     rows = await client.ib.accountSummaryAsync()
     assert {"NetLiquidation", "BuyingPower"} <= {row.tag for row in rows}
     assert {row.account for row in rows} == {ACCOUNT}
+
+
+@pytest.mark.parametrize(
+    ("tag", "currencies"), [("$LEDGER", {"BASE"}), ("$LEDGER:ALL", {"BASE", "USD", "EUR"}), ("$LEDGER:EUR", {"EUR"})]
+)
+async def test_a_ledger_comes_by_currency(
+    gateway: EmbeddedGateway, client: Client, tag: str, currencies: set[str]
+) -> None:
+    await client.ib.qualifyContractsAsync(pair := Forex("EURUSD"))
+    client.ib.placeOrder(pair, MarketOrder("BUY", 20_000))
+    await advance(gateway, NEXT_CLOSE, client)
+    with RawClient(gateway.port) as raw:
+        raw.start(client_id=5)
+        raw.message(62, 1, 1, "All", tag)
+        rows = []
+        while (fields := raw.until("63", "64"))[0] == "63":
+            rows.append(fields)
+        assert {row[6] for row in rows} == currencies
+        assert {"CashBalance", "ExchangeRate", "NetLiquidationByCurrency"} <= {row[4] for row in rows}
 
 
 def test_a_third_summary_is_322(gateway: EmbeddedGateway) -> None:

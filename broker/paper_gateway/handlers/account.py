@@ -206,7 +206,15 @@ def _send_summary(desk: Desk, session: Session, request_id: int) -> None:
 
 
 def _is_wanted(value: AccountValue, tags: frozenset[str]) -> bool:
-    return value.key in tags or (value.key in LEDGER_KEYS and any(tag.startswith("$LEDGER") for tag in tags))
+    if value.key in LEDGER_KEYS:
+        return value.key in tags or any(_is_of_ledger(value.currency, tag) for tag in tags)
+    return value.key in tags
+
+
+def _is_of_ledger(currency: str, tag: str) -> bool:
+    """`$LEDGER` asks for the sum in base currency, `$LEDGER:ALL` for every currency, `$LEDGER:EUR` for one."""
+    name, _, wanted = tag.partition(":")
+    return name == "$LEDGER" and (wanted == "ALL" or currency == (wanted or "BASE"))
 
 
 def _send_profit(desk: Desk, session: Session, request_id: int) -> None:

@@ -81,9 +81,13 @@ def _list_open_orders(request: Request, client_id: int | None) -> None:
 
 
 def completed_orders(request: Request, reader: FieldReader) -> None:
-    """reqCompletedOrders: filled and cancelled ones; refused ones would look open for ever to clients."""
+    """reqCompletedOrders: filled and cancelled ones, on request without those entered by hand.
+
+    Refused ones would look open for ever to clients.
+    """
+    api_only = reader.flag()
     for view in request.exchange.completed_orders():
-        if view.status in _LISTED_AS_COMPLETED:
+        if view.status in _LISTED_AS_COMPLETED and not (api_only and view.terms.order_id <= 0):
             spec = request.desk.contracts.by_id(view.terms.con_id)
             request.session.send(orders_out.completed_order(request.session.version, view, spec))
     request.session.send(orders_out.completed_orders_end())
