@@ -7,17 +7,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from autotrader.management.commands.positions import document, table
-from broker import types
+from broker import codec, types
+from broker.ib.fairness import CALLER
 from broker.models import Submission
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import lock
+from broker.service.http import _closing
 from broker.service.owner import Place
 from tests.broker_service.conftest import Process
 from tests.broker_service.house import placed_frames
@@ -122,8 +123,15 @@ def held(symbol: str, quantity: str, value: str | None, currency: str = "USD") -
 
 
 def account() -> types.AccountSummary:
-    money = [Decimal(1000)] * 9
-    return types.AccountSummary("DU1", "USD", *money, time=datetime(2024, 1, 2, tzinfo=UTC))
+    names = ("net_liquidation", "cash", "buying_power", "available_funds", "gross_position_value")
+    more = ("init_margin", "maint_margin", "realized_pnl", "unrealized_pnl")
+    told = {
+        "account": "DU1",
+        "currency": "USD",
+        **dict.fromkeys((*names, *more), "1000"),
+        "time": "2024-01-02T00:00:00Z",
+    }
+    return codec.loads(types.AccountSummary, json.dumps(told))
 
 
 def test_positions_are_summed_by_currency_and_never_by_guess() -> None:
@@ -134,3 +142,8 @@ def test_positions_are_summed_by_currency_and_never_by_guess() -> None:
     lines = table(rows, account())
     assert [line.split()[0] for line in lines[4:]] == ["EURO", "IBM", "SPY", "total", "total"]
     assert lines[6].split() == ["SPY", "10", "10.00", "11.00", "110.00", "110.00", "0.50"]
+
+
+def test_the_pacing_is_told_who_asks_and_no_longer_than_the_call_lasts() -> None:
+    assert _closing("web:42", CALLER.get) == "web:42"
+    assert CALLER.get() == ""

@@ -27,7 +27,7 @@ from trading.models import Fill
 
 HOUR = timedelta(hours=1)  # of the same day: lists of executions end with it
 CUTS = 12
-DEAD = {"Cancelled", "ApiCancelled", "Inactive"}
+DEAD = {"Cancelled", "ApiCancelled", "Inactive", "Parked"}
 
 
 class WatchedDesk(TradingDesk):
@@ -118,6 +118,7 @@ def fill_later(owner: Owner, gateway: EmbeddedGateway) -> None:
         pytest.param("delay", {"kinds": "fills", "seconds": 0.2, "jitter": 0.2}, id="late"),
         pytest.param("slow", {"seconds": 0.05}, id="slowly"),
         pytest.param("drop", {"kinds": "acks", "times": 6}, id="without acknowledgements"),
+        pytest.param("split_fills", {"parts": 4}, id="in parts"),
     ],
 )
 def test_fills_are_booked_once_however_they_are_told(
@@ -129,6 +130,51 @@ def test_fills_are_booked_once_however_they_are_told(
     gateway.heal()
     assert_books_agree(gateway)
     assert placed_frames(gateway) == 3
+
+
+@pytest.mark.parametrize("name", ["correct_execution", "bust_execution"])
+@pytest.mark.parametrize("copies", [0, 2])
+def test_what_the_market_corrects_or_takes_back_counts_once(
+    owner: Owner, gateway: EmbeddedGateway, desk: WatchedDesk, name: str, copies: int
+) -> None:
+    gateway.fault(name, seconds=0.05)
+    if copies:
+        gateway.fault("duplicate", kinds="fills+listed.execDetails", copies=copies)
+    fill_later(owner, gateway)
+    eventually(lambda: Event.objects.filter(type="FILL_CORRECTED").exists())
+    assert_books_agree(gateway)
+    held = {int(con_id): Decimal(row["quantity"]) for con_id, row in gateway.truth()["positions"].items()}
+    eventually(lambda: {key: value for key, value in (desk.positions(gateway.account) or {}).items() if value} == held)
+
+
+def test_ids_that_a_restart_offers_again_are_not_cross_credited(
+    owner: Owner, gateway: EmbeddedGateway, desk: WatchedDesk
+) -> None:
+    first, second = filling(owner.broker, "G1", 10), filling(owner.broker, "G2", 7)
+    owner.broker.place(first)
+    owner.broker.drain()
+    gateway.advance(CLOSE + HOUR)
+    for leg in ("G1-S", "G1-T"):
+        owner.broker.cancel(types.OrderRef(first.account, leg))
+    eventually(lambda: not owner.broker.open_orders())
+    gateway.fault("restart", lasts=0.2, back=8)
+    eventually(lambda: not owner.broker.status().ready)
+    come_back(owner)
+    owner.broker.place(second)
+    owner.broker.drain()
+    gateway.advance(CLOSE + 2 * HOUR)
+    assert_books_agree(gateway)
+    used = [fields[1] for fields in gateway.frames("placeOrder")]
+    assert not set(used[:3]) & set(used[3:]), used
+    assert filled_by_reference() == {"G1-E": 10, "G2-E": 7}
+
+
+def filled_by_reference() -> dict[str, Decimal]:
+    """What our books credit to each of our references."""
+    sums: Counter[str] = Counter()
+    for reference, quantity in Fill.objects.filter(superseded=False).values_list("order__reason", "quantity"):
+        sums[reference] += quantity
+    return dict(sums)
 
 
 def test_a_fill_that_was_never_told_is_found_by_comparison(
