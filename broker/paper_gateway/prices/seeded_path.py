@@ -83,15 +83,18 @@ class DailyPath:
             known = (self.first, self._last) if self._window else (lowest, highest)
             self.first = max(0, min(lowest, known[0]) - _KEPT_AROUND)
             self._last = min(_DAYS, max(highest + 1, known[1]) + _KEPT_AROUND)
-            columns = _drawn(self._key, self._start)
-            self._window = tuple(column[self.first : self._last].copy() for column in columns)
+            columns = _drawn(self._key, self._start, self._last)
+            self._window = tuple(column[self.first :].copy() for column in columns)
         return self._window
 
 
-def _drawn(key: Key, start: Start) -> tuple[Ints, Ints, Ints, Ints, Ints, Floats]:
-    """Every day; each opens within a few hundredths of a percent of the close before."""
+def _drawn(key: Key, start: Start, days: int) -> tuple[Ints, Ints, Ints, Ints, Ints, Floats]:
+    """So many days from FIRST_DAY on, the same however many are drawn.
+
+    Each opens within a few hundredths of a percent of the close before.
+    """
     random = np.random.default_rng([*key, 0])
-    noise = random.standard_normal((5, _DAYS))
+    noise = random.standard_normal((5, _DAYS))[:, :days]
     level, volatility = _levels(random, noise[0], start.wildness)
     close = np.rint(int(start.price * start.units) * np.exp(level)).astype(np.int64)
     opening = np.rint(np.concatenate((close[:1], close[:-1])) * np.exp(_OVERNIGHT * noise[1])).astype(np.int64)
@@ -105,10 +108,11 @@ def _drawn(key: Key, start: Start) -> tuple[Ints, Ints, Ints, Ints, Ints, Floats
 
 def _levels(random: np.random.Generator, noise: Floats, wildness: float) -> tuple[Floats, Floats]:
     """The log price against its start, and the volatility in force, day by day."""
-    level, volatility = np.empty(_DAYS), np.empty(_DAYS)
+    days = len(noise)
+    level, volatility = np.empty(days), np.empty(days)
     first, reached = 0, 0.0
-    while first < _DAYS:
-        last = min(_DAYS, first + int(random.integers(_SHORTEST_REGIME, _LONGEST_REGIME + 1)))
+    while first < days:
+        last = min(days, first + int(random.integers(_SHORTEST_REGIME, _LONGEST_REGIME + 1)))
         spread = _DAILY_VOLATILITY[int(random.integers(len(_DAILY_VOLATILITY)))] * wildness
         steps = _trend(random, reached, wildness) + spread * noise[first:last]
         level[first:last] = reached + np.cumsum(steps)
