@@ -96,6 +96,8 @@ class PaperExchange(MarketData):
         self._seed = seed
         self._listeners: list[Listener] = []
         self._events: list[EngineEvent] = []
+        self._commits_itself = True
+        self._uncommitted = False
         self._told = self.now()
         self._join(cash)
         self._join_orders(cash)
@@ -151,9 +153,17 @@ class PaperExchange(MarketData):
         )
         self._save()
 
+    def leave_commits(self) -> None:
+        self._commits_itself = False
+
+    def commit(self) -> None:
+        if self._uncommitted:
+            self._save()
+            self._uncommitted = False
+
     def close(self) -> None:
         """Let go of the store file; a clock that went its own way goes on from here."""
-        self._save()
+        self._save(closing=True)
         self._store.close()
 
     # What time it is, who listens, which ids are free
@@ -167,7 +177,7 @@ class PaperExchange(MarketData):
     def note_order_id(self, client_id: int, order_id: int) -> None:
         self._ids.note(client_id, order_id)
         if self._ids.changed:
-            self._save()
+            self._changed()
 
     # Contracts and prices
 
@@ -217,7 +227,7 @@ class PaperExchange(MarketData):
 
     def preview(self, terms: OrderTerms) -> Preview:
         preview = self._intake.preview(terms, self.now())
-        self._save()
+        self._changed()
         return preview
 
     def cancel(self, client_id: int, order_id: int) -> None:
@@ -241,6 +251,7 @@ class PaperExchange(MarketData):
 
     def completed_orders(self) -> Sequence[OrderView]:
         """Filled and cancelled orders of the last seven days, oldest first."""
+        self.commit()  # they are read from the store
         return [order.view() for order in self._store.ended_orders(self.now() - COMPLETED_SHOWN_FOR)]
 
     def executions(self) -> Sequence[tuple[Execution, Commission]]:
@@ -343,16 +354,16 @@ class PaperExchange(MarketData):
     def _step(self) -> Iterator[None]:
         """Commit what a step did, then tell the listeners: nothing that was told can be forgotten."""
         yield
-        self._save()
+        self._changed()
         events, self._events[:] = list(self._events), []
         for event in events:
             for listener in self._listeners:
                 listener(event)
 
-    def _save(self) -> None:
+    def _save(self, *, closing: bool = False) -> None:
         kind = SET if self.clock_is_set else RUNNING
         identity = {"account": self.account, "seed": str(self._seed), "clock_kind": kind}
-        self._keeper.save({**identity, **clock_facts(self._clock)})
+        self._keeper.save({**identity, **clock_facts(self._clock, closing=closing)})
 
     def _emit(self, event: EngineEvent) -> None:
         now = self.now()

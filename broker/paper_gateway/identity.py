@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from .clock import RunningClock, SetClock, as_utc
+from .clock import LATEST, RunningClock, SetClock, as_utc
 from .errors import StoreMismatch
 from .store import Store
 
 SET, RUNNING = "set", "running"
+AHEAD = timedelta(seconds=2)  # of real time; a running gateway saves more often
 
 
 def settle_account(store: Store, asked: str | None) -> str:
@@ -62,8 +63,14 @@ def _running_clock(
     return RunningClock(system_clock, start=start, speed=1.0 if speed is None else speed)
 
 
-def clock_facts(clock: RunningClock | SetClock) -> dict[str, str]:
-    """What a store keeps of a clock: where it is, unless it simply follows the system's."""
+def clock_facts(clock: RunningClock | SetClock, *, closing: bool = False) -> dict[str, str]:
+    """What a store keeps of a clock: where it is, unless it simply follows the system's.
+
+    One of its own is kept a little ahead of what it shows, until it is closed: it may be killed before the next save.
+    """
     if isinstance(clock, SetClock):
         return {"clock": clock.now().isoformat()}
-    return {"clock": clock.now().isoformat(), "speed": str(clock.speed)} if clock.is_own else {}
+    if not clock.is_own:
+        return {}
+    ahead = timedelta(0) if closing else AHEAD * clock.speed
+    return {"clock": min(clock.now() + ahead, LATEST).isoformat(), "speed": str(clock.speed)}
