@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from broker.errors import BrokerUnavailable, MarketDataError
 from broker.ib.ticks import Subscriber, ends
@@ -30,7 +30,7 @@ class Shared(Subscriber):
         self.users = 0
         self.opening = asyncio.Lock()
         self.is_bust = False
-        self._pulse = asyncio.Event()
+        self._ears: set[asyncio.Future[None]] = set()
 
     def send(self, connection: Connection, request_id: int) -> None:
         """Write the request."""
@@ -54,8 +54,9 @@ class Shared(Subscriber):
 
     def told(self) -> None:
         """Wake those who wait."""
-        self._pulse.set()
-        self._pulse.clear()
+        for ear in self._ears:
+            if not ear.done():
+                ear.set_result(None)
 
     def came(self) -> None:
         """Data has come: whatever was refused before is over."""
@@ -64,20 +65,30 @@ class Shared(Subscriber):
 
     async def until(self, is_ready: Callable[[], bool], connection: Connection, deadline: float) -> bool:
         """Wait for what `is_ready` says, a refusal or the deadline. Raises BrokerUnavailable on a lost connection."""
+        if self._is_over(is_ready):
+            return is_ready()
         closed = asyncio.ensure_future(connection.closed())
         try:
-            while not is_ready() and self.refusal is None and not self.is_bust:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                pulse = asyncio.ensure_future(self._pulse.wait())
-                await asyncio.wait({pulse, closed}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-                pulse.cancel()
+            while not self._is_over(is_ready) and (left := deadline - time.monotonic()) > 0:
+                await self._next(closed, left)
                 if closed.done():
                     raise BrokerUnavailable(f"the connection to the broker was lost: {closed.result()}")
         finally:
             closed.cancel()
         return is_ready()
+
+    def _is_over(self, is_ready: Callable[[], bool]) -> bool:
+        return is_ready() or self.refusal is not None or self.is_bust
+
+    async def _next(self, closed: asyncio.Future[str], limit: float) -> None:
+        """Wait for the next thing told. Nothing can be missed: the ear is there before the loop turns."""
+        ear: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ears.add(ear)
+        either: set[asyncio.Future[Any]] = {ear, closed}
+        try:
+            await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._ears.discard(ear)
 
 
 K = TypeVar("K", bound=Hashable)
@@ -146,11 +157,16 @@ class Pool(Generic[K, S]):
         self._restoring = asyncio.ensure_future(self._restore(connection))
 
     async def _restore(self, connection: Connection) -> None:
-        for shared in sorted(self._open.values(), key=lambda shared: -shared.asked_at):
+        for key, shared in sorted(self._open.items(), key=lambda pair: -pair[1].asked_at):
+            if self._open.get(key) is not shared:  # it made room for another meanwhile
+                continue
+            shared.users += 1
             try:
                 await self._ensure(connection, shared)
             except BrokerUnavailable:  # lost again; the next connection restores them
                 return
+            finally:
+                shared.users -= 1
 
     async def _ensure(self, connection: Connection, shared: S) -> None:
         async with shared.opening:
