@@ -30,7 +30,7 @@ class GatewayOptions:
     `start_seconds` is how long a connection may take to start its session. `start` and `speed` (market seconds a
     second) let a running clock go its own way; `hours` "exchange" gives seeded markets the hours of their exchanges;
     `delayed` names symbols whose market data come a quarter of an hour late. `master_client` hears of every client's
-    orders.
+    orders. News and reports on companies come from their folders; without one they are made up.
     """
 
     host: str = DEFAULT_HOST

@@ -194,3 +194,13 @@ async def test_a_clock_that_moves_during_the_first_scan_is_caught_up_with() -> N
                 return float(rows[0].distance) == ticker.volume
 
             await eventually(is_of_now, seconds=10)
+
+
+async def test_a_running_clock_measures_each_minute_anew() -> None:
+    with EmbeddedGateway(start=START, speed=600.0, account="DU1", seed=7) as gateway:
+        async with connected(gateway.port) as client:
+            rows = client.ib.reqScannerSubscription(subscription("MOST_ACTIVE", numberOfRows=5))
+            told: list[float] = []
+            rows.updateEvent += lambda found: told.append(float(found[0].distance))
+            await eventually(lambda: len(told) >= 3, seconds=30)
+            assert told == sorted(told)  # the volume of a day only grows
