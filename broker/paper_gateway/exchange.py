@@ -360,6 +360,11 @@ class PaperExchange(MarketData):
             for listener in self._listeners:
                 listener(event)
 
+    def _changed(self) -> None:
+        self._uncommitted = True
+        if self._commits_itself:
+            self.commit()
+
     def _save(self, *, closing: bool = False) -> None:
         kind = SET if self.clock_is_set else RUNNING
         identity = {"account": self.account, "seed": str(self._seed), "clock_kind": kind}
