@@ -69,6 +69,7 @@ class PaperGateway:
         self._server: asyncio.Server | None = None
         self._beating: asyncio.Task[None] | None = None
         exchange.listen(self._heard)
+        exchange.leave_commits()
 
     async def start(self) -> None:
         """Listen; with port 0 the system chooses one, readable as `port` afterwards."""
@@ -134,6 +135,10 @@ class PaperGateway:
     def kept(self, name: str) -> list[list[str]]:
         """The latest frames of that name, oldest first; long ones are cut."""
         return [_cut(fields) for fields in self.recent.get(name, ())]
+
+    def commit(self) -> None:
+        """Keep all that is about to be told; one commit does for everything that a turn of the loop has brought."""
+        self.exchange.commit()
 
     def has_frames(self, session: Session) -> None:
         """A session has something to write at the next flush."""

@@ -19,6 +19,12 @@ class SteeredExchange(Exchange, Protocol):
     def listen(self, listener: Listener) -> None:
         """Tell everything that happens to `listener`."""
 
+    def leave_commits(self) -> None:
+        """From now on the listener commits what happened, before any of it leaves this process."""
+
+    def commit(self) -> None:
+        """Keep what has happened since the last time; nothing where nothing has."""
+
     def advance(self, to: datetime) -> None:
         """Set clock only: play every price event up to and including `to`, in the order (time, symbol, order id)."""
 

@@ -140,9 +140,7 @@ async def test_streams_end_with_1101_and_go_on_after_1102(
     assert (ticker.last != first) is goes_on
 
 
-async def test_quotes_that_stood_still_again_after_1102_are_told_again(
-    gateway: EmbeddedGateway, client: Client
-) -> None:
+async def test_quotes_that_stand_still_after_1102_are_told_again(gateway: EmbeddedGateway, client: Client) -> None:
     contract = await client.contract("SPY")
     ticker = client.ib.reqMktData(contract)
     await client.fence()

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from broker.paper_gateway.control import LOOPBACK, ControlClient
-from tests.paper_gateway_wire.conftest import ACCOUNT, START, connected
+from tests.paper_gateway_wire.conftest import ACCOUNT, START, RawClient, connected
+from tests.paper_gateway_wire.raw_client import encode, order_fields
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +85,23 @@ def test_a_port_in_use_is_one_sentence_and_exit_1() -> None:
         )
     assert second.returncode == 1
     assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_what_was_told_before_a_kill_is_known_after_it(tmp_path: Path) -> None:
+    """Many orders are committed at once, yet never after a client has heard of one."""
+    store = ["--store", str(tmp_path / "paper.sqlite3")]
+    with process(*store) as (child, said), RawClient(int(said["port"])) as raw:
+        raw.start(client_id=5)
+        raw.send(b"".join(encode(*order_fields(order_id, "BUY", 1, 1.0)) for order_id in range(1, 201)))
+        told = {raw.until("5")[1] for _ in range(100)}
+        child.kill()
+    with process(*store) as (_, said), RawClient(int(said["port"])) as raw:
+        raw.start(client_id=5)
+        raw.message(5, 1)
+        known = set()
+        while (fields := raw.until("5", "53"))[0] == "5":
+            known.add(fields[1])
+    assert told <= known
 
 
 def test_faults_come_from_the_command_line() -> None:
