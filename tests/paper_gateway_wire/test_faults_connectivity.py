@@ -153,7 +153,7 @@ async def test_quotes_that_stand_still_after_1102_are_told_again(gateway: Embedd
 
 
 async def quote(client: Client, contract: Contract) -> tuple[float, float, float]:
-    """Bid, ask and last of a snapshot by a request of its own; the library keeps one ticker for each contract object."""
+    """Bid, ask and last of a snapshot of its own; the library keeps one ticker for each contract object."""
     (ticker,) = await client.ib.reqTickersAsync(Contract(conId=contract.conId, exchange="SMART"))
     return ticker.bid, ticker.ask, ticker.last
 
