@@ -40,7 +40,10 @@ class MarketDataLine(Stream):
 
 @dataclass(slots=True)
 class BarStream(Stream):
-    """Bars as they form: `since` is the start of the newest one sent, `last` its text."""
+    """Bars as they form: `since` is the start of the newest one sent, `last` its text.
+
+    `printed` is the time of the newest price they hold: without a newer one there is nothing to look for.
+    """
 
     bar_size: str
     what: str
@@ -48,6 +51,12 @@ class BarStream(Stream):
     date_format: int
     since: datetime
     last: bytes = b""
+    printed: datetime | None = None
+
+    def has_news(self, printed: datetime) -> bool:
+        """Whether the market has moved on since this was asked before."""
+        is_new, self.printed = printed != self.printed, printed
+        return is_new
 
 
 @dataclass(slots=True)

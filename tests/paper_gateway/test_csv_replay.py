@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from broker.paper_gateway.errors import PriceDataError
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.prices.csv_replay import CsvReplay
+from broker.paper_gateway.prices.requests import LONG_SIZES
 from broker.paper_gateway.types import Bar, ContractFilter, GatewayError
 from broker.paper_gateway.universe import derived_con_id
 
@@ -23,6 +24,7 @@ from .conftest import REAL_DATA, Desk, close_of, write_daily
 
 Make = Callable[..., Desk]
 ROWS = [(100 + n, 101 + n, 99 + n, 100.5 + n, 1000 + n) for n in range(12)]
+HOURS = ("1 hour", "2 hours", "3 hours", "4 hours", "8 hours")
 HEADER = "date,open,high,low,close,volume\n"
 
 
@@ -52,6 +54,14 @@ def test_the_week_in_progress_ends_at_the_clock(replay: Make) -> None:
     first, second = bars(desk, "1 week")
     assert (first.open, first.high, first.low, first.close, first.volume) == (100, 105, 99, 104.5, 5010)
     assert (second.day, second.close, second.volume) == (date(2019, 6, 11), 106.5, 2011)
+
+
+def test_the_month_in_progress_ends_at_the_clock(replay: Make) -> None:
+    desk = replay([(100 + n, 101 + n, 99 + n, 100.5 + n, 1000) for n in range(25)])
+    desk.day(22)
+    june, july = bars(desk, "1 month")
+    assert (june.day, june.open, june.high, june.close, june.volume) == (date(2019, 6, 28), 100, 120, 119.5, 20_000)
+    assert (july.day, july.close, july.volume) == (date(2019, 7, 3), 122.5, 3000)
 
 
 def test_durations_count_sessions_weeks_months_and_years(replay: Make) -> None:
@@ -144,7 +154,17 @@ def test_hourly_bars_begin_at_half_past_nine_and_lead_the_quote(tmp_path: Path) 
     )
     assert (quote.time, quote.prior_close) == (datetime(2019, 6, 4, 15, tzinfo=UTC), Decimal("103.00"))
     exchange.advance(datetime(2019, 6, 4, 20, tzinfo=UTC))
-    assert [bar.volume for bar in bars(desk, "4 hours", "1 D")] == [300, 400]
+    for size, volumes in (
+        ("2 hours", [100, 200, 200, 200]),
+        ("3 hours", [300, 300, 100]),
+        ("4 hours", [300, 400]),
+        ("8 hours", [700]),
+    ):
+        assert [bar.volume for bar in bars(desk, size, "1 D")] == volumes
+    for size in ("30 mins", "5 secs"):
+        with pytest.raises(GatewayError) as refused:
+            bars(desk, size, "1 D")
+        assert refused.value.code == 162
 
 
 @pytest.mark.parametrize(
@@ -195,7 +215,7 @@ def visible(market: CsvReplay, symbol: str, size: str, end: datetime, now: datet
 @given(minutes=st.integers(0, 7 * 365 * 24 * 60), ahead=st.integers(-1000, 1000))
 def test_no_bar_lies_after_the_clock(real: CsvReplay, minutes: int, ahead: int) -> None:
     now = datetime(2014, 1, 10, tzinfo=UTC) + timedelta(minutes=minutes)
-    for symbol, size in (("AAPL", "1 day"), ("AAPL", "1 week"), ("SPY", "1 hour"), ("SPY", "4 hours")):
+    for symbol, size in (*(("AAPL", size) for size in LONG_SIZES), *(("SPY", size) for size in HOURS)):
         found = visible(real, symbol, size, now + timedelta(hours=ahead), now)
         if not found:
             continue

@@ -10,7 +10,7 @@ from ib_insync import BarDataList, Contract
 
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.prices.requests import BAR_SIZES
-from tests.paper_gateway_wire.conftest import ACCOUNT, START, Client, advance, connected
+from tests.paper_gateway_wire.conftest import ACCOUNT, NEXT_CLOSE, START, Client, advance, connected
 
 
 async def history(client: Client, contract: Contract, size: str, span: str, what: str = "TRADES") -> BarDataList:
@@ -62,6 +62,18 @@ async def test_bars_are_kept_up_to_date_until_cancelled(gateway: EmbeddedGateway
     assert len(bars) == count + 3
     assert client.codes(bars.reqId) == [162]
     assert "query cancelled" in client.errors[-1][2]
+
+
+async def test_replayed_bars_are_kept_up_to_date_from_close_to_close(replay: EmbeddedGateway) -> None:
+    async with connected(replay.port) as client:
+        acme = await client.contract("ACME")
+        bars = await client.ib.reqHistoricalDataAsync(
+            acme, "", "1 M", "1 day", "TRADES", useRTH=True, keepUpToDate=True
+        )
+        assert bars[-1].date == date(2026, 2, 27)
+        for days in (0, 1):
+            await advance(replay, NEXT_CLOSE + timedelta(days=days), client)
+            assert bars[-1].date == date(2026, 3, 2 + days)
 
 
 async def test_what_cannot_be_kept_up_to_date(client: Client) -> None:

@@ -105,6 +105,8 @@ def _send_schedule(
 def push_kept_bars(desk: Desk, session: Session) -> None:
     """Put in line the bars of every standing request that are new or have changed."""
     for request_id, stream in session.subscriptions.kept_bars.items():
+        if not stream.has_news(desk.exchange.quote(stream.spec.con_id).time):
+            continue
         bars = desk.exchange.history.bars_since(
             stream.spec, stream.bar_size, stream.since, use_rth=stream.use_rth, what=stream.what
         )

@@ -105,7 +105,7 @@ def push_real_time_bars(desk: Desk, session: Session) -> None:
     now = desk.exchange.now()
     for request_id, stream in session.subscriptions.real_time_bars.items():
         length = timedelta(seconds=5)
-        if now - stream.since < length:
+        if now - stream.since < length or not stream.has_news(desk.exchange.quote(stream.spec.con_id).time):
             continue
         since = max(stream.since, now - _MOST_BARS * length)
         found = desk.exchange.history.bars_since(
