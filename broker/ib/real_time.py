@@ -85,9 +85,6 @@ async def realtime_bars(asking: Asking, query: types.RealTimeBarsQuery) -> tuple
     stream = await streams.use(connection, key, lambda: BarStream(contract, query))
     try:
         await stream.until(lambda: bool(stream.after(query.after)), connection, asking.until - MARGIN)
-        if stream.is_bust:
-            await streams.reopen(connection, stream)
-            await stream.until(lambda: bool(stream.after(query.after)), connection, asking.until - MARGIN)
         if stream.refusal is not None:
             raise requests.refusal(f"real-time bars of {contract.symbol}", *stream.refusal)
         if not (bars := stream.after(query.after)):

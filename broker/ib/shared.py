@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from broker.errors import BrokerUnavailable, MarketDataError
@@ -29,7 +30,7 @@ class Shared(Subscriber):
         self.opened_at = self.asked_at = 0.0
         self.users = 0
         self.opening = asyncio.Lock()
-        self.is_bust = False
+        self.make_again: Callable[[], None] = lambda: None
         self._ears: set[asyncio.Future[None]] = set()
 
     def send(self, connection: Connection, request_id: int) -> None:
@@ -47,9 +48,10 @@ class Shared(Subscriber):
         """Remember why nothing comes; the next frame proves that something does again."""
         if not ends(code, message):
             return
-        self.is_bust = code == BUST
-        if not self.is_bust:
-            self.refusal, self.refused_at = (code, message), time.monotonic()
+        if code == BUST:
+            self.make_again()
+            return
+        self.refusal, self.refused_at = (code, message), time.monotonic()
         self.told()
 
     def told(self) -> None:
@@ -78,7 +80,7 @@ class Shared(Subscriber):
         return is_ready()
 
     def _is_over(self, is_ready: Callable[[], bool]) -> bool:
-        return is_ready() or self.refusal is not None or self.is_bust
+        return is_ready() or self.refusal is not None
 
     async def _next(self, closed: asyncio.Future[str], limit: float) -> None:
         """Wait for the next thing told. Nothing can be missed: the ear is there before the loop turns."""
@@ -105,6 +107,7 @@ class Pool(Generic[K, S]):
         self._open: dict[K, S] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._restoring: asyncio.Task[None] | None = None
+        self._remaking: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -156,6 +159,15 @@ class Pool(Generic[K, S]):
             self._close(shared)
         self._restoring = asyncio.ensure_future(self._restore(connection))
 
+    def _remake(self, connection: Connection, shared: S) -> None:
+        task = asyncio.ensure_future(self._restore_one(connection, shared))
+        self._remaking.add(task)
+        task.add_done_callback(self._remaking.discard)
+
+    async def _restore_one(self, connection: Connection, shared: S) -> None:
+        with suppress(BrokerUnavailable):  # lost meanwhile; the next connection restores it
+            await self.reopen(connection, shared)
+
     async def _restore(self, connection: Connection) -> None:
         for key, shared in sorted(self._open.items(), key=lambda pair: -pair[1].asked_at):
             if self._open.get(key) is not shared:  # it made room for another meanwhile
@@ -170,14 +182,15 @@ class Pool(Generic[K, S]):
 
     async def _ensure(self, connection: Connection, shared: S) -> None:
         async with shared.opening:
-            if shared.connection is not connection or shared.is_bust:
+            if shared.connection is not connection:
                 await connection.request(lambda: self._begin(connection, shared))
 
     async def _begin(self, connection: Connection, shared: S) -> None:
         self._close(shared)
         request_id = connection.client.getReqId()
         shared.connection, shared.request_id = connection, request_id
-        shared.refusal, shared.is_bust, shared.opened_at = None, False, time.monotonic()
+        shared.refusal, shared.opened_at = None, time.monotonic()
+        shared.make_again = lambda: self._remake(connection, shared)
         shared.restarted()
         connection.wrapper.subscribers[request_id] = shared
         shared.send(connection, request_id)

@@ -110,9 +110,6 @@ async def _answered(asking: Asking, lines: Lines, line: QuoteLine) -> None:
     if line.refusal is not None and time.monotonic() - line.refused_at > ASK_AGAIN:
         await lines.reopen(connection, line)
     await _first(asking, line)
-    if line.is_bust:
-        await lines.reopen(connection, line)
-        await _first(asking, line)
     if line.refusal is not None and line.refusal[0] in NOT_SUBSCRIBED and line.delayed_on is not connection:
         line.delayed_on = connection
         connection.client.reqMarketDataType(DELAYED)

@@ -149,7 +149,10 @@ def test_a_market_rule_is_asked_for_once(desk: Desk, gateway: EmbeddedGateway) -
     assert frames(gateway)["reqMarketRule"] == 1
 
 
-def test_without_its_rule_a_contract_has_its_tick(desk: Desk, gateway: EmbeddedGateway) -> None:
+def test_without_its_rule_a_contract_has_its_tick(
+    desk: Desk, gateway: EmbeddedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.ib.market_rules.ANSWER_LIMIT", 0.3)
     gateway.fault("refuse", kinds=("reqMarketRule",), code=321, text="Error validating request.")
     contract = one(desk, Query("AAPL"))
     assert (contract.increments, contract.min_tick) == ((), Decimal("0.01"))

@@ -16,7 +16,7 @@ from tests.broker_ib.desk import CLOSE, HOUR, TIMEOUT, Desk, frames
 from tests.support import eventually, in_threads
 
 MakeDesk = Callable[..., Desk]
-SHORT = 1.5  # seconds: a call's time-out that is meant to pass
+SHORT = 1.0  # seconds: a call's time-out that is meant to pass
 
 
 def quotes(desk: Desk, *contracts: types.Contract, timeout: float = TIMEOUT) -> tuple[types.Quote, ...]:
@@ -104,7 +104,10 @@ def test_a_line_is_made_again_after_an_outage(desk: Desk, gateway: EmbeddedGatew
     assert quotes(desk, contract)[0].bid is not None
 
 
-def test_a_competing_session_is_told_and_its_end_found_out(desk: Desk, gateway: EmbeddedGateway) -> None:
+def test_a_competing_session_is_told_and_its_end_found_out(
+    desk: Desk, gateway: EmbeddedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.ib.streams.ASK_AGAIN", 0.3)
     contract = desk.contract()
     quotes(desk, contract)
     gateway.fault("competing")
