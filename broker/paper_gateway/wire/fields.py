@@ -126,6 +126,8 @@ def flag(text: str) -> bool:
 
 def spell(value: Value) -> str:
     """One value as its field text: booleans as 1 and 0, None as empty, decimals at their shortest."""
+    if type(value) is int:
+        return str(value)
     if isinstance(value, str):
         return value
     if value is None:
