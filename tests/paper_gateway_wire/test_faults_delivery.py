@@ -56,7 +56,7 @@ async def test_only_the_nth_frame_that_fits_is_dropped(gateway: EmbeddedGateway,
 
 
 async def test_delayed_frames_come_later(gateway: EmbeddedGateway, client: Client) -> None:
-    gateway.fault("delay", kinds=["orders"], seconds=0.2)
+    gateway.fault("delay", kinds=["orders"], seconds=0.5)
     trade = client.ib.placeOrder(await client.contract("SPY"), LimitOrder("BUY", 10, 1.0))
     await client.fence()
     assert trade.orderStatus.status == "PendingSubmit"

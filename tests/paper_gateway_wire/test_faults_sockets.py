@@ -106,7 +106,7 @@ async def test_a_half_open_connection_frees_its_id_and_meets_a_reset(gateway: Em
 
 
 def test_connections_can_be_refused(gateway: EmbeddedGateway) -> None:
-    gateway.fault("refuse_connections", lasts=0.2)
+    gateway.fault("refuse_connections")
     with RawClient(gateway.port) as raw:
         assert raw.receive() is None
 
@@ -143,7 +143,7 @@ async def test_a_fault_can_wait_for_a_frame_and_for_a_time(gateway: EmbeddedGate
 
 def test_a_connection_that_never_starts_is_closed() -> None:
     with (
-        EmbeddedGateway(set_clock=START, start_seconds=0.1) as gateway,
+        EmbeddedGateway(set_clock=START, start_seconds=0.5) as gateway,
         RawClient(gateway.port) as silent,
         RawClient(gateway.port) as greeted,
         RawClient(gateway.port) as started,
