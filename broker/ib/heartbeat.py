@@ -24,7 +24,7 @@ STEP = Decimal("1.5")  # seconds: a measure that differs by more says that a clo
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Seconds: silence after which the time is asked, and how long any frame may then stay out.
+    """Seconds: silence after which the time is asked, and how much longer it may last.
 
     `set_patience` is the latter for a gateway whose clock is set, which answers nobody while it plays a stretch of
     time. `measure`: the skew is measured so often even where the connection is never idle.
@@ -114,18 +114,19 @@ class Heartbeat:
                 self._question.cancel()
 
     def _due(self) -> float:
-        return min(self._heard + self._beat.idle, self._asked + self._beat.measure)
+        return min(max(self._heard, self._asked) + self._beat.idle, self._asked + self._beat.measure)
 
     async def _is_alive(self) -> bool:
-        """Ask, and wait for any frame at all; an answer that stays out while others come is not silence."""
+        """Ask, and wait for the answer as long as any frames come; a question that fails ends its connection itself."""
         self._asked = self._clock()
-        if self._question is None or self._question.done():
-            self._question = asyncio.ensure_future(self._ask())
-            self._question.add_done_callback(_seen)
-        await asyncio.wait({self._question}, timeout=self._patience())
-        if self._heard >= self._asked:
-            return True
-        return self._question.done() and self._question.exception() is None
+        self._question = asyncio.ensure_future(self._ask())
+        self._question.add_done_callback(_seen)
+        while not self._question.done():
+            left = self._heard + self._beat.idle + self._patience() - self._clock()
+            if left <= 0:
+                return False
+            await asyncio.wait({self._question}, timeout=left)
+        return True
 
 
 def _seen(question: asyncio.Future[object]) -> None:

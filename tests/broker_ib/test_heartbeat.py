@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from broker import types
 from broker.errors import BrokerUnavailable
 from broker.ib.client import NotSent
-from broker.ib.heartbeat import Beat, Skew, measured
+from broker.ib.heartbeat import Beat, Heartbeat, Skew, measured
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.broker_ib.desk import TIMEOUT, Desk, bracket, frames, open_gate
 from tests.broker_ib.proxy import Proxy
@@ -88,6 +89,21 @@ def test_any_frame_is_a_sign_of_life(gateway: EmbeddedGateway, make_desk: Callab
         eventually(lambda: proxy.inject(4, 2, -1, 2104, "OK:usfarm", "") or time.monotonic() > until, every=0.05)
         assert desk.client.state().connected
         assert proxy.connections == 1
+
+
+@pytest.mark.parametrize("frame_after", [0.0, 0.15])
+async def test_silence_counts_from_the_last_frame_whenever_the_time_was_asked(frame_after: float) -> None:
+    """A frame that comes after the question buys as much time as one before it, and no more."""
+    given_up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    never: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    beat = Beat(idle=0.1, patience=0.2)
+    heart = Heartbeat(beat, lambda: never, given_up.set_result, lambda: beat.patience)
+    running = asyncio.ensure_future(heart.run())
+    asyncio.get_running_loop().call_later(frame_after, heart.heard)
+    begun = time.monotonic()
+    assert "silent" in await asyncio.wait_for(given_up, 5)
+    assert frame_after + 0.3 <= time.monotonic() - begun + 0.01 < frame_after + 0.6
+    await running
 
 
 def test_an_idle_connection_is_asked_for_the_time(gateway: EmbeddedGateway, make_desk: Callable[..., Desk]) -> None:
