@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from broker.service.writer import Writer
 
 logger = logging.getLogger(__name__)
 READY_WAIT = 5.0
+SETTLE_STEP = 0.2
 
 
 @with_async_twins
@@ -128,8 +130,15 @@ class LocalBroker:
         self._writer.drain(timeout)
 
     def settle(self, timeout: float) -> bool:
-        """Wait until orders may leave; False where they still may not after `timeout` seconds (`status` says why)."""
-        return self._reconciler.wait_ready(timeout)
+        """Wait until orders may leave; False where they may not after `timeout` seconds, or without a database.
+
+        `status` says why.
+        """
+        deadline = time.monotonic() + timeout
+        while not self._reconciler.wait_ready(min(SETTLE_STEP, timeout)):
+            if self._writer.is_out or time.monotonic() >= deadline:
+                return False
+        return True
 
     def ping(self, timeout: float) -> None:
         """Go through the connection's loop and back; raises BrokerUnavailable where it hangs."""

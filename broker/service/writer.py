@@ -94,6 +94,11 @@ class Writer:
             raise BrokerUnavailable(f"The broker's events were not applied within {timeout:g} s.", code="NOT_DRAINED")
 
     @property
+    def is_out(self) -> bool:
+        """True while the database does not answer."""
+        return self._outage
+
+    @property
     def healthy(self) -> bool:
         """False while evidence cannot be stored: then nothing may be sent."""
         return self._thread.is_alive() and not self._outage and self._queue.qsize() < self._bound // 2

@@ -61,6 +61,7 @@ def address(process: Process, place: Place, state: Path) -> dict[str, str]:
     return {"AUTOTRADER_BROKER_URL": holder.url, "AUTOTRADER_BROKER_SECRET_FILE": str(state / "broker.secret")}
 
 
+@pytest.mark.crash
 def test_a_host_that_knows_only_address_and_secret_reads_and_trades(
     elsewhere: Path, address: dict[str, str], gateway: EmbeddedGateway, process: Process
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_host_that_knows_only_address_and_secret_reads_and_trades(
     assert not (elsewhere / "paper.sqlite3").exists()
 
 
+@pytest.mark.crash
 def test_a_wrong_secret_names_the_setting(elsewhere: Path, address: dict[str, str]) -> None:
     secret = {"AUTOTRADER_BROKER_URL": address["AUTOTRADER_BROKER_URL"], "AUTOTRADER_BROKER_SECRET": "guess"}
     refused = run(elsewhere, "positions", **secret)
@@ -81,6 +83,7 @@ def test_a_wrong_secret_names_the_setting(elsewhere: Path, address: dict[str, st
     assert "AUTOTRADER_BROKER_SECRET" in refused.stderr
 
 
+@pytest.mark.crash
 def test_positions_need_no_database(elsewhere: Path, address: dict[str, str], gateway: EmbeddedGateway) -> None:
     read = run(elsewhere, "positions", AUTOTRADER_DATABASE_URL=NO_DATABASE, **address)
     assert read.returncode == 0, read.stderr
@@ -88,6 +91,7 @@ def test_positions_need_no_database(elsewhere: Path, address: dict[str, str], ga
     assert "no positions" in read.stdout
 
 
+@pytest.mark.crash
 def test_without_owner_and_database_positions_own_the_connection_themselves(
     state: Path, gateway: EmbeddedGateway
 ) -> None:
@@ -97,6 +101,7 @@ def test_without_owner_and_database_positions_own_the_connection_themselves(
     assert json.loads(read.stdout)["account"]["account"] == gateway.account
 
 
+@pytest.mark.crash
 def test_who_may_not_own_is_told_how_to_start_the_owner(elsewhere: Path) -> None:
     refused = run(elsewhere, "positions", AUTOTRADER_BROKER_PORT="1", AUTOTRADER_PROCESS_ROLE="web")
     assert refused.returncode == 1

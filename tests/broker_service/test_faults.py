@@ -373,6 +373,7 @@ def running(state: Any, settings: Any) -> Iterator[EmbeddedGateway]:
         yield gateway
 
 
+@pytest.mark.crash  # ten seconds, so once for both databases
 def test_a_black_hole_is_known_within_fifteen_seconds(
     running: EmbeddedGateway, desk: WatchedDesk, start: Callable[..., Owner]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.support import eventually
 
 SECOND = timedelta(seconds=1)
 AGO = timedelta(minutes=1)
+CON_ID = 7
 
 
 def look(started: datetime, connected: datetime = NOW, in_flight: frozenset[str] = frozenset()) -> Look:
@@ -188,3 +190,15 @@ def test_a_gateway_that_is_not_ours_is_refused(gateway: EmbeddedGateway, place: 
         reason = eventually(lambda: "DU000" in owner.broker.status().reason and owner.broker.status().reason)
         assert gateway.account in reason
         assert not owner.broker.status().ready
+
+
+def test_an_owner_tells_its_desk_what_the_broker_does_not_hold(
+    start: Callable[..., Owner], place: Place, desk: MemoryDesk
+) -> None:
+    desk.booked = {CON_ID: Decimal(3)}
+    start(place)
+    (told,) = eventually(lambda: desk.all(types.PositionMismatch))
+    assert (told.con_id, told.quantity, told.booked) == (CON_ID, 0, 3)
+    desk.booked = {}
+    eventually(lambda: len(desk.all(types.PositionMismatch)) == 2)
+    assert BrokerMessage.objects.filter(kind="PositionMismatch", state="APPLIED").count() == 2

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
 
 from broker import types
-from broker.models import BrokerMessage
 from broker.service.holdings import Holdings
-from broker.service.owner import Owner, Place
-from tests.broker_service.house import ACCOUNT, NOW, MemoryDesk
-from tests.support import eventually
+from tests.broker_service.house import ACCOUNT, NOW
 
 SPY = 7
 
@@ -82,15 +78,3 @@ def test_what_an_earlier_owner_told_is_not_told_again(holdings: Holdings) -> Non
     holdings.remember([types.PositionMismatch(ACCOUNT, SPY, "SPY", Decimal(10), Decimal(0), NOW)])
     assert looks(holdings, (10, 0), (10, 0)) == [[], []]
     assert looks(holdings, (10, 10)) == [[(10, 10)]]
-
-
-def test_an_owner_tells_its_desk_what_the_broker_does_not_hold(
-    start: Callable[..., Owner], place: Place, desk: MemoryDesk
-) -> None:
-    desk.booked = {SPY: Decimal(3)}
-    start(place)
-    (told,) = eventually(lambda: desk.all(types.PositionMismatch))
-    assert (told.con_id, told.quantity, told.booked) == (SPY, 0, 3)
-    desk.booked = {}
-    eventually(lambda: len(desk.all(types.PositionMismatch)) == 2)
-    assert BrokerMessage.objects.filter(kind="PositionMismatch", state="APPLIED").count() == 2
