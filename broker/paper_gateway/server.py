@@ -145,7 +145,8 @@ class PaperGateway:
         self._in_line.append(session)
 
     def flush(self) -> None:
-        """Write what is in line for each client in one piece, a changed account last."""
+        """Write what is in line for each client in one piece, a changed account last; nothing that cannot be kept."""
+        self.commit()
         changed, self._changed = self._changed, None
         if changed is not None:
             for session in list(self._sessions):

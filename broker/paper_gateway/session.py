@@ -147,6 +147,7 @@ class Session(asyncio.Protocol):
         """Write all frames in line at once; a client that does not read them is cut off."""
         if not self._outbox:
             return
+        self.hub.commit()  # before anything is taken from the line: what cannot be kept is told later, or never
         data = b"".join(self._outbox)
         self._outbox.clear()
         self._in_line = 0
