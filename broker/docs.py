@@ -29,9 +29,9 @@ in seconds since 1970. `drain()` waits until everything the broker has said so f
 
 A **read** may be asked again when its connection broke; it raises BrokerUnavailable where no answer came, never an
 empty answer in its place. A **send** passes the gates, and `place` and `modify` leave at most one frame for each
-(order_ref, revision), however often they are called. Every call may raise BrokerUnavailable, so the table leaves it out;
-one that names a `con_id` raises ContractNotFound where `contracts` has never resolved it. The time-out is that of the
-whole call, pacing included.
+(order_ref, revision), however often they are called. Every call may raise BrokerUnavailable, so the table leaves it
+out; one that names a `con_id` raises ContractNotFound where `contracts` has never resolved it. The time-out is that of
+the whole call, pacing included.
 """
 
 

@@ -9,8 +9,10 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import connection
+from psycopg import sql
 from pytest_django import Settings
 
 from broker import get_broker, types
@@ -24,12 +26,13 @@ from tests.support import eventually
 
 @contextmanager
 def database_gone_for_others() -> Iterator[None]:
-    """End every other connection and hide the server's socket; this process's connection stays."""
-    socket = next(Path(connection.get_connection_params()["host"]).glob(".s.PGSQL.*[0-9]"))
-    hidden = socket.with_name("hidden")
-    with connection.cursor() as cursor:
+    """End every other connection to this test's database and let no new one in; ours stays, other databases too."""
+    parameters = connection.get_connection_params()
+    name = sql.Identifier(parameters["dbname"])
+    where = {key: value for key, value in parameters.items() if key in ("host", "port", "user", "password")}
+    with psycopg.connect(**where, dbname="postgres", autocommit=True) as door, connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-        socket.rename(hidden)
+        door.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
         try:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -37,7 +40,7 @@ def database_gone_for_others() -> Iterator[None]:
             )
             yield
         finally:
-            hidden.rename(socket)
+            door.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
 
 
 @contextmanager
