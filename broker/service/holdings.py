@@ -20,9 +20,9 @@ class Difference:
     booked: Decimal
 
     @property
-    def is_open(self) -> bool:
-        """True where they do not agree."""
-        return self.quantity != self.booked
+    def excess(self) -> Decimal:
+        """What the broker holds beyond our fills; our own trades beside a holding of others do not change it."""
+        return self.quantity - self.booked
 
 
 def differences(held: Sequence[types.Position], booked: Mapping[int, Decimal]) -> dict[int, Difference]:
@@ -32,7 +32,7 @@ def differences(held: Sequence[types.Position], booked: Mapping[int, Decimal]) -
         con_id: Difference(quantities.get(con_id, ZERO), booked.get(con_id, ZERO))
         for con_id in quantities.keys() | booked.keys()
     }
-    return {con_id: pair for con_id, pair in pairs.items() if pair.is_open}
+    return {con_id: pair for con_id, pair in pairs.items() if pair.excess}
 
 
 class Holdings:
@@ -65,9 +65,9 @@ class Holdings:
         found = differences(held, booked)
         self._symbols |= {position.con_id: position.symbol for position in held}
         lasting = {con_id: pair for con_id, pair in found.items() if self._before.get(con_id) == pair}
-        news = {con_id: pair for con_id, pair in lasting.items() if told.get(con_id) != pair}
+        news = {con_id: pair for con_id, pair in lasting.items() if pair.excess != _excess(told.get(con_id))}
         for con_id, pair in told.items():
-            if pair.is_open and con_id not in found:
+            if pair.excess and con_id not in found:
                 news[con_id] = Difference(booked.get(con_id, ZERO), booked.get(con_id, ZERO))
         self._before, self.unsettled = found, len(lasting) < len(found)
         self._told = told | news
@@ -75,3 +75,7 @@ class Holdings:
             types.PositionMismatch(account, con_id, self._symbols.get(con_id, ""), pair.quantity, pair.booked, now)
             for con_id, pair in news.items()
         ]
+
+
+def _excess(told: Difference | None) -> Decimal:
+    return ZERO if told is None else told.excess

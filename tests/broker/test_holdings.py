@@ -63,6 +63,11 @@ def test_a_change_of_a_difference_is_told_and_its_end_too(holdings: Holdings) ->
     ]
 
 
+def test_our_trades_beside_what_others_hold_are_no_news(holdings: Holdings) -> None:
+    answers = (10, 0), (10, 0), (12, 2), (12, 2), (10, 0), (10, 0), (11, 0), (11, 0)
+    assert looks(holdings, *answers) == [[], [(10, 0)], [], [], [], [], [], [(11, 0)]]
+
+
 def test_what_our_fills_hold_and_the_broker_does_not_is_a_difference_too(holdings: Holdings) -> None:
     assert looks(holdings, (0, -5), (0, -5)) == [[], [(0, -5)]]
 
