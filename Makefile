@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-ASYNC := .venv-ib-async
-IBAPI := .venv-ibapi
+ASYNC := $(VENV)/ib-async
+IBAPI := $(VENV)/ibapi
 # uv is quicker where it happens to be installed; pip does the same.
 INSTALL := $(if $(shell command -v uv),uv pip install --quiet --compile-bytecode --python $(RUN),$(RUN) -m pip install --quiet --disable-pip-version-check --no-input) --require-hashes
 
@@ -85,4 +85,4 @@ docs: $(VENV)/.runtime  ## rewrite docs/architecture.md from the modules' docstr
 	@$(RUN) -m autotrader.core.ops.architecture
 
 clean:  ## remove the venv and caches; your data in var/ stays
-	rm -rf $(VENV) $(ASYNC) $(IBAPI) .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

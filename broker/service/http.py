@@ -27,6 +27,7 @@ BODY_LIMIT = 256 * 1024
 PING_LIMIT = 1.0
 DRAIN_LIMIT = 30.0
 CALLER_LENGTH = 60
+SENDERS = 16
 WRONG_SECRET = (
     "The owner's secret is missing or wrong: AUTOTRADER_BROKER_SECRET (or the file of AUTOTRADER_BROKER_SECRET_FILE) "
     "must hold what broker.secret in the owner's state folder holds."
@@ -64,12 +65,13 @@ class OwnerApp:
         self._secret = secret.encode()
         self._now = now
         self._calls = ThreadPoolExecutor(threads, thread_name_prefix="call")
-        # Of their own, so that slow calls never make the owner look dead.
+        # Of their own, so that no order waits behind slow reads, and slow calls never make the owner look dead.
+        self._sends = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
         self._pings = ThreadPoolExecutor(4, thread_name_prefix="ping")
 
     def close(self) -> None:
         """Take no more work; what runs is left to end by its own time-out."""
-        for pool in (self._calls, self._pings):
+        for pool in (self._calls, self._sends, self._pings):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -101,7 +103,8 @@ class OwnerApp:
         call = TABLE.get(request.path.removeprefix("/call/"))
         if call is None:
             raise Refused(404, "NOT_FOUND", f"There is no {request.path}.")
-        return await self._run(self._calls, caller, lambda: self._call(call, request.body, deadline))
+        pool = self._sends if call.kind == "send" else self._calls
+        return await self._run(pool, caller, lambda: self._call(call, request.body, deadline))
 
     def _check_secret(self, request: Request) -> None:
         given = request.headers.get("authorization", "").encode()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +20,8 @@ from broker.ib.fairness import CALLER
 from broker.models import Submission
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import lock
-from broker.service.http import _closing
-from broker.service.owner import Place
+from broker.service.http import OwnerApp, Request, _closing
+from broker.service.owner import Owner, Place
 from tests.broker_service.conftest import Process
 from tests.broker_service.house import placed_frames
 from tests.support import ROOT
@@ -152,3 +154,15 @@ def test_positions_are_summed_by_currency_and_never_by_guess() -> None:
 def test_the_pacing_is_told_who_asks_and_no_longer_than_the_call_lasts() -> None:
     assert _closing("web:42", CALLER.get) == "web:42"
     assert CALLER.get() == ""
+
+
+def test_an_order_waits_for_no_slow_read(owner: Owner) -> None:
+    app, slow = OwnerApp(owner.broker, "secret", threads=1), threading.Event()
+    app._calls.submit(slow.wait)
+    body = codec.dumps(types.CancelAll(owner.broker.status().account)).encode()
+    request = Request("POST", "/call/cancel_all", {"authorization": "Bearer secret"}, body)
+    try:
+        assert asyncio.run(asyncio.wait_for(app._answer(request), 10))["asked"] == []
+    finally:
+        slow.set()
+        app.close()

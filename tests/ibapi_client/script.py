@@ -1,4 +1,4 @@
-"""Run by the Python of `.venv-ibapi`: connect, read bars, place a bracket, see it fill; JSON of all that was told."""
+"""Run by the Python of `.venv/ibapi`: connect, read bars, place a bracket, see it fill; JSON of all that was told."""
 
 from __future__ import annotations
 

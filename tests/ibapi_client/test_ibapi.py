@@ -13,14 +13,14 @@ import pytest
 from broker.paper_gateway.embedded import EmbeddedGateway
 
 ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-ibapi" / "bin" / "python"
-READY = ROOT / ".venv-ibapi" / ".ready"
+PYTHON = ROOT / ".venv" / "ibapi" / "bin" / "python"
+READY = ROOT / ".venv" / "ibapi" / ".ready"
 
 
 def run(port: int) -> dict[str, Any]:
     """What the script saw."""
     if not READY.exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no .venv-ibapi; `make .venv-ibapi/.ready` makes it")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no .venv/ibapi; `make .venv/ibapi/.ready` makes it")
     done = subprocess.run(
         [str(PYTHON), str(Path(__file__).with_name("script.py")), str(port)],
         capture_output=True,
