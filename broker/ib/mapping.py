@@ -97,7 +97,7 @@ def order_report(
     return types.OrderReport(
         account=order.account,
         order_ref=order.orderRef,
-        perm_id=integer(trade.orderStatus.permId) or integer(order.permId),
+        perm_id=integer(order.permId) or integer(trade.orderStatus.permId),
         client_id=order.clientId,
         con_id=trade.contract.conId,
         symbol=trade.contract.symbol,

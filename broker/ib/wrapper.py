@@ -108,7 +108,7 @@ class ReportingWrapper(MarketDataWrapper):
         self.completed_states[order.permId] = orderState
         known = self.permId2Trade[order.permId].order
         key = self.orderKey(known.clientId, known.orderId, known.permId)
-        if key in self.statuses:
+        if key in self.statuses and not self._is_another(key, order.permId):
             self.statuses[key] = orderState.status
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:

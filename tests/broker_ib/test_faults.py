@@ -12,6 +12,7 @@ from broker import types
 from broker.errors import BrokerUnavailable, MarketDataError, OrderInvalid
 from broker.ib import account, connection
 from broker.ib.client import NotSent
+from broker.ib.library import ib_insync
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.broker_ib.desk import CLOSE, HOUR, TIMEOUT, Desk, bracket, frames
@@ -233,6 +234,22 @@ def test_ids_that_are_reused_after_a_restart_are_not_cross_credited(
     assert (proxied.last("G1-E").status, proxied.last("G1-E").filled) == ("Submitted", 0)
     proxied.cancel("G1-E")
     assert proxied.last("G1-E").status == "Cancelled"
+
+
+def test_the_end_of_an_order_is_not_that_of_the_one_that_has_its_id_now(proxied: Desk) -> None:
+    """Another client whose ids were rolled back: its old order is listed as finished while the new one works."""
+    proxied.client._ask(_reuse_id, TIMEOUT)
+    assert [(row.status, row.perm_id) for row in proxied.all(types.OrderReport, "OTHER-2")] == [("Submitted", 902)]
+
+
+async def _reuse_id(made: connection.Connection) -> None:
+    wrapper, contract = made.wrapper, ib_insync.Contract(conId=1, symbol="XYZ")
+    for perm_id in (901, 902):
+        order = ib_insync.Order(orderId=7, clientId=5, permId=perm_id, orderRef=f"OTHER-{perm_id - 900}", action="BUY")
+        wrapper.openOrder(7, contract, order, ib_insync.OrderState(status="Submitted"))
+    wrapper._results["completedOrders"] = []
+    wrapper.completedOrder(contract, ib_insync.Order(permId=901), ib_insync.OrderState(status="Filled"))
+    wrapper._report_waiting()
 
 
 def test_no_id_is_used_twice_though_the_gateway_forgets_them(
