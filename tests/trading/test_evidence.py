@@ -330,6 +330,14 @@ def replace_status(told: Any, status: str, filled: int) -> Any:
     return replace(told, status=status, filled=D(filled), remaining=told.quantity - D(filled))
 
 
+def test_a_type_of_order_that_is_longer_than_any_of_ours(db: None) -> None:
+    ours = bracket()[0]
+    deliver(report(ours, "Submitted", order_ref="", perm_id=81, client_id=0, order_type="TRAIL LIMIT"))
+    deliver(fill(ours, "5", order_ref="", perm_id=81, exec_id="long.01"))
+    order = Order.objects.get(role="external")
+    assert (order.order_type, order.filled_quantity) == ("TRAIL LIMI", D(5))
+
+
 def test_the_fill_of_an_order_nobody_has_shown(db: None) -> None:
     ours = bracket()[0]
     deliver(fill(ours, "5", order_ref="of another desk", perm_id=78, exec_id="other.01"))

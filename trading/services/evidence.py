@@ -195,7 +195,9 @@ def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
     instrument = instrument_of_contract(event.con_id, event.symbol)
     told: dict[str, Any] = {}
     if isinstance(event, types.OrderReport):
-        told = {name: getattr(event, name) for name in ("order_type", "limit_price", "stop_price", "tif")}
+        told = {name: getattr(event, name) for name in ("limit_price", "stop_price")}
+        # Others send types of any length (TRAIL LIMIT); a word that does not fit must not keep their fills out.
+        told |= {name: getattr(event, name)[: Order._meta.get_field(name).max_length] for name in ("order_type", "tif")}
     order = Order.objects.create(
         account=account_ensure(event.account),
         instrument=instrument,
