@@ -113,6 +113,11 @@ _FARMS: dict[int, tuple[FarmKind, FarmState]] = {
 }
 
 
+def is_good_news(code: int) -> bool:
+    """Whether TWS says that a farm is there: on every connect, and without need to do anything."""
+    return code in _FARMS and _FARMS[code][1] in ("ok", "inactive")
+
+
 def meaning(code: int, text: str) -> Meaning | None:
     """What a message is; None where the code is in nobody's list."""
     if code == VALIDATION and "read-only" in text.lower():

@@ -114,7 +114,7 @@ class ReportingWrapper(MarketDataWrapper):
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:
         """Let our own table decide, since the libraries' lists of warnings differ: no error sets an order's status."""
         known = codes.meaning(errorCode, errorString)
-        log.log(_level(known), "code %s, id %s: %s", errorCode, reqId, errorString)
+        log.log(_level(known, errorCode), "code %s, id %s: %s", errorCode, reqId, errorString)
         self._hooks.notice(reqId, errorCode, errorString)
         trade = self.trades.get((self.clientId, reqId))
         if reqId in self.subscribers:
@@ -273,8 +273,8 @@ class ReportingWrapper(MarketDataWrapper):
         self._futures.clear()
 
 
-def _level(known: Meaning | None) -> int:
-    """Nothing unknown passes unseen, and the daily notices do not drown it."""
+def _level(known: Meaning | None, code: int) -> int:
+    """Nothing unknown passes unseen, and neither the daily notices nor good news on each connect drown it."""
     if known is None or known.kind is Kind.PERSON:
         return logging.WARNING
-    return logging.INFO
+    return logging.DEBUG if codes.is_good_news(code) else logging.INFO

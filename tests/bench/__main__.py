@@ -16,7 +16,7 @@ def main(words: list[str]) -> int:
     for path in sorted(Path(__file__).parent.glob("bench_*.py")):
         import_module(f"tests.bench.{path.stem}")
     chosen = [bench for bench in REGISTRY if not words or any(word in bench.name for word in words)]
-    print(f"{'':<42}{'median':>12}{'target':>12}{'baseline':>12}{'faster':>14}")
+    print(f"{'':<50}{'median':>12}{'target':>12}{'baseline':>12}{'faster':>14}")
     verdicts = [_show(bench, bench.measure()) for bench in chosen]
     return 0 if all(verdicts) else 1
 
@@ -26,7 +26,7 @@ def _show(bench: Bench, measured: Measured) -> bool:
     baseline = _amount(measured.baseline, bench.unit) if measured.baseline else ""
     ratio = f"{measured.ratio:.1f}x (>= {bench.faster:g}x)" if measured.ratio and bench.faster else ""
     median, target = _amount(measured.seconds, bench.unit), f"<= {_amount(bench.target, bench.unit)}"
-    row = f"{bench.name:<42}{median:>12}{target:>12}{baseline:>12}{ratio:>16}"
+    row = f"{bench.name:<50}{median:>12}{target:>12}{baseline:>12}{ratio:>16}"
     print(f"{row}  {'ok' if ok else 'MISSED'}", flush=True)
     return ok
 

@@ -26,6 +26,7 @@ LINES = 100
 STEPS = 8
 MEMORY_ORDERS = 10_000
 START = datetime(2026, 3, 2, 15, tzinfo=UTC)
+STANDING = ("--set-clock", START.isoformat())
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,14 @@ class Process:
 
 
 @contextmanager
-def gateway() -> Iterator[Process]:
-    """A gateway process with a set clock, prices of seed 1 and a store in a file."""
+def gateway(*options: str) -> Iterator[Process]:
+    """A gateway process with a store in a file and prices of seed 1; the last of two options that say the same wins."""
     command = [sys.executable, "-m", "broker.paper_gateway", "--port", "0", "--control", "0"]
-    command += ["--set-clock", START.isoformat()]
     with (
         tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen([*command, "--store", f"{folder}/paper.sqlite3"], stdout=subprocess.PIPE, text=True) as child,
+        subprocess.Popen(
+            [*command, "--store", f"{folder}/paper.sqlite3", *options], stdout=subprocess.PIPE, text=True
+        ) as child,
     ):
         assert child.stdout is not None
         said = dict(word.split("=", 1) for word in child.stdout.readline().split() if "=" in word)
@@ -95,7 +97,7 @@ async def echo_the_same(orders: int) -> None:
 @bench(f"gateway: {MESSAGES:,} order messages, {CLIENTS} clients", target=MESSAGES / 2000)
 def order_messages() -> Measured:
     """Place and cancel; 2,000 messages a second or more."""
-    with gateway() as process:
+    with gateway(*STANDING) as process:
         return against(
             lambda: asyncio.run(place_and_cancel(process.port, ORDERS)),
             lambda: asyncio.run(echo_the_same(ORDERS)),
@@ -140,7 +142,7 @@ async def seconds_for_ticks(process: Process, ticks: int) -> float:
 @bench(f"gateway: 40,000 ticks, {CLIENTS} clients, {LINES} lines each", target=2.0)
 def ticks() -> Measured:
     """20,000 ticks a second or more."""
-    with gateway() as process:
+    with gateway(*STANDING) as process:
         return Measured(asyncio.run(seconds_for_ticks(process, 40_000)))
 
 
@@ -148,7 +150,7 @@ def ticks() -> Measured:
 def memory() -> Measured:
     """After a first round, orders that came and went leave nothing behind."""
     orders = MEMORY_ORDERS // CLIENTS
-    with gateway() as process:
+    with gateway(*STANDING) as process:
         asyncio.run(place_and_cancel(process.port, ORDERS))
         before = psutil.Process(process.pid).memory_info().rss
         asyncio.run(place_and_cancel(process.port, orders))
