@@ -149,12 +149,17 @@ class LocalBroker:
     def place(self, request: types.PlaceOrder, timeout: float | None = None) -> types.PlaceOutcome:
         """Send a bracket or a single order, once; a repeat of the same key answers what is on record."""
         gates.refuse_in_transaction()
-        validate.check_place(request, self._contract(request.con_id), self._now(), self.client.known_now())
+        contract = self._contract(request.con_id)
+        self._check(
+            lambda: validate.check_place(request, contract, self._now(), self.client.known_now()),
+            [leg.order_ref for leg in request.legs],
+            revision=0,
+        )
         protective = all(leg.role == "stop" for leg in request.legs)
         last_look = self._last_look(reduces=request.reduces, protective=protective)
 
         def frame() -> None:
-            self.client.send(self._contract(request.con_id), request, last_look)
+            self.client.send(contract, request, last_look)
 
         rows = submissions.place_rows(request, self._now())
         return self._once(rows, frame, reduces=request.reduces, protective=protective)
@@ -164,7 +169,12 @@ class LocalBroker:
         gates.refuse_in_transaction()
         placed = self._placed(request.order_ref)
         terms = submissions.terms_of(placed)
-        validate.check_modify(request, self._contract(terms["con_id"]), terms, placed.role, self._now())
+        contract = self._contract(terms["con_id"])
+        self._check(
+            lambda: validate.check_modify(request, contract, terms, placed.role, self._now()),
+            [request.order_ref],
+            request.revision,
+        )
         protective = placed.role == "stop"
         last_look = self._last_look(reduces=request.reduces, protective=protective)
         rows = [submissions.modify_row(request, placed.role, self._now())]
@@ -206,6 +216,16 @@ class LocalBroker:
         gates.refuse_in_transaction()
         gates.check_cancel(account=request.account, status=self.status())
         return cancelling.cancel_all(self.client, request, _timeout("cancel_all", timeout))
+
+    @staticmethod
+    def _check(check: Callable[[], None], order_refs: Sequence[str], revision: int) -> None:
+        """Check at the door; a repeat that comes late is told what is on record, since it may have been sent."""
+        try:
+            check()
+        except OrderError as refusal:
+            with _storage():
+                if refusal.reason != "LATE" or not submissions.are_recorded(order_refs, revision):
+                    raise
 
     def _once(
         self, rows: Sequence[Submission], frame: Callable[[], None], *, reduces: bool, protective: bool

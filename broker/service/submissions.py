@@ -93,6 +93,11 @@ def recorded(rows: Sequence[Submission]) -> Claim | None:
     return Claim(won=False, rows=tuple(found[row.order_ref] for row in rows))
 
 
+def are_recorded(order_refs: Sequence[str], revision: int) -> bool:
+    """Whether any of these keys is taken."""
+    return Submission.objects.filter(revision=revision, order_ref__in=order_refs).exists()
+
+
 def claim(rows: Sequence[Submission]) -> Claim:
     """Insert the rows in one durable transaction; where a key is taken, the winner's rows instead."""
     try:

@@ -24,9 +24,9 @@ __all__ = ["check_deadline", "check_modify", "check_place", "check_preview", "ch
 def check_place(request: types.PlaceOrder, contract: types.Contract, now: datetime, market_now: datetime) -> None:
     """Raise OrderInvalid where the legs are malformed or no sound family of orders; LATE past the deadline.
 
-    `now` is the system's time, which the deadline is of; `market_now` the market's, which a good-till time is of.
+    `now` is the system's time, which the deadline is of; `market_now` the market's, which a good-till time is of. What
+    is LATE is sound otherwise.
     """
-    check_deadline(request.deadline, now)
     if not request.account:
         raise invalid("account", "is empty; name the account that trades")
     if not request.legs:
@@ -41,6 +41,7 @@ def check_place(request: types.PlaceOrder, contract: types.Contract, now: dateti
         _check_bracket(request, roles)
     elif len(roles) > 1:
         _check_pair(request, roles)
+    check_deadline(request.deadline, now)
 
 
 def check_preview(request: types.PreviewOrder, contract: types.Contract, market_now: datetime) -> None:
@@ -52,7 +53,6 @@ def check_modify(
     request: types.ModifyOrder, contract: types.Contract, placed: Mapping[str, Any], role: str, now: datetime
 ) -> None:
     """Raise OrderInvalid where the new terms do not fit the order they change; `placed` are its recorded terms."""
-    check_deadline(request.deadline, now)
     check_ref(request.order_ref)
     if request.revision < 1:
         raise invalid("revision", "starts at 1")
@@ -64,9 +64,10 @@ def check_modify(
     if not changed:
         raise invalid(applicable[0], f"is missing: name what changes, one of {', '.join(applicable)}")
     leg_rules.check_values(changed, contract)
-    grows = request.quantity is not None and request.quantity > Decimal(placed["quantity"])
-    if grows and role == "entry" and request.reduces:
-        raise invalid("reduces", "is true, but a larger entry opens more; say false")
+    shrinks = changed.keys() == {"quantity"} and changed["quantity"] <= Decimal(placed["quantity"])
+    if role == "entry" and request.reduces and not shrinks:
+        raise invalid("reduces", "is true, but of an entry only a smaller quantity reduces; say false")
+    check_deadline(request.deadline, now)
 
 
 def check_deadline(deadline: datetime, now: datetime) -> None:

@@ -273,6 +273,16 @@ def test_a_larger_entry_does_not_reduce() -> None:
     validate.check_modify(change(quantity=Decimal(9)), SPY, terms("LMT"), "entry", NOW)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"limit_price": Decimal(110)}, {"quantity": Decimal(9), "limit_price": Decimal(110)}]
+)
+def test_another_price_of_an_entry_never_only_reduces(changes: dict[str, Decimal]) -> None:
+    with pytest.raises(OrderInvalid) as refused:
+        validate.check_modify(change(**changes), SPY, terms("LMT"), "entry", NOW)
+    assert refused.value.details["field"] == "reduces"
+    validate.check_modify(replace(change(**changes), reduces=False), SPY, terms("LMT"), "entry", NOW)
+
+
 def test_a_preview_is_checked_like_an_order() -> None:
     validate.check_preview(types.PreviewOrder("DU1", 1, ENTRY), SPY, NOW)
     with pytest.raises(OrderInvalid) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,20 @@ def test_a_repeat_answers_what_is_on_record_and_sends_nothing(owner: Owner, gate
     again = owner.broker.place(replace(order, deadline=order.deadline + timedelta(seconds=9)))
     assert all(leg.repeated and leg.state == "SENT" for leg in again.legs)
     assert placed_frames(gateway) == 3
+
+
+def test_a_repeat_that_comes_late_is_not_told_that_nothing_was_sent(owner: Owner, gateway: EmbeddedGateway) -> None:
+    order, long_ago = bracket(owner.broker), datetime(2020, 1, 1, tzinfo=UTC)
+    owner.broker.place(order)
+    again = owner.broker.place(replace(order, deadline=long_ago))
+    assert all(leg.repeated and leg.state == "SENT" for leg in again.legs)
+    change = types.ModifyOrder(order.account, "G1-T", 1, Decimal(300), None, reduces=True, deadline=order.deadline)
+    owner.broker.drain()
+    owner.broker.modify(change)
+    assert owner.broker.modify(replace(change, deadline=long_ago)).legs[0].repeated
+    with pytest.raises(OrderError, match="nothing was sent"):
+        owner.broker.modify(replace(change, deadline=long_ago, revision=2))
+    assert placed_frames(gateway) == 4
 
 
 def test_a_repeat_is_answered_even_where_the_gates_have_shut(owner: Owner, gateway: EmbeddedGateway) -> None:
