@@ -65,6 +65,15 @@ def test_one_that_answers_lives_until_it_refuses(pulse: Pulse, held: lock.HeldLo
     eventually(lambda: pulse.stalled(LONG) == "")
 
 
+def test_one_that_has_another_secret_by_now_lives(
+    pulse: Pulse, held: lock.HeldLock, door: ThreadingHTTPServer
+) -> None:
+    door.status = 401  # type: ignore[attr-defined]
+    announce(held, door.server_address[1])
+    assert pulse.stalled(LONG) == ""
+    eventually(lambda: pulse._answered > 0)
+
+
 def test_one_that_takes_no_connection_is_dead(pulse: Pulse, held: lock.HeldLock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         announce(held, silent.getsockname()[1])
