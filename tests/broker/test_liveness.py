@@ -65,9 +65,7 @@ def test_one_that_answers_lives_until_it_refuses(pulse: Pulse, held: lock.HeldLo
     eventually(lambda: pulse.stalled(LONG) == "")
 
 
-def test_one_that_has_another_secret_by_now_lives(
-    pulse: Pulse, held: lock.HeldLock, door: ThreadingHTTPServer
-) -> None:
+def test_one_that_has_another_secret_by_now_lives(pulse: Pulse, held: lock.HeldLock, door: ThreadingHTTPServer) -> None:
     door.status = 401  # type: ignore[attr-defined]
     announce(held, door.server_address[1])
     assert pulse.stalled(LONG) == ""
