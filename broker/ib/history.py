@@ -16,7 +16,7 @@ from broker.ib import hours, mapping, requests
 from broker.ib.budgets import History
 from broker.ib.connection import RequestError
 from broker.ib.contracts import ib_contract
-from broker.ib.spans import MOST_PIECES, BarSize, Span, parse_bar_size, parse_span, piece_of, pieces_needed
+from broker.ib.spans import MOST_PIECES, BarSize, Span, in_years, parse_bar_size, parse_span, piece_of, pieces_needed
 
 if TYPE_CHECKING:
     from broker.ib.reads import Asking
@@ -74,6 +74,9 @@ async def _rows(
     asking: Asking, contract: types.Contract, query: types.BarsQuery, size: BarSize, span: Span, now: datetime
 ) -> Rows:
     """All bars of the range, oldest first."""
+    if size.longest is None:
+        rows = await _piece(asking, contract, query, in_years(span), query.end)
+        return _last_days(rows, size, span)
     if size.fits(span):
         return await _piece(asking, contract, query, span, query.end)
     return await _joined(asking, contract, query, _Range(contract, query, size, span, query.end or now))
@@ -102,6 +105,16 @@ async def _joined(asking: Asking, contract: types.Contract, query: types.BarsQue
         if range_.is_reached(rows):
             break
     return range_.within([row for rows in reversed(joined) for row in rows])
+
+
+def _last_days(rows: Rows, size: BarSize, span: Span) -> Rows:
+    """What a span in days means of rows that reach back by years: sessions, or days where a bar is longer than one."""
+    if in_years(span) == span:
+        return rows
+    if size.step == timedelta(days=1):
+        return rows[-span.count :]
+    first = _moment(rows[-1].date) - timedelta(days=span.count)
+    return [row for row in rows if _moment(row.date) > first]
 
 
 def _has_no_data(error: Any) -> bool:

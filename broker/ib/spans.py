@@ -11,6 +11,8 @@ from math import ceil
 from broker.ib.requests import bad_request
 
 SECONDS = {"S": 1, "D": 86_400, "W": 7 * 86_400, "M": 31 * 86_400, "Y": 366 * 86_400}
+LONGEST_COUNT = {"S": 86_400, "D": 365}  # TWS wants anything longer in a larger unit
+FEWEST_SESSIONS = 240  # of any exchange in a year
 MOST_PIECES = 60  # TWS answers 60 requests for small bars in 10 minutes
 _SPAN = re.compile(r"([1-9][0-9]{0,7}) ?([SDWMY])")
 _SIZE = re.compile(r"([1-9][0-9]?) ?(sec|min|hour|day|week|month|D|W|M)s?")
@@ -53,7 +55,9 @@ class BarSize:
 
     def fits(self, span: Span) -> bool:
         """Whether the span comes in one answer."""
-        return self.longest is None or span.seconds <= self.longest.seconds
+        if self.longest is None:
+            return True
+        return span.count <= LONGEST_COUNT.get(span.unit, span.count) and span.seconds <= self.longest.seconds
 
     @property
     def reach(self) -> str:
@@ -107,11 +111,19 @@ def parse_span(text: str) -> Span:
 def piece_of(span: Span, size: BarSize) -> Span:
     """The largest part of the span that comes in one answer, in the span's own unit where one of it fits."""
     longest = size.longest or span
-    if span.unit in "SD" and longest.seconds >= SECONDS[span.unit]:
-        return Span(longest.seconds // SECONDS[span.unit], span.unit)
+    if span.unit in LONGEST_COUNT and longest.seconds >= SECONDS[span.unit]:
+        count = min(longest.seconds // SECONDS[span.unit], LONGEST_COUNT[span.unit])
+        return Span(count, span.unit)
     return longest
+
+
+def in_years(span: Span) -> Span:
+    """Whole years that hold the span where its count of days is more than TWS takes; else the span itself."""
+    if span.unit != "D" or span.count <= LONGEST_COUNT["D"]:
+        return span
+    return Span(ceil(span.count / FEWEST_SESSIONS), "Y")
 
 
 def pieces_needed(size: BarSize, span: Span) -> int:
     """About how many answers hold the span."""
-    return 1 if size.longest is None else ceil(span.seconds / size.longest.seconds)
+    return 1 if size.longest is None else ceil(span.seconds / piece_of(span, size).seconds)

@@ -48,6 +48,7 @@ def asked(gateway: EmbeddedGateway) -> int:
         ("1 min", "3 D", 3),
         ("5 mins", "10 D", 2),
         ("1 hour", "3 M", 3),
+        ("1 hour", "100000 S", 2),
     ],
 )
 def test_a_long_range_is_whole(desk: Desk, gateway: EmbeddedGateway, size: str, period: str, pieces: int) -> None:
@@ -65,6 +66,13 @@ def test_days_come_in_one_answer(desk: Desk, gateway: EmbeddedGateway) -> None:
     assert len(found.time) > 1800
     assert (found.time == found.time.astype("datetime64[D]")).all()
     assert asked(gateway) == 1
+
+
+def test_more_days_than_tws_takes_come_by_the_year(desk: Desk) -> None:
+    many, year = bars(desk, "1 day", "500 D"), bars(desk, "1 day", "365 D")
+    assert (len(many.time), len(year.time)) == (500, 365)
+    assert np.array_equal(many.close[-365:], year.close)
+    assert len(bars(desk, "1 week", "500 D").time) == 72
 
 
 def test_nights_and_weekends_lie_between_the_pieces(make_desk: Callable[..., Desk]) -> None:
