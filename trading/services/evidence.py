@@ -31,6 +31,7 @@ CHANGE_REFUSED_CODES = REFUSING_CODES | {104, 105, 10147, 10148}
 # Codes beside an Inactive order that do not refuse it: held until the open, until shares are found, a preset applied.
 NOTICE_CODES = frozenset({399, 404, 10349, *range(2100, 2200)})
 OPEN_CHANGE = ("SENDING", "UNKNOWN")
+WIDTHS = {"order_type": 10, "tif": 5}  # as the table has them
 
 
 @singledispatch
@@ -197,7 +198,7 @@ def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
     if isinstance(event, types.OrderReport):
         told = {name: getattr(event, name) for name in ("limit_price", "stop_price")}
         # Others send types of any length (TRAIL LIMIT); a word that does not fit must not keep their fills out.
-        told |= {name: getattr(event, name)[: Order._meta.get_field(name).max_length] for name in ("order_type", "tif")}
+        told |= {name: getattr(event, name)[:width] for name, width in WIDTHS.items()}
     order = Order.objects.create(
         account=account_ensure(event.account),
         instrument=instrument,
