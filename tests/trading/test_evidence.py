@@ -9,6 +9,7 @@ import pytest
 
 from autotrader.core.audit.models import Event
 from autotrader.core.audit.verify import verify_chain
+from broker import types
 from tests.trading.builders import (
     ACCOUNT,
     CLOSE,
@@ -29,6 +30,8 @@ from tests.trading.builders import (
     strategy,
 )
 from trading.models import Fill, Instrument, Order, OrderChange, Trade
+from trading.selectors.positions import booked
+from trading.services.instruments import instrument_resolved
 from trading.services.orders import change_write, entry_write
 
 
@@ -353,6 +356,17 @@ def test_a_strange_contract_of_a_known_symbol(db: None) -> None:
     external = Order.objects.filter(role="external").order_by("perm_id")
     assert [order.instrument.con_id for order in external] == [999, 1000]
     assert Instrument.objects.filter(symbol="AAPL").count() == 3
+
+
+def test_what_a_stranger_bought_is_counted_once_its_contract_is_ours_too(db: None) -> None:
+    ours = bracket()[0]
+    deliver(fill(ours, "5", order_ref="", perm_id=82, exec_id="hand.01", con_id=4711))
+    mine = Instrument.objects.create(symbol="NEW", sec_type="STK", exchange="SMART", currency="USD")
+    names = {"con_id": 4711, "symbol": "NEW", "sec_type": "STK", "exchange": "SMART", "primary_exchange": "NYSE"}
+    words = {"currency": "USD", "long_name": "New", "time_zone": "US/Eastern"}
+    numbers = {"min_tick": D("0.01"), "lot_size": D(1)}
+    instrument_resolved(mine, types.Contract(**names, **words, **numbers, liquid_hours=(), fetched_at=NOW))
+    assert booked(ours.account_id) == {4711: D(5)}
 
 
 # Changes of a working order

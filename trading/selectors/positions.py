@@ -13,6 +13,7 @@ from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
 from trading.models.order import LIVE, Role
 
 ZERO = Decimal(0)
+ONLY_ID = "CONID:"  # stands, with the id, in the exchange of a row of which only the broker's id is known
 SIGNED = Case(When(side="BUY", then=F("quantity")), default=-F("quantity"), output_field=DecimalField())
 
 
@@ -28,9 +29,15 @@ def position_quantity(account: Account, strategy: Strategy | None, instrument: I
 
 def booked(account_id: str) -> dict[int, Decimal]:
     """What the account holds by all its fills, whoever sent the order, by con_id; negative = short."""
-    fills = Fill.objects.filter(account_id=account_id, superseded=False, order__instrument__con_id__isnull=False)
-    sums = fills.values("order__instrument__con_id").annotate(total=Sum(SIGNED)).order_by()
-    return {row["order__instrument__con_id"]: quantize_price(row["total"]) for row in sums}
+    contract = ("order__instrument__con_id", "order__instrument__exchange")
+    fills = Fill.objects.filter(account_id=account_id, superseded=False).values_list(*contract)
+    found: dict[int, Decimal] = {}
+    for row_id, exchange, total in fills.annotate(total=Sum(SIGNED)).order_by():
+        # The row of a stranger's contract gives its id to the one that is resolved later, but keeps its fills.
+        con_id = int(exchange.removeprefix(ONLY_ID)) if exchange.startswith(ONLY_ID) else row_id
+        if con_id:
+            found[con_id] = quantize_price(found.get(con_id, ZERO) + total)
+    return found
 
 
 def open_trade(account: Account, strategy: Strategy | None, instrument: Instrument) -> Trade | None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from broker import types
 from trading.models import Instrument, Session
-
-# Stands in the exchange of a row of which only the broker's id is known.
-ONLY_ID = "CONID:"
+from trading.selectors.positions import ONLY_ID
 
 
 def instrument_of_contract(con_id: int, symbol: str) -> Instrument:
