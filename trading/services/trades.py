@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import Case, Value, When
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
@@ -19,13 +20,27 @@ from trading.services.rows import swap
 ZERO = Decimal(0)
 
 
+class BookedFill(NamedTuple):
+    """A fill as far as trades are made of it; a ledger of many fills is walked once for each new one."""
+
+    pk: int
+    exec_root: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal | None
+    time: datetime
+    trade_id: int | None
+    decision_id: int | None
+
+
 @dataclass(slots=True)
 class RoundTrip:
     """One round trip while it is built; quantities are positive, commissions are shared by quantity."""
 
     side: str
-    opening: Fill
-    fills: list[Fill] = field(default_factory=list)
+    opening: BookedFill
+    fills: list[BookedFill] = field(default_factory=list)
     entered: Decimal = ZERO
     exited: Decimal = ZERO
     entry_value: Decimal = ZERO
@@ -37,7 +52,7 @@ class RoundTrip:
         """What is still held."""
         return self.entered - self.exited
 
-    def take(self, fill: Fill, quantity: Decimal) -> None:
+    def take(self, fill: BookedFill, quantity: Decimal) -> None:
         """Book `quantity` of the fill, as entry or exit by its side."""
         part = quantity / fill.quantity
         self.commission += (fill.commission or ZERO) * part
@@ -57,7 +72,7 @@ class RoundTrip:
         return quantize_money((gross if self.side == "long" else -gross) - self.commission)
 
 
-def round_trips(fills: Iterable[Fill]) -> list[RoundTrip]:
+def round_trips(fills: Iterable[BookedFill]) -> list[RoundTrip]:
     """Walk the fills of one ledger in order; a fill that turns the position ends one trip and begins the next."""
     trips: list[RoundTrip] = []
     current: RoundTrip | None = None
@@ -77,13 +92,14 @@ def round_trips(fills: Iterable[Fill]) -> list[RoundTrip]:
     return trips
 
 
-def _ledger_fills(order: Order) -> QuerySet[Fill]:
+def _ledger_fills(order: Order) -> list[BookedFill]:
     """In the order of time, whatever the order of arrival; in one second an entry comes before what closes it."""
     fills = Fill.objects.filter(
         account=order.account, order__strategy=order.strategy, order__instrument=order.instrument, superseded=False
     )
     closes = Case(When(order__role=Role.ENTRY, then=Value(0)), default=Value(1))
-    return fills.select_related("order").order_by("time", closes, "exec_root")
+    names = ("pk", "exec_root", "side", "quantity", "price", "commission", "time", "trade_id", "order__decision_id")
+    return [BookedFill(*row) for row in fills.order_by("time", closes, "exec_root").values_list(*names)]
 
 
 def trades_rebuild(order: Order, *, market_at: datetime) -> list[Trade]:
@@ -128,7 +144,7 @@ def _save(trip: RoundTrip, trade: Trade | None, order: Order, market_at: datetim
             account=order.account,
             strategy=order.strategy,
             instrument=order.instrument,
-            decision=trip.opening.order.decision,
+            decision_id=trip.opening.decision_id,
             opening_exec_id=trip.opening.exec_root,
             **values,
         )
@@ -140,7 +156,9 @@ def _save(trip: RoundTrip, trade: Trade | None, order: Order, market_at: datetim
         swap(trade, **values)
         closed = trade.state == "CLOSED" and old != "CLOSED"
         _record(trade, EventType.TRADE_CLOSED if closed else EventType.TRADE_CHANGED, old, market_at)
-    Fill.objects.filter(pk__in=[fill.pk for fill in trip.fills]).exclude(trade=trade).update(trade=trade)
+    moved = [fill.pk for fill in trip.fills if fill.trade_id != trade.pk]
+    if moved:
+        Fill.objects.filter(pk__in=moved).update(trade=trade)
     return trade
 
 
