@@ -103,6 +103,10 @@ class Connection(ib_insync.IB):  # type: ignore[misc]
     async def request(self, send: Callable[[], Awaitable[T]]) -> T:
         """Make a request that has an id, when there is room for it. Raises RequestError as the gateway refuses it."""
         await self._pacer.room_for_data()
+        return await self._sent(send)
+
+    @staticmethod
+    async def _sent(send: Callable[[], Awaitable[T]]) -> T:
         try:
             return await send()
         except ConnectionError as error:
@@ -122,9 +126,13 @@ class Connection(ib_insync.IB):  # type: ignore[misc]
         return SingleFlight(fly)
 
     async def _answered(self, what: str, send: Callable[[], Awaitable[T]]) -> T:
-        """The answer to a request without an id. If it stays out, no later answer could be told from it."""
+        """The answer to a request without an id. If it stays out, no later answer could be told from it.
+
+        The wait for room before it, behind a burst of orders, tells nothing of the gateway.
+        """
+        await self._pacer.room_for_data()
         try:
-            return await asyncio.wait_for(self.request(send), ANSWER_LIMIT)
+            return await asyncio.wait_for(self._sent(send), ANSWER_LIMIT)
         except TimeoutError as error:
             reason = f"the gateway did not answer the request for {what} within {ANSWER_LIMIT:g} s"
             self._doubt(reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -282,6 +283,19 @@ def test_requests_keep_to_the_limits_of_a_real_tws(make_desk: Callable[..., Desk
     assert use is not None
     assert (use.violations, use.message_limit, use.history_limit) == (0, 45, 60)
     assert paced["acted"] == 0
+
+
+def test_a_wait_behind_a_burst_of_orders_is_no_silence_of_the_gateway(
+    make_desk: Callable[..., Desk], gateway: EmbeddedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(gateway.host, gateway.port, pacing="real")
+    desk.client.wait_connected(TIMEOUT)
+    monkeypatch.setattr(connection, "ANSWER_LIMIT", 0.2)
+    since, messages = desk.client.state().since, desk.client._session.pacer._messages
+    messages.orders_waiting += 1
+    threading.Timer(0.6, setattr, [messages, "orders_waiting", 0]).start()
+    assert desk.client.read("server_time", types.Nothing(), TIMEOUT).broker
+    assert desk.client.state().since == since
 
 
 def test_a_pacing_violation_is_counted_and_told(make_desk: Callable[..., Desk], gateway: EmbeddedGateway) -> None:
