@@ -259,8 +259,11 @@ class Session:
             self._heartbeat.heard()
 
     def _clock_moved(self, at: datetime) -> None:
-        if self.endpoint.paper:
-            self._set_clock = at
+        if not self.endpoint.paper:
+            return
+        self._set_clock = at
+        if self.state.clock == "system":  # the gateway's clock has just begun to go its own way
+            self._box.set(clock="set", skew_s=None)
 
     # What the gateway says of the connection
 

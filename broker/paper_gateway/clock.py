@@ -16,6 +16,10 @@ class Clock(Protocol):
 
     @property
     def is_set(self) -> bool: ...
+    @property
+    def is_own(self) -> bool:
+        """Whether its time may be another than that of everybody else."""
+
     def now(self) -> datetime: ...
 
 
@@ -74,6 +78,7 @@ class SetClock:
     """Stands at one instant; moves forward only, and only by `move`."""
 
     is_set = True
+    is_own = True
 
     def __init__(self, at: datetime) -> None:
         self._at = as_utc(at)

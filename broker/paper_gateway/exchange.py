@@ -52,6 +52,7 @@ from .types import (
 from .universe import Universe, seeded_start
 
 ZERO = Decimal(0)
+ONE_SECOND = timedelta(seconds=1)
 COMPLETED_SHOWN_FOR = timedelta(days=7)
 LONGEST_LEAP = timedelta(hours=6)
 
@@ -305,7 +306,7 @@ class PaperExchange(MarketData):
             self._valuation,
             realized_today=realized,
             previous_equity=self._day_start.equity,
-            clock=SET if self.clock_is_set else RUNNING,
+            clock=SET if self._clock.is_own else RUNNING,
         )
 
     # Time
@@ -332,6 +333,7 @@ class PaperExchange(MarketData):
         with self._step():
             self._playback.catch_up()
             clock.set_speed(speed)
+            self._tell_time()
 
     def clock_jump(self, to: datetime) -> None:
         """Move a running clock forward, playing what happens between; raises ValueError."""
@@ -341,6 +343,7 @@ class PaperExchange(MarketData):
         while (now := clock.now()) < until:
             with self._step():
                 clock.jump(min(until, now + LONGEST_LEAP))
+                self._tell_time()
                 self._playback.catch_up()
 
     def _running_clock(self) -> RunningClock:
@@ -371,11 +374,16 @@ class PaperExchange(MarketData):
         self._keeper.save({**identity, **clock_facts(self._clock, closing=closing)})
 
     def _emit(self, event: EngineEvent) -> None:
+        self._tell_time()
+        self._events.append(event)
+
+    def _tell_time(self) -> None:
+        """By a clock of its own what follows happened at a time that clients cannot know otherwise."""
         now = self.now()
-        if self.clock_is_set and now != self._told:
+        news = now != self._told if self.clock_is_set else now - self._told >= ONE_SECOND
+        if self._clock.is_own and news:
             self._told = now
             self._events.append(ClockMoved(now))
-        self._events.append(event)
 
     def _cost_of(self, con_id: int) -> Decimal:
         """What a contract without any price yet is worth: what was paid for it."""

@@ -287,7 +287,7 @@ class AccountChanged:
 
 @dataclass(frozen=True, slots=True)
 class ClockMoved:
-    """Set clock only: what follows happened at this time."""
+    """Of a clock that is set or goes its own way: what follows happened at this time."""
 
     at: datetime
 
