@@ -33,15 +33,24 @@ class _Late(Exception):
 
 
 class _Life:
-    """What this process knows of one owner: when it last answered, and until when it counts as down."""
+    """What this process knows of one owner: when it last answered, until when it counts as down, how its clock goes.
+
+    `ahead` is its time minus ours in seconds; 0 where that is less than an answer may take.
+    """
 
     def __init__(self) -> None:
+        self.ahead = 0.0
         self.answered = float("-inf")
         self.down_until = float("-inf")
         self.reason = ""
 
     def note_answer(self) -> None:
         self.answered, self.down_until = time.monotonic(), float("-inf")
+
+    def note_time(self, told: Any, asked: float, answered: float) -> None:
+        now = told.get("now") if isinstance(told, dict) else None
+        ahead = now - (asked + answered) / 2 if isinstance(now, float) else 0.0
+        self.ahead = ahead if abs(ahead) > PING_LIMIT else 0.0
 
     def note_down(self, reason: str) -> None:
         self.answered, self.down_until, self.reason = float("-inf"), time.monotonic() + FRESH, reason
@@ -82,13 +91,13 @@ class RemoteBroker:
 
     def _call(self, row: Call, path: str, body: bytes, timeout: float) -> Any:
         gates.refuse_in_transaction()
-        deadline = system_now().timestamp() + timeout
+        limit = system_now().timestamp() + timeout
         self._check_alive()
         # A place or modify that comes twice is known by its Submission; a cancel is not.
         attempts = 1 if row.name in NOT_TWICE else 2
         for attempt in range(1, attempts + 1):
             try:
-                return self._exchange(path, body, deadline)
+                return self._exchange(path, body, limit)
             except _Late as error:
                 self._drop()
                 raise BrokerUnavailable(f"The owner at {self._url} had no answer within {timeout:g} s.") from error
@@ -106,14 +115,14 @@ class RemoteBroker:
 
     def _ping(self, beside: socket.socket | None = None) -> None:
         """Ask for a sign of life; an answer to the call `beside` is one too. Raises BrokerUnavailable for silence."""
-        connection = self._connect(PING_LIMIT)
+        connection, asked = self._connect(PING_LIMIT), system_now().timestamp()
         try:
             connection.request("GET", "/ping", headers=self._headers())
             readable = _readable(PING_LIMIT, connection.sock, beside)
             if not readable:
                 raise TimeoutError("it is silent")
             if connection.sock in readable:
-                _result(connection.getresponse())
+                self._life.note_time(_result(connection.getresponse()), asked, system_now().timestamp())
         except (*BROKEN, BrokerUnavailable) as error:
             if isinstance(error, BrokerUnavailable) and error.reason == WRONG_SECRET:
                 raise
@@ -122,11 +131,12 @@ class RemoteBroker:
             connection.close()
         self._life.note_answer()
 
-    def _exchange(self, path: str, body: bytes, deadline: float) -> Any:
+    def _exchange(self, path: str, body: bytes, limit: float) -> Any:
         connection = self._kept()
+        deadline = limit + self._life.ahead  # by the owner's clock, which another host's need not agree with
         headers = {**self._headers(), "X-Deadline": f"{deadline:.3f}", "Content-Type": "application/json"}
         connection.request("POST", path, body, headers)
-        self._await_answer(connection, deadline + ANSWER_SLACK)
+        self._await_answer(connection, limit + ANSWER_SLACK)
         response = connection.getresponse()
         self._life.note_answer()
         return _result(response)

@@ -9,16 +9,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from autotrader.core.clock import system_now
 from autotrader.management.commands.positions import document, table
 from broker import codec, types
 from broker.ib.fairness import CALLER
 from broker.models import Submission
 from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.remote import _Life
 from broker.service import lock
 from broker.service.http import OwnerApp, Request, _closing
 from broker.service.owner import Owner, Place
@@ -166,3 +169,16 @@ def test_an_order_waits_for_no_slow_read(owner: Owner) -> None:
     finally:
         slow.set()
         app.close()
+
+
+@pytest.mark.parametrize("minutes", [-5, 0, 5])
+def test_a_deadline_is_told_by_the_owner_s_clock(owner: Owner, minutes: int) -> None:
+    """The clocks of two hosts differ; neither is a call refused for that, nor may an order leave late."""
+    ahead = timedelta(minutes=minutes)
+    app = OwnerApp(owner.broker, "secret", now=lambda: system_now() + ahead)
+    told = asyncio.run(app._answer(Request("GET", "/ping", {"authorization": "Bearer secret"}, b"")))
+    app.close()
+    life, now = _Life(), system_now().timestamp()
+    life.note_time(told, now - 0.1, now + 0.1)
+    assert life.ahead == pytest.approx(ahead.total_seconds(), abs=5)
+    assert app._left(datetime.fromtimestamp(now + 20 + life.ahead, UTC), 60) == pytest.approx(20, abs=5)
