@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+ONE_SECOND = timedelta(seconds=1)
 FASTEST = 1_000_000.0
 LATEST = datetime(2069, 12, 1, tzinfo=UTC)  # there are no prices after it
 
@@ -92,6 +93,23 @@ class SetClock:
         if moment < self._at:
             raise ValueError(f"the clock stands at {self._at.isoformat()} and does not go back to {moment.isoformat()}")
         self._at = moment
+
+
+class Told:
+    """What clients have been told of a clock that they cannot know otherwise: one that is set or goes its own way."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at = clock.now()
+
+    def news(self) -> datetime | None:
+        """The time now where it must be told; every change of a set clock, each second of a running one."""
+        now = self._clock.now()
+        changed = now != self._at if self._clock.is_set else now - self._at >= ONE_SECOND
+        if not (self._clock.is_own and changed):
+            return None
+        self._at = now
+        return now
 
 
 def checked_speed(speed: float) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .account import account_values, position
 from .amendments import Amendments
 from .book import OrderBook
-from .clock import RunningClock, SetClock, as_utc
+from .clock import RunningClock, SetClock, Told, as_utc
 from .engine import Booked, Engine
 from .feeds import Feeds
 from .history import History
@@ -19,7 +19,7 @@ from .identity import RUNNING, SET, clock_facts, settle_account, settle_clock, s
 from .ids import OrderIds
 from .intake import Intake
 from .keeper import DayStart, Keeper
-from .ledger import Ledger
+from .ledger import ZERO, Ledger
 from .life import Lives
 from .manual import ManualOrders
 from .margin import MarginDesk, Valuation
@@ -51,8 +51,6 @@ from .types import (
 )
 from .universe import Universe, seeded_start
 
-ZERO = Decimal(0)
-ONE_SECOND = timedelta(seconds=1)
 COMPLETED_SHOWN_FOR = timedelta(days=7)
 LONGEST_LEAP = timedelta(hours=6)
 
@@ -99,7 +97,7 @@ class PaperExchange(MarketData):
         self._events: list[EngineEvent] = []
         self._commits_itself = True
         self._uncommitted = False
-        self._told = self.now()
+        self._told = Told(self._clock)
         self._join(cash)
         self._join_orders(cash)
         with self._step():
@@ -378,12 +376,8 @@ class PaperExchange(MarketData):
         self._events.append(event)
 
     def _tell_time(self) -> None:
-        """By a clock of its own what follows happened at a time that clients cannot know otherwise."""
-        now = self.now()
-        news = now != self._told if self.clock_is_set else now - self._told >= ONE_SECOND
-        if self._clock.is_own and news:
-            self._told = now
-            self._events.append(ClockMoved(now))
+        if (news := self._told.news()) is not None:
+            self._events.append(ClockMoved(news))
 
     def _cost_of(self, con_id: int) -> Decimal:
         """What a contract without any price yet is worth: what was paid for it."""

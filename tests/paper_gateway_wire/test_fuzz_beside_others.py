@@ -37,7 +37,7 @@ class Behaved:
         """Send an order; its id."""
         return self.raw.order("BUY", 7, limit=1.0)
 
-    def finish(self, order_id: int) -> None:
+    def assert_served(self, order_id: int) -> None:
         """See exactly that order acknowledged, cancelled, and nothing of anybody else's."""
         assert self.raw.until("5", "3", "4", "11")[:2] == ["5", str(order_id)]
         assert self.raw.until("5", "3", "4", "11")[:3] == ["3", str(order_id), "Submitted"]
@@ -93,7 +93,7 @@ def test_every_reader_takes_any_fields(shared: EmbeddedGateway, behaved: Behaved
         kinds = [name for name, route in ROUTES.items() if route.name not in LEFT_OUT]
         raw.send(b"".join(frame("\0".join([kind, *fields, ""]).encode(errors="surrogatepass")) for kind in kinds))
         assert_all_answered(raw)
-    behaved.finish(order_id)
+    behaved.assert_served(order_id)
 
 
 @st.composite
@@ -136,7 +136,7 @@ def test_damaged_requests(
             fields = damaged(sound[which], kind, place, text)
             raw.send(frame("\0".join([*fields, ""]).encode(errors="surrogatepass")))
         assert_all_answered(raw)
-    behaved.finish(order_id)
+    behaved.assert_served(order_id)
 
 
 @SLOW
@@ -154,7 +154,7 @@ def test_damaged_bytes(shared: EmbeddedGateway, sound: list[list[str]], behaved:
     with RawClient(shared.port) as raw, suppress(ConnectionError):
         raw.start(client_id=3)
         raw.send(bytes(stream))
-    behaved.finish(order_id)
+    behaved.assert_served(order_id)
 
 
 @SLOW
@@ -169,4 +169,4 @@ def test_wrong_lengths(
         else:
             raw.send(b"API\0")
         raw.send(length.to_bytes(4, "big") + payload)
-    behaved.finish(order_id)
+    behaved.assert_served(order_id)
