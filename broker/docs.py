@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from broker import errors
+from broker.ib import codes
+from broker.ib.codes import Kind
 from broker.port import TABLE, Call
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "broker.md"
@@ -33,11 +35,26 @@ empty answer in its place. A **send** passes the gates, and `place` and `modify`
 out; one that names a `con_id` raises ContractNotFound where `contracts` has never resolved it. The time-out is that of
 the whole call, pacing included.
 """
+CODES_INTRO = """
+## Codes of TWS
+
+`broker/ib/codes.py` gives each code that TWS sends exactly one class, and the class alone decides what it does here,
+whichever client library runs. A code that stands nowhere is logged as a warning, counted in
+`BrokerStatus.unmapped_codes`, and ends the request whose id it carries.
+"""
+PERSON_INTRO = "What a person must do is shown as `BrokerStatus.action`:\n"
+KINDS = {
+    Kind.WARNING: "ends nothing",
+    Kind.REQUEST: "ends the request of its id with the error class of the call",
+    Kind.ORDER: "becomes an OrderMessage of that order; ends a preview",
+    Kind.CONNECTIVITY: "changes the phase or a farm of the status",
+    Kind.PERSON: "ends a request, too, and asks for a person",
+}
 
 
 def render() -> str:
     """The page's text."""
-    parts = [INTRO, "## Calls\n", *_calls(), "\n## Errors\n", *_errors(), "\n## Types\n", *_types()]
+    parts = [INTRO, "## Calls\n", *_calls(), "\n## Errors\n", *_errors(), *_codes(), "\n## Types\n", *_types()]
     return "\n".join(parts) + "\n"
 
 
@@ -63,6 +80,14 @@ def _errors() -> list[str]:
     return head + [
         f"| {name} | `{cls.code}` | {cls.status} | {_first_line(cls)} |" for name, cls in errors.CLASSES.items()
     ]
+
+
+def _codes() -> list[str]:
+    """Every code of TWS by its class, and what a person must do about some."""
+    rows = [f"| {kind} | {KINDS[kind]} | {text} |" for kind, text in codes.CODES.items()]
+    actions = [f"- {code}: {action}" for code, action in sorted(codes.ACTIONS.items())]
+    actions.append(f"- {codes.VALIDATION} that speaks of read-only: {codes.READ_ONLY}")
+    return [CODES_INTRO, "| class | what it does | codes |", "|---|---|---|", *rows, "", PERSON_INTRO, *actions]
 
 
 def _types() -> list[str]:

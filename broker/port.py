@@ -166,7 +166,7 @@ _ACCOUNT = (
         types.ProfitAndLoss,
         10,
         "Daily, open and realised result of the account and of each holding, from shared subscriptions.",
-        "reqPnL reqPnLSingle",
+        "reqPnL reqPnLSingle reqPositions",
         "AccountError",
     ),
 )
@@ -204,7 +204,7 @@ _ORDERS = (
         types.OrderReport,
         20,
         "One order by our reference, working or finished.",
-        "reqAllOpenOrders reqCompletedOrders",
+        "reqAllOpenOrders reqCompletedOrders reqExecutions",
         "OrderInvalid",
     ),
     _read(
@@ -218,7 +218,12 @@ _ORDERS = (
     ),
     _send("place", types.PlaceOrder, types.PlaceOutcome, 15, "Send a bracket or a single order, once.", "placeOrder"),
     _send(
-        "modify", types.ModifyOrder, types.PlaceOutcome, 15, "Change a working order, once a revision.", "placeOrder"
+        "modify",
+        types.ModifyOrder,
+        types.PlaceOutcome,
+        15,
+        "Change a working order, once a revision.",
+        "placeOrder reqAllOpenOrders(trailing)",
     ),
     _send("cancel", types.OrderRef, types.LegOutcome, 10, "Ask for the end of a working order.", "cancelOrder"),
     _send(
@@ -227,7 +232,7 @@ _ORDERS = (
         types.CancelAllOutcome,
         15,
         "Ask for the end of our working orders, one by one.",
-        "reqAllOpenOrders cancelOrder",
+        "reqAllOpenOrders reqPositions cancelOrder",
     ),
 )
 _REFERENCE = (

@@ -55,7 +55,7 @@ ACTIONS = {
 READ_ONLY = "TWS is in Read-Only API mode: clear Read-Only API in its settings under API > Settings."
 
 # Blanks between codes, a dash for all of a range. What appears here was published by IBKR or seen on the wire.
-_TABLE: dict[Kind, str] = {
+CODES: dict[Kind, str] = {
     Kind.WARNING: (
         "164-165 317 399 404 492 501"
         " 2100-2102 2109 2111 2130 2137 2152 2168-2169"
@@ -89,7 +89,7 @@ def _codes(text: str) -> Iterator[int]:
 
 def _table() -> dict[int, Meaning]:
     found: dict[int, Meaning] = {}
-    for kind, text in _TABLE.items():
+    for kind, text in CODES.items():
         for code in _codes(text):
             if code in found:
                 raise ValueError(f"code {code} is both {found[code].kind} and {kind}")
