@@ -169,10 +169,30 @@ class ReportingWrapper(MarketDataWrapper):
     def report_of(self, trade: Any) -> types.OrderReport:
         """The report of an order that the gateway has just listed."""
         order = trade.order
-        report = self.order_report(self.orderKey(order.clientId, order.orderId, order.permId))
+        key = self.orderKey(order.clientId, order.orderId, order.permId)
+        if self.trades.get(key, trade) is not trade:
+            return self._double(trade)
+        report = self.order_report(key)
         if report is None:
             raise BrokerUnavailable(f"the gateway's description of order {order.permId} went with its connection")
         return report
+
+    def _double(self, trade: Any) -> types.OrderReport:
+        """An order whose id has another one that was listed after it: a broker may have made two of one change."""
+        order = trade.order
+        log.warning("the broker lists two orders as id %s of client %s", order.orderId, order.clientId)
+        filled, remaining = self._filled_by_executions(order)
+        return mapping.order_report(
+            trade,
+            order=order,
+            status=trade.orderStatus.status,
+            parent_perm_id=0,
+            filled=filled,
+            remaining=remaining,
+            tick=self._hooks.tick(trade.contract.conId),
+            now=self._hooks.now(),
+            client_id=self.clientId,
+        )
 
     def completed_report(self, trade: Any) -> types.OrderReport:
         """A completed order as the broker described it."""

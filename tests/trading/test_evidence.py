@@ -358,6 +358,16 @@ def test_a_strange_contract_of_a_known_symbol(db: None) -> None:
     assert Instrument.objects.filter(symbol="AAPL").count() == 3
 
 
+def test_a_second_order_under_our_reference_is_none_of_ours(db: None) -> None:
+    """A copy made by hand keeps the reference; its fills and its end are its own."""
+    ours = bracket()[0]
+    deliver(report(ours, "Submitted"), report(ours, "Submitted", perm_id=83))
+    deliver(fill(ours, "5", perm_id=83, exec_id="copy.01"), report(ours, "Cancelled", perm_id=83))
+    ours.refresh_from_db()
+    assert (ours.state, ours.filled_quantity, ours.perm_id) == ("ACCEPTED", D(0), 9000 + ours.pk)
+    assert events("ORDER_EXTERNAL") == 1
+
+
 def test_what_a_stranger_bought_is_counted_once_its_contract_is_ours_too(db: None) -> None:
     ours = bracket()[0]
     deliver(fill(ours, "5", order_ref="", perm_id=82, exec_id="hand.01", con_id=4711))
