@@ -57,13 +57,11 @@ def test_a_repeat_answers_what_is_on_record_and_sends_nothing(owner: Owner, gate
 
 def test_a_repeat_that_comes_late_is_not_told_that_nothing_was_sent(owner: Owner, gateway: EmbeddedGateway) -> None:
     order, long_ago = bracket(owner.broker), datetime(2020, 1, 1, tzinfo=UTC)
-    owner.broker.place(order)
-    again = owner.broker.place(replace(order, deadline=long_ago))
-    assert all(leg.repeated and leg.state == "SENT" for leg in again.legs)
-    change = types.ModifyOrder(order.account, "G1-T", 1, Decimal(300), None, reduces=True, deadline=order.deadline)
+    again = [owner.broker.place(replace(order, deadline=at)).legs[0].repeated for at in (order.deadline, long_ago)]
     owner.broker.drain()
-    owner.broker.modify(change)
-    assert owner.broker.modify(replace(change, deadline=long_ago)).legs[0].repeated
+    change = types.ModifyOrder(order.account, "G1-T", 1, Decimal(300), None, reduces=True, deadline=order.deadline)
+    again += [owner.broker.modify(replace(change, deadline=at)).legs[0].repeated for at in (order.deadline, long_ago)]
+    assert again == [False, True] * 2
     with pytest.raises(OrderError, match="nothing was sent"):
         owner.broker.modify(replace(change, deadline=long_ago, revision=2))
     assert placed_frames(gateway) == 4
