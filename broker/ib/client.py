@@ -179,6 +179,17 @@ class IbClient:
 
         self._submit(1, write, CANCEL_LIMIT)
 
+    def cancel_one(self, order_ref: str, perm_id: int, last_gate: Gate) -> None:
+        """Ask for the end of one of several working orders of a reference, if possible of `perm_id`: one frame."""
+
+        def write() -> None:
+            connection = self._writable()
+            order_ids = orders.cancellable_one(connection, order_ref, perm_id)
+            self._pass(last_gate, None)
+            orders.cancel(connection, order_ids)
+
+        self._submit(1, write, CANCEL_LIMIT)
+
     # Inside
 
     async def _begin(self) -> None:

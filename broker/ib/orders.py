@@ -83,6 +83,16 @@ def cancellable(connection: Connection, order_ref: str, perm_id: int = 0) -> lis
     return found
 
 
+def cancellable_one(connection: Connection, order_ref: str, perm_id: int) -> list[int]:
+    """The id of one of several working orders of a reference: that of `perm_id` where this connection knows its id.
+
+    Two orders can have one id; which of them a cancel ends, the broker decides. Raises OrderInvalid for none.
+    """
+    found = cancellable(connection, order_ref)
+    exact = [key[1] for key, trade in connection.wrapper.live_orders(order_ref) if trade.order.permId == perm_id]
+    return (exact or found)[:1]
+
+
 def cancel(connection: Connection, order_ids: list[int]) -> None:
     """Write the cancel frames; the status stays what the broker says it is."""
     with _outcome_unknown():

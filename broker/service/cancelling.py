@@ -47,7 +47,7 @@ def choose(
     `recorded`: the Submission of each by its reference; `held`: the account's quantity by contract.
     """
     ours = [report for report in working if report.origin == "ours"]
-    kept = [report for report in ours if _only_reduces(report, recorded.get(report.order_ref), held)]
+    kept = [report for report in ours if only_reduces(report, recorded.get(report.order_ref), held)]
     entries = [report for report in ours if report not in kept]
     return (entries, kept) if which == "entries" else (entries + kept, [])
 
@@ -67,7 +67,7 @@ def ask_each(ending: Reports, cancel: Callable[[types.OrderReport], None]) -> tu
     return tuple(asked)
 
 
-def _only_reduces(report: types.OrderReport, row: Submission | None, held: Mapping[int, Decimal]) -> bool:
+def only_reduces(report: types.OrderReport, row: Submission | None, held: Mapping[int, Decimal]) -> bool:
     """By our record; without one, a child of a bracket or an order that the holding covers."""
     terms = submissions.terms_of(row) if row is not None else {}
     if row is not None and terms:

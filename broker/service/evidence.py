@@ -71,6 +71,13 @@ def mismatches(account: str) -> list[types.PositionMismatch]:
     return [event for event in told if event.account == account]
 
 
+def doubles(account: str) -> list[tuple[types.OrderDoubled, datetime]]:
+    """What was told of references with more than one working order, oldest first, and when."""
+    rows = BrokerMessage.objects.filter(kind=types.OrderDoubled.__name__).order_by("id")
+    told = ((codec.loads(types.OrderDoubled, row.payload), row.received_at) for row in rows)
+    return [(event, at) for event, at in told if event.account == account]
+
+
 def failed() -> dict[str, list[BrokerMessage]]:
     """The messages in state ERROR in the order they came, by what they block."""
     blocked: dict[str, list[BrokerMessage]] = {}

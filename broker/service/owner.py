@@ -113,7 +113,11 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
         known_contract=cache.get,
         schedule=Schedule(settings.AUTOTRADER_BROKER_RESTART_AT, settings.AUTOTRADER_BROKER_LOGIN_AT),
     )
-    reconciler = Reconciler(client, writer, in_flight, timing=timing)
+
+    def gate(account: str) -> None:
+        gates.check_cancel(account=account, status=broker.status())
+
+    reconciler = Reconciler(client, writer, in_flight, timing=timing, gate=gate)
     broker = LocalBroker(
         client=client,
         writer=writer,

@@ -18,6 +18,7 @@ from broker.ib.client import Book, ConnectionState, IbClient
 from broker.models import Submission
 from broker.service import desk as desks
 from broker.service import evidence, submissions
+from broker.service.doubles import Doubles
 from broker.service.holdings import Holdings
 from broker.service.in_flight import InFlight
 from broker.service.writer import Writer
@@ -101,8 +102,10 @@ class Reconciler:
         in_flight: InFlight,
         *,
         timing: Timing,
+        gate: Callable[[str], None],
         now: Callable[[], datetime] = system_now,
     ) -> None:
+        """`gate` raises TradingDisabled where no cancel may leave for an account."""
         self._client = client
         self._writer = writer
         self._in_flight = in_flight
@@ -117,6 +120,7 @@ class Reconciler:
         self._misses: dict[str, int] = {}
         self._connection: datetime | None = None
         self._holdings = Holdings()
+        self._doubles = Doubles(client, writer, gate)
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
 
     def start(self) -> None:
@@ -172,6 +176,7 @@ class Reconciler:
         while not done.wait(0.2):
             if self._stopping:
                 return
+        self._doubles.end()
 
     def _ask(self) -> Look | None:
         """The book as one connection told it; None without a connection that has told its all."""
@@ -213,7 +218,8 @@ class Reconciler:
         ]
         self._judge_changes(changes, look)
         self._compare_positions(look)
-        hurry = absent or changes or self._holdings.unsettled
+        self._doubles.judge(look)
+        hurry = absent or changes or self._holdings.unsettled or self._doubles.unsettled
         self._pause = self._timing.hurry if hurry else self._timing.interval
         self._become_ready(look)
         self.looks += 1

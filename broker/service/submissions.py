@@ -125,6 +125,15 @@ def of_orders(order_refs: Sequence[str]) -> dict[str, Submission]:
     return {row.order_ref: row for row in Submission.objects.filter(order_ref__in=order_refs, revision=0)}
 
 
+def newest_prices(order_refs: Sequence[str]) -> dict[str, tuple[Decimal | None, Decimal | None]]:
+    """Limit and stop price of the newest revision of each order that may have left, by order_ref."""
+    found: dict[str, tuple[Decimal | None, Decimal | None]] = {}
+    for row in Submission.objects.filter(order_ref__in=order_refs, state=State.SENT).order_by("revision"):
+        prices = prices_of(row)
+        found[row.order_ref] = prices["limit_price"], prices["stop_price"]
+    return found
+
+
 def of_change(intent: types.UnresolvedIntent) -> Submission | None:
     """The row of a price change."""
     return Submission.objects.filter(order_ref=intent.order_ref, revision=intent.revision).first()

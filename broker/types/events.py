@@ -154,6 +154,23 @@ class PositionMismatch:
     time: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OrderDoubled:
+    """Reconcile: more orders work under one reference of ours than should, and a cancel leaves now.
+
+    `perm_ids`: those that work at this moment. `attempt` counts the cancels of this reference. `given_up`: no more
+    cancels will leave, and a person must end what is too much.
+    """
+
+    account: str
+    order_ref: str
+    perm_ids: tuple[int, ...]
+    attempt: int
+    time: datetime
+    detail: str
+    given_up: bool = False
+
+
 BrokerEvent = (
     OrderReport
     | ExecutionReport
@@ -164,6 +181,7 @@ BrokerEvent = (
     | AccountSummary
     | ConnectionReport
     | PositionMismatch
+    | OrderDoubled
 )
 
 

@@ -280,18 +280,48 @@ def test_a_modify_in_a_connectivity_loss_never_leaves_two_live_orders(
     assert placed_frames(gateway) == 4
 
 
-def test_a_change_that_became_two_orders_is_shown(owner: Owner, gateway: EmbeddedGateway, desk: WatchedDesk) -> None:
-    order = bracket(owner.broker)
+@pytest.mark.parametrize(("leg", "left"), [(0, 0), (1, 1), (2, 1)], ids=["entry", "stop", "target"])
+def test_a_modify_that_became_a_second_order_in_a_connectivity_loss_leaves_none_too_many(
+    owner: Owner, gateway: EmbeddedGateway, desk: WatchedDesk, leg: int, left: int
+) -> None:
+    order = filling(owner.broker) if leg else bracket(owner.broker)
     owner.broker.place(order)
     owner.broker.drain()
+    if leg:
+        gateway.advance(CLOSE + HOUR)
+    reference = order.legs[leg].order_ref
     gateway.fault("connectivity", on="placeOrder", orders="doubled")
-    owner.broker.modify(changed_target(order))
-    eventually(lambda: live(gateway, "G1")["G1-T"] == 2 and not owner.broker.status().ready)
+    owner.broker.modify(changed_price(order, leg))
+    eventually(lambda: live(gateway, "G1")[reference] == 2 and not owner.broker.status().ready)
     gateway.heal()
+    seen: list[Counter[str]] = []
+
+    def is_resolved() -> bool:
+        seen.append(live(gateway, "G1"))
+        return seen[-1][reference] == left
+
+    eventually(is_resolved)
     come_back(owner)
-    book = owner.broker.open_orders()
-    assert len({(report.perm_id, report.limit_price) for report in book if report.order_ref == "G1-T"}) == 2
-    eventually(lambda: Event.objects.filter(type="ORDER_EXTERNAL").exists())
+    looked = owner.broker._reconciler.looks
+    eventually(lambda: owner.broker._reconciler.looks > looked + 2)
+    there = live(gateway, "G1")
+    assert (there[reference], len(gateway.frames("cancelOrder"))) == (left, 2 - left)
+    assert Event.objects.filter(type="ORDER_DOUBLED").count() == 2 - left
+    assert Event.objects.filter(type="ORDER_EXTERNAL").exists()
+    if leg:
+        assert all(legs["G1-S"] and legs["G1-T"] for legs in [*seen, there])
+        assert_books_agree(gateway)
+    else:
+        assert sum(there.values()) == 0
+
+
+def changed_price(order: types.PlaceOrder, leg: int) -> types.ModifyOrder:
+    """A cent less."""
+    was = order.legs[leg]
+    limit, stop = (price and price - Decimal("0.01") for price in (was.limit_price, was.stop_price))
+    return types.ModifyOrder(
+        order.account, was.order_ref, 1, limit, stop, reduces=order.legs[leg].role != "entry", deadline=order.deadline
+    )
 
 
 def changed_target(order: types.PlaceOrder) -> types.ModifyOrder:

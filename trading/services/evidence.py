@@ -17,11 +17,12 @@ from trading.models import Order, OrderChange
 from trading.models.order import LIVE, TERMINAL, OrderState, Role
 from trading.selectors.orders import live_entry
 from trading.selectors.positions import holdings
+from trading.services import doubles
 from trading.services.accounts import account_ensure, snapshot_take
 from trading.services.fills import commission_book, fill_book, filled_quantity
 from trading.services.instruments import instrument_of_contract
 from trading.services.order_moves import order_document, order_move
-from trading.services.order_states import ENDED, FINAL_WORDS, derive, evidence_of, may_move
+from trading.services.order_states import CANCELLED_WORDS, ENDED, FINAL_WORDS, derive, evidence_of, may_move
 from trading.services.rows import swap
 
 # Codes that refuse an order which the broker never acknowledged. A notice (399, 2100-2199 …) is none of these.
@@ -149,12 +150,18 @@ def _report(event: types.OrderReport) -> None:
 
 
 def _reported(order: Order, event: types.OrderReport) -> None:
+    staying = doubles.survivor(order) if event.status in CANCELLED_WORDS else None
+    if staying is not None:
+        doubles.change_places(order, staying, market_at=event.time)
+        _acknowledge(order, (staying.limit_price, staying.stop_price), event.time)
+        _settle(order, cause="its double stays at the broker", market_at=event.time)
+        order = staying  # the one that has ended is known by this row from now on
     said: dict[str, object] = {"perm_id": event.perm_id or order.perm_id, "missing": ""}
     if order.broker_status not in FINAL_WORDS or event.status in FINAL_WORDS:
         said |= _said_of_state(order, event)
     if any(getattr(order, name) != value for name, value in said.items()):
         swap(order, **said)
-    _acknowledge(order, event)
+    _acknowledge(order, (event.limit_price, event.stop_price), event.time)
     _settle(order, cause=event.detail or f"broker says {event.status}", market_at=event.time)
 
 
@@ -176,20 +183,19 @@ def _is_refusal(detail: str) -> bool:
     return code.isdigit() and int(code) not in NOTICE_CODES
 
 
-def _acknowledge(order: Order, event: types.OrderReport) -> None:
-    """A report that carries the prices asked for is the proof of a change; it overtakes those before it."""
+def _acknowledge(order: Order, shown: tuple[Decimal | None, Decimal | None], market_at: datetime) -> None:
+    """A report that shows the prices asked for (limit, stop) is the proof of a change; it overtakes those before it."""
     changes = OrderChange.objects.filter(order=order).order_by("-revision")
     later = list(itertools.takewhile(lambda change: change.state != "ACKED", changes))
-    shown = (event.limit_price, event.stop_price)
     waiting = [change for change in later if change.state in OPEN_CHANGE]
     proven = next((change for change in waiting if (change.limit_price, change.stop_price) == shown), None)
     if proven is None:
         return
     swap(order, limit_price=proven.limit_price, stop_price=proven.stop_price)
-    _change_move(proven, "ACKED", "the broker shows the new price", event.time)
+    _change_move(proven, "ACKED", "the broker shows the new price", market_at)
     for change in waiting:
         if change.revision < proven.revision:
-            _change_move(change, "REJECTED", f"overtaken by revision {proven.revision}", event.time)
+            _change_move(change, "REJECTED", f"overtaken by revision {proven.revision}", market_at)
 
 
 def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
@@ -317,3 +323,8 @@ def _position(event: types.PositionMismatch) -> None:
         market_at=event.time,
         document={"con_id": event.con_id, "quantity": event.quantity, "booked": event.booked},
     )
+
+
+@apply.register
+def _doubled(event: types.OrderDoubled) -> None:
+    doubles.record(event)
