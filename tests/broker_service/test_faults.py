@@ -19,7 +19,8 @@ from broker.errors import BrokerUnavailable, TradingDisabled
 from broker.models import BrokerMessage
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import desk as desks
-from broker.service.owner import Owner, Place
+from broker.service import doubles
+from broker.service.owner import Owner, Place, serve
 from broker.service.reconcile import Timing
 from tests.broker_service.house import CLOSE, bracket, filling, placed_frames
 from tests.support import eventually
@@ -301,9 +302,7 @@ def test_a_modify_that_became_a_second_order_in_a_connectivity_loss_leaves_none_
         return seen[-1][reference] == left
 
     eventually(is_resolved)
-    come_back(owner)
-    looked = owner.broker._reconciler.looks
-    eventually(lambda: owner.broker._reconciler.looks > looked + 2)
+    look_on(owner)
     there = live(gateway, "G1")
     assert (there[reference], len(gateway.frames("cancelOrder"))) == (left, 2 - left)
     assert Event.objects.filter(type="ORDER_DOUBLED").count() == 2 - left
@@ -313,6 +312,85 @@ def test_a_modify_that_became_a_second_order_in_a_connectivity_loss_leaves_none_
         assert_books_agree(gateway)
     else:
         assert sum(there.values()) == 0
+
+
+def made_double(owner: Owner, gateway: EmbeddedGateway) -> types.PlaceOrder:
+    """A bracket whose target has become two orders, which the owner cannot know yet."""
+    order = bracket(owner.broker)
+    owner.broker.place(order)
+    owner.broker.drain()
+    gateway.fault("connectivity", on="placeOrder", orders="doubled")
+    owner.broker.modify(changed_price(order, 2))
+    eventually(lambda: live(gateway, "G1")["G1-T"] == 2 and not owner.broker.status().ready)
+    return order
+
+
+def look_on(owner: Owner) -> None:
+    """Wait until the owner has looked at the book anew, more than once."""
+    come_back(owner)
+    looked = owner.broker._reconciler.looks
+    for step in (1, 2, 3):
+        owner.broker._reconciler.wake()
+        eventually(lambda step=step: owner.broker._reconciler.looks >= looked + step)
+
+
+def test_cancels_of_a_second_order_that_do_nothing_end_with_a_call_for_a_person(
+    owner: Owner, gateway: EmbeddedGateway, desk: WatchedDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doubles, "PATIENCE", timedelta(0))
+    gateway.fault("silent", kinds="cancelOrder")
+    made_double(owner, gateway)
+    gateway.heal("connectivity")
+    told = eventually(lambda: Event.objects.filter(type="ORDER_DOUBLED_UNRESOLVED").first())
+    assert told is not None
+    assert "a person must" in told.cause
+    look_on(owner)
+    assert gateway.faults()[0]["acted"] == doubles.MOST_TRIES
+    assert Event.objects.filter(type="ORDER_DOUBLED_UNRESOLVED").count() == 1
+    assert live(gateway, "G1")["G1-T"] == 2
+
+
+def test_no_cancel_of_a_second_order_passes_a_shut_gate(
+    owner: Owner, gateway: EmbeddedGateway, desk: WatchedDesk, settings: Any
+) -> None:
+    made_double(owner, gateway)
+    settings.ORDERS_ENABLED = False
+    gateway.heal()
+    look_on(owner)
+    assert (live(gateway, "G1")["G1-T"], gateway.frames("cancelOrder")) == (2, [])
+    assert not Event.objects.filter(type="ORDER_DOUBLED").exists()
+    settings.ORDERS_ENABLED = True
+    eventually(lambda: live(gateway, "G1")["G1-T"] == 1)
+
+
+def test_after_a_second_order_has_ended_the_first_is_changed_as_ever(
+    owner: Owner, gateway: EmbeddedGateway, desk: WatchedDesk
+) -> None:
+    order = made_double(owner, gateway)
+    gateway.heal()
+    eventually(lambda: live(gateway, "G1")["G1-T"] == 1)
+    look_on(owner)
+    again = replace(changed_target(order), revision=2)
+    owner.broker.modify(again)
+    owner.broker.drain()
+    (report,) = [found for found in owner.broker.open_orders() if found.order_ref == "G1-T"]
+    assert report.limit_price == again.limit_price
+    assert live(gateway, "G1") == Counter(leg.order_ref for leg in order.legs)
+
+
+def test_an_owner_that_begins_anew_goes_on_ending_a_doubled_entry(
+    place: Place, start: Callable[..., Owner], gateway: EmbeddedGateway, desk: WatchedDesk
+) -> None:
+    with serve(place) as first:
+        assert first.broker.settle(10)
+        first.broker.place(bracket(first.broker))
+        first.broker.drain()
+        (entry,) = [report for report in first.broker.open_orders() if report.order_ref == "G1-E"]
+        found = (entry.perm_id, entry.perm_id + 100)
+        first.broker._writer.put(types.OrderDoubled(entry.account, "G1-E", found, 1, entry.time, "two"))
+        first.broker.drain()
+    start(place)
+    eventually(lambda: not sum(live(gateway, "G1").values()))
 
 
 def changed_price(order: types.PlaceOrder, leg: int) -> types.ModifyOrder:

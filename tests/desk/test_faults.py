@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import cast
 
 from autotrader.core.audit.models import Event
+from broker import types
 from broker.service.local import LocalBroker
 from tests.desk.conftest import Desk, build_strategy
 from tests.support import eventually
-from trading.models import Cycle, Fill, Trade
+from trading.models import Cycle, Fill, Order, Trade
 
 
 def look(desk: Desk) -> None:
@@ -52,3 +55,28 @@ def test_a_holding_that_no_fill_explains_is_on_record(desk: Desk) -> None:
     event = eventually(told)
     assert event is not None
     assert (event.account, event.old_state) == (desk.account, "0")
+
+
+def test_a_stop_that_became_two_is_one_again_and_the_row_follows_it(desk: Desk) -> None:
+    cycle = desk.run(build_strategy("s", ["RISE"]))
+    desk.next_day()
+    stop = desk.orders(cycle)["stop"]
+    assert stop.stop_price is not None
+    broker, gateway = desk.market.broker, desk.market.gateway
+    gateway.fault("connectivity", on="placeOrder", orders="doubled")
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    price = stop.stop_price - Decimal("0.01")
+    broker.modify(types.ModifyOrder(desk.account, stop.order_ref, 1, None, price, reduces=True, deadline=soon))
+    eventually(lambda: not broker.status().ready)
+    gateway.heal()
+
+    def working() -> list[types.OrderReport]:
+        look(desk)
+        return [report for report in broker.open_orders() if report.order_ref == stop.order_ref]
+
+    eventually(lambda: Event.objects.filter(type="ORDER_DOUBLED").exists() and len(working()) == 1)
+    (left,) = working()
+    broker.drain()
+    stop.refresh_from_db()
+    assert (stop.state, stop.perm_id) == ("ACCEPTED", left.perm_id)
+    eventually(lambda: list(Order.objects.filter(role="external").values_list("state", flat=True)) == ["CANCELLED"])
