@@ -51,10 +51,10 @@ class Surplus:
     connection: datetime
 
 
-def doubled(working: Iterable[types.OrderReport]) -> dict[str, dict[int, types.OrderReport]]:
-    """Our own working orders by reference and permId, for every reference of ours."""
+def by_reference(listed: Iterable[types.OrderReport]) -> dict[str, dict[int, types.OrderReport]]:
+    """Our own working orders by reference and permId; a list may tell one twice."""
     found: dict[str, dict[int, types.OrderReport]] = {}
-    for report in working:
+    for report in listed:
         if report.origin == "ours" and report.order_ref and report.perm_id and report.status not in ENDED:
             found.setdefault(report.order_ref, {})[report.perm_id] = report
     return found
@@ -68,8 +68,8 @@ def decide(working: Sequence[types.OrderReport], tried: Tried, *, keep: int, now
     if len(working) <= keep:
         return "settled"
     waited = now - tried.asked if tried.asked is not None else None
-    same = frozenset(report.perm_id for report in working) == tried.working
-    if waited is not None and same and waited < PATIENCE:
+    none_ended = tried.working <= {report.perm_id for report in working}
+    if waited is not None and none_ended and waited < PATIENCE:
         return "wait"
     if keep and any(report.status == "PendingCancel" for report in working):
         return "give up" if waited is not None and waited >= PATIENCE else "wait"
@@ -82,8 +82,11 @@ def least_wanted(working: Sequence[types.OrderReport], newest: Prices | None) ->
 
 
 def seen_again(before: Tried, working: Sequence[types.OrderReport]) -> Tried:
-    """What is known with the orders that work now."""
-    return replace(before, perm_ids=before.perm_ids | {report.perm_id for report in working})
+    """What is known with the orders that work now; one that was never seen begins the count of cancels anew."""
+    perm_ids = {report.perm_id for report in working}
+    if perm_ids - before.perm_ids:
+        before = replace(before, tries=0, given_up=False)
+    return replace(before, perm_ids=before.perm_ids | perm_ids)
 
 
 def tried_again(known: Tried, working: Sequence[types.OrderReport], verdict: Verdict, now: datetime) -> Tried:
@@ -119,7 +122,7 @@ class Doubles:
         if not self._remembers:
             self._tried, self._remembers = _remembered(account), True
         tried = self._tried
-        ours = doubled(report for report in look.book.open_orders if report.account == account)
+        ours = by_reference(report for report in look.book.open_orders if report.account == account)
         suspects = {ref: list(ours.get(ref, {}).values()) for ref in ours if len(ours[ref]) > 1 or ref in tried}
         self._tried = {ref: tried[ref] for ref in tried if ref in suspects}
         self._found = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +11,17 @@ import pytest
 
 from broker import types
 from broker.models import Submission
-from broker.service.doubles import MOST_TRIES, PATIENCE, Tried, closes, decide, doubled, least_wanted, tried_again
+from broker.service.doubles import (
+    MOST_TRIES,
+    PATIENCE,
+    Tried,
+    by_reference,
+    closes,
+    decide,
+    least_wanted,
+    seen_again,
+    tried_again,
+)
 from tests.broker_service.house import ACCOUNT, NOW
 
 LATER = NOW + PATIENCE
@@ -64,7 +73,8 @@ LAST_TRY = replace(ASKED, tries=MOST_TRIES)
         pytest.param([ONE, TWO], ASKED, 1, SOON, "wait", id="a cancel is on its way"),
         pytest.param([ONE, TWO], ASKED, 0, SOON, "wait", id="a cancel of an entry is on its way"),
         pytest.param([ONE, TWO], ASKED, 1, LATER, "cancel", id="a cancel was lost"),
-        pytest.param([ONE, TWO, working(3)], ASKED, 1, SOON, "cancel", id="the orders have changed since"),
+        pytest.param([ONE, TWO, working(3)], ASKED, 1, SOON, "wait", id="one more came while a cancel is on its way"),
+        pytest.param([ONE, working(3)], ASKED, 1, SOON, "cancel", id="a cancel has had its effect"),
         pytest.param([ONE, ENDING], Tried(), 1, NOW, "wait", id="one is ending by another's wish"),
         pytest.param([ONE, ENDING], ASKED, 1, LATER, "give up", id="one never ends"),
         pytest.param([ONE, ENDING], ASKED, 0, LATER, "cancel", id="an entry that does not end is asked again"),
@@ -88,6 +98,13 @@ def test_without_any_effect_five_cancels_leave_and_no_more(keep: int) -> None:
     assert verdicts == ["cancel", "wait"] * MOST_TRIES + ["give up"]
 
 
+def test_an_order_never_seen_before_begins_the_count_anew() -> None:
+    given_up = replace(LAST_TRY, given_up=True)
+    assert seen_again(given_up, [ONE, TWO]) == given_up
+    again = seen_again(given_up, [ONE, working(3)])
+    assert (again.tries, again.given_up, again.perm_ids) == (0, False, frozenset({1, 2, 3}))
+
+
 def test_the_order_without_the_newest_price_goes_first_and_the_oldest_of_them() -> None:
     newest = working(1, stop_price=Decimal(95))
     assert least_wanted([newest, TWO, working(3)], (None, Decimal(95))) == TWO
@@ -98,7 +115,7 @@ def test_the_order_without_the_newest_price_goes_first_and_the_oldest_of_them() 
 def test_only_working_orders_of_our_own_count_each_once() -> None:
     others = [working(3, origin="other"), working(4, origin="manual"), working(5, order_ref=""), working(0)]
     ended = [working(6, status="Cancelled"), working(7, status="Filled"), working(8, status="Inactive")]
-    found = doubled([ONE, ONE, TWO, *others, *ended])
+    found = by_reference([ONE, ONE, TWO, *others, *ended])
     assert {ref: sorted(orders) for ref, orders in found.items()} == {"G1-S": [1, 2]}
 
 
@@ -114,4 +131,3 @@ def test_our_record_tells_what_closes(role: str, *, reduces: bool, expected: boo
 def test_without_a_record_the_holding_tells_what_closes() -> None:
     assert closes(ONE, None, {7: Decimal(10)})
     assert not closes(ONE, None, {})
-    assert timedelta(0) < PATIENCE
