@@ -39,8 +39,11 @@ async def open_orders(asking: Asking, request: types.Nothing) -> tuple[types.Ord
 
 
 async def completed_orders(asking: Asking, request: types.Nothing) -> tuple[types.OrderReport, ...]:
-    """Finished orders that the broker still remembers."""
-    return await _finished(asking.connection)
+    """Finished orders that the broker still remembers, at the average price of today's fills."""
+    finished = await _finished(asking.connection)
+    wrapper = asking.connection.wrapper
+    fills = [wrapper.execution_report(fill) for fill in wrapper.fills.values()]
+    return tuple(mapping.with_average(report, fills) for report in finished)
 
 
 async def order(asking: Asking, request: types.OrderRef) -> types.OrderReport:
@@ -55,7 +58,7 @@ async def order(asking: Asking, request: types.OrderRef) -> types.OrderReport:
         fill for fill in found.executions if (fill.order_ref, fill.account) == (request.order_ref, request.account)
     ]
     if listed:
-        return listed[0]
+        return mapping.with_average(listed[0], found.executions)
     if fills:
         return mapping.report_of_fills(fills)
     raise OrderInvalid(f"{request.order_ref} was never seen by the broker.", details={"field": "order_ref"})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
@@ -172,8 +173,8 @@ def completed_report(trade: Any, state: Any, *, tick: Decimal | None, now: datet
 
 def execution_report(contract: Any, execution: Any, commission: types.CommissionReport | None) -> types.ExecutionReport:
     """One fill, with its cost where that is known already."""
-    filled_at = number(execution.price)
-    if filled_at is None:
+    exact = number(execution.price)
+    if exact is None:
         raise ValueError(f"execution {execution.execId} has no price")
     return types.ExecutionReport(
         account=execution.acctNumber,
@@ -184,7 +185,7 @@ def execution_report(contract: Any, execution: Any, commission: types.Commission
         symbol=contract.symbol,
         side=side(execution.side),
         quantity=quantity(execution.shares),
-        price=filled_at,
+        price=exact,
         time=utc(execution.time),
         exchange=execution.exchange,
         commission=commission.commission if commission else None,
@@ -193,12 +194,26 @@ def execution_report(contract: Any, execution: Any, commission: types.Commission
     )
 
 
-def report_of_fills(fills: Sequence[types.ExecutionReport]) -> types.OrderReport:
-    """An order that only its fills tell of: it works no longer, and what it was beyond them is not known."""
+def filled_at(fills: Iterable[types.ExecutionReport]) -> tuple[Decimal, Decimal | None]:
+    """Quantity and average price of an order's fills, each as last corrected; (0, None) where there are none."""
     latest = {fill.exec_id.rpartition(".")[0]: fill for fill in sorted(fills, key=lambda fill: fill.exec_id)}
-    first = fills[0]
     filled = sum((fill.quantity for fill in latest.values()), Decimal(0))
     value = sum((fill.quantity * fill.price for fill in latest.values()), Decimal(0))
+    return filled, _plain(str(value / filled)) if filled else None
+
+
+def with_average(report: types.OrderReport, fills: Iterable[types.ExecutionReport]) -> types.OrderReport:
+    """A finished order names no price: the average of those of `fills` that are its own."""
+    if report.average_price is not None or not report.perm_id:
+        return report
+    own = [fill for fill in fills if (fill.perm_id, fill.account) == (report.perm_id, report.account)]
+    return replace(report, average_price=filled_at(own)[1])
+
+
+def report_of_fills(fills: Sequence[types.ExecutionReport]) -> types.OrderReport:
+    """An order that only its fills tell of: it works no longer, and what it was beyond them is not known."""
+    first = fills[0]
+    filled, average = filled_at(fills)
     return types.OrderReport(
         account=first.account,
         order_ref=first.order_ref,
@@ -215,7 +230,7 @@ def report_of_fills(fills: Sequence[types.ExecutionReport]) -> types.OrderReport
         status="",
         filled=filled,
         remaining=Decimal(0),
-        average_price=_plain(str(value / filled)) if filled else None,
+        average_price=average,
         why_held="",
         parent_perm_id=0,
         oca_group="",

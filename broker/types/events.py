@@ -16,7 +16,8 @@ class OrderReport:
     """What the broker says of one order. `status` is the broker's own word; `order_ref` is empty for manual orders.
 
     `origin`: sent by our client id, by another client, by hand in TWS, or empty where the broker does not say (a
-    finished order names no client).
+    finished order names no client). `average_price` of a finished order is that of the fills which the broker still
+    lists, today's; as evidence, where the fills are told beside it, and without any fill it is None.
     """
 
     account: str

@@ -273,3 +273,6 @@ def test_fills_alone_tell_of_an_order_the_corrected_one_for_each() -> None:
     report = mapping.report_of_fills(fills)
     assert (report.filled, report.remaining, report.average_price) == (10, 0, Decimal(104))
     assert (report.status, report.completed, report.time) == ("", True, NOW + timedelta(seconds=1))
+    finished = replace(report, average_price=None)
+    assert mapping.with_average(finished, fills).average_price == Decimal(104)
+    assert mapping.with_average(finished, [replace(fill, perm_id=8)]).average_price is None

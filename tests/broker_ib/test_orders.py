@@ -90,6 +90,9 @@ def test_the_book_holds_open_completed_and_executed(desk: Desk, gateway: Embedde
     assert (execution.order_ref, execution.commission, execution.commission_currency) == ("G1-E", 1, "USD")
     assert execution.realized_pnl is None
     assert len(desk.all(types.ExecutionReport)) == 1
+    asked = desk.client.read("order", types.OrderRef(execution.account, "G1-E"), TIMEOUT)
+    (listed,) = desk.client.read("completed_orders", types.Nothing(), TIMEOUT)
+    assert (asked.average_price, listed.average_price) == (execution.price, execution.price)
 
 
 def test_a_price_is_changed_and_nothing_else(desk: Desk, gateway: EmbeddedGateway) -> None:

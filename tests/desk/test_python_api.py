@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 from tests.support import ROOT, child_environment
 
+FILL = r"\S+ \d+ \d+(\.\d+)? \S+"  # execution, quantity, price, commission
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -25,5 +27,7 @@ def test_the_page_runs_from_quote_to_cancel(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("ready DU")
-    assert any(line.startswith("bought 10 at ") for line in lines)
+    (bought,) = [line.removeprefix("bought 10 at ") for line in lines if line.startswith("bought")]
+    fills = [(Decimal(line.split()[1]), Decimal(line.split()[2])) for line in lines if re.fullmatch(FILL, line)]
+    assert Decimal(bought) == sum(quantity * price for quantity, price in fills) / 10
     assert lines[-3:] == ["stop: Cancelled", "second entry: Cancelled", "held: []"]
