@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 from zlib import crc32
 
 from . import trailing
 from .book import OrderBook
-from .ledger import Ledger
+from .ledger import ZERO, Holding, Ledger
 from .orders import CANCEL_REST, UNPRICED, Order
+from .prices.calendar import eastern_day, instant, midnight
 from .tariff import Tariff
 from .types import (
     AccountChanged,
@@ -47,6 +48,13 @@ class Booked(NamedTuple):
     commission: Commission
 
 
+class Opening(NamedTuple):
+    """What was held of a contract before its first execution of a day in US/Eastern."""
+
+    day: date
+    held: Holding
+
+
 class Engine:
     """Changes orders and the ledger together. `emit` takes events; `changed` holds what a store must write."""
 
@@ -58,6 +66,7 @@ class Engine:
         self.ledger = ledger
         self.tariff = tariff
         self.executions: dict[int, Booked] = {}
+        self.openings: dict[int, Opening] = {}
         self.next_execution = 1
         self.changed: dict[int, Order] = {}
         self.changed_executions: dict[int, Booked] = {}
@@ -145,6 +154,7 @@ class Engine:
 
     def fill(self, order: Order, shares: Decimal, price: Decimal, at: datetime, spec: SymbolSpec) -> None:
         """Book one execution with all that follows from it: commission, children, group."""
+        self._note_opening(spec.con_id, eastern_day(at))
         before = order.commission
         order.filled += shares
         order.value += shares * price
@@ -162,9 +172,19 @@ class Engine:
     def book_trade(self, spec: SymbolSpec, shares: Decimal, price: Decimal, commission: Decimal) -> Commission:
         """Book cash and holding of a fill; what it cost and brought, still without the id of an execution."""
         realized = self.ledger.book(spec, self.tariff.trade(spec, shares, price, commission))
+        return self.cost(spec, commission, realized)
+
+    def cost(self, spec: SymbolSpec, commission: Decimal, realized: Decimal | None) -> Commission:
+        """What an execution cost and brought, as it is told; `realized` in the contract's currency."""
         if realized is not None:
             realized = self.tariff.told(spec, realized).quantize(FRACTION_OF_CENT)
         return Commission("", commission, self.tariff.currency(spec), realized)
+
+    def _note_opening(self, con_id: int, day: date) -> None:
+        """Remember what a day began with: the executions of the day can be taken back."""
+        known = self.openings.get(con_id)
+        if known is None or known.day != day:
+            self.openings[con_id] = Opening(day, replace(self.ledger.holdings.get(con_id, Holding(ZERO, ZERO))))
 
     def settle(self, spec: SymbolSpec, price: Decimal) -> None:
         """Close a holding in cash, without an order, an execution or a commission."""
@@ -279,6 +299,8 @@ class Engine:
         for number in [n for n, booked in self.executions.items() if booked.execution.time < before]:
             if number not in self.changed_executions:
                 del self.executions[number]
+        for con_id in [c for c, opening in self.openings.items() if instant(midnight(opening.day)) < before]:
+            del self.openings[con_id]
 
     def touch(self, order: Order) -> None:
         """Have the store write this order."""

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from .engine import Engine
+from .engine import Engine, Opening
 from .ids import OrderIds
+from .ledger import Holding
 from .player import BarProgress, Player
 from .short_sales import ShortSales
 from .store import Store, amounts_text
@@ -49,6 +50,8 @@ class Keeper:
         engine.executions = self._store.executions(today)
         engine.next_execution = self._store.last_execution() + 1
         self._store.load_ledger(engine.ledger)
+        for con_id, (day, *amounts) in json.loads(self._store.fact("openings") or "{}").items():
+            engine.openings[int(con_id)] = Opening(date.fromisoformat(day), Holding(*map(Decimal, amounts)))
         engine.next_perm_id = int(self._fact("next_perm_id"))
         self._day_start.equity = Decimal(self._fact("previous_equity"))
         self._day_start.day = date.fromisoformat(self._fact("equity_day"))
@@ -91,12 +94,17 @@ class Keeper:
         return value
 
     def _facts(self) -> dict[str, str]:
+        openings = {
+            con_id: [day.isoformat(), held.quantity, held.cost, held.paid]
+            for con_id, (day, held) in self._engine.openings.items()
+        }
         progress = {market: asdict(state) for market, state in self._player.progress.items()}
         return {
             "next_perm_id": str(self._engine.next_perm_id),
             "previous_equity": str(self._day_start.equity),
             "equity_day": self._day_start.day.isoformat(),
             "progress": json.dumps(progress, default=str) if progress else "{}",
+            "openings": json.dumps(openings, default=str),
             "shortable": json.dumps(self._shorts.given) if self._shorts.given else "{}",
             "next_bound_id": str(self.next_bound_id),
         }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 
 from .types import SymbolSpec
@@ -40,10 +41,6 @@ class Trade:
     commission: Decimal
     fee_currency: str
     fee: Decimal
-
-    def reversed(self) -> Trade:
-        """The trade that takes this one back, with its commission."""
-        return Trade(-self.shares, self.price, -self.commission, self.fee_currency, -self.fee)
 
 
 class Ledger:
@@ -89,6 +86,27 @@ class Ledger:
         if realized is not None:
             self.realized[spec.currency] = self.realized.get(spec.currency, ZERO) + realized
         return realized
+
+    def rebuild(
+        self, spec: SymbolSpec, opening: Holding, booked: Mapping[int, Trade], instead: Mapping[int, Trade]
+    ) -> dict[int, Decimal | None]:
+        """Have one contract as if from `opening` on `instead` had been booked and not `booked`.
+
+        Cash and realised profit change by the difference, so what other contracts did to them stays. The answer are
+        the profits that are others now, by the keys of `instead`.
+        """
+        was, now = (Ledger(ZERO, self.base) for _ in range(2))
+        for ledger in (was, now):
+            if opening.quantity:
+                ledger.holdings[spec.con_id] = replace(opening)
+        before = {key: was.book(spec, trade) for key, trade in booked.items()}
+        after = {key: now.book(spec, trade) for key, trade in instead.items()}
+        for mine, old, new in ((self.cash, was.cash, now.cash), (self.realized, was.realized, now.realized)):
+            for currency in {*old, *new}:
+                mine[currency] = mine.get(currency, ZERO) + new.get(currency, ZERO) - old.get(currency, ZERO)
+        self.holdings.pop(spec.con_id, None)
+        self.holdings |= now.holdings
+        return {key: profit for key, profit in after.items() if profit != before.get(key)}
 
     def split(self, spec: SymbolSpec, ratio: Decimal, price: Decimal) -> Decimal:
         """Multiply the holding by `ratio`; a fraction of a share is paid out at `price`. Returns the cash paid."""

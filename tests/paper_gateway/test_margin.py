@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.paper_gateway.engine import Booked
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.types import ContractFilter, OrderTerms, SymbolSpec
 
@@ -256,3 +258,73 @@ def test_a_future_that_expired_is_settled_in_cash_and_its_orders_end() -> None:
         assert settled > 0
         assert settled % future.min_tick == 0
         assert place.value("NetLiquidation") == place.value("TotalCashValue")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    trades=st.lists(st.tuples(CONTRACT, ACTION, SIZE), min_size=1, max_size=7),
+    chosen=st.integers(0, 6),
+    opened=st.booleans(),
+    change=st.sampled_from(["bust", "price", "shares"]),
+)
+def test_after_a_bust_or_a_correction_the_books_are_as_if_nothing_else_had_been(
+    trades: list[tuple[int, str, int]], chosen: int, change: str, *, opened: bool
+) -> None:
+    chosen %= len(trades)
+    with floor() as place, floor() as other:
+        if opened:  # a holding that the day begins with
+            for each in (place, other):
+                each.trade(each.spec(*NAMES[0]), "BUY", 66)
+                each.time.at += timedelta(days=1)
+                each.exchange.tick()
+        for index, action, size in trades:
+            place.trade(place.spec(*NAMES[index]), action, shares(place.spec(*NAMES[index]), size))
+        fill = place.exchange.executions()[chosen][0]
+        if change == "bust":
+            place.exchange.bust_execution(fill.exec_id)
+        elif change == "price":
+            place.exchange.correct_execution(fill.exec_id, price=fill.price + 1)
+        else:
+            place.exchange.correct_execution(fill.exec_id, shares=fill.shares - 1 or Decimal(2))
+        _book_again(place, other)
+        assert place.exchange.positions() == other.exchange.positions()
+        mine, others = ([*each.exchange.account_values()] for each in (place, other))
+        empty = {"0.00", "1.00"}
+        assert {row for row in mine if row.value not in empty} - {*others} == set(), (mine, others)
+        profits = [cost.realized_pnl for execution, cost in place.exchange.executions() if execution.shares]
+        assert profits == [cost.realized_pnl for _, cost in other.exchange.executions()]
+
+
+def _book_again(place: Floor, other: Floor) -> None:
+    """Have on another floor just the executions that count on the first, each with its own price and commission."""
+    engine = other.exchange._engine
+    for execution, cost in place.exchange.executions():
+        if execution.shares:
+            spec = other.exchange.find(ContractFilter(con_id=execution.con_id))[0]
+            signed = execution.shares if execution.side == "BOT" else -execution.shares
+            booked = engine.book_trade(spec, signed, execution.price, cost.commission)
+            number = len(engine.executions) + 100
+            engine.executions[number] = Booked(execution, booked)
+
+
+def test_an_average_cost_knows_nothing_of_an_execution_that_was_taken_back(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"data_folder": None, "store_path": tmp_path / "store.sqlite3", "account": "DU1"}
+    exchange = PaperExchange(system_clock=(time := RunningTime(WEDNESDAY)), **settings)
+    place = Floor(exchange, time)
+    spec = place.spec("STK", "SPY", "USD")
+    for size in (1, 2, 4, 5, 7):
+        place.trade(spec, "BUY", size)
+    exchange.close()
+    exchange = PaperExchange(system_clock=time, **settings)  # what the day began with is kept
+    executions = [execution for execution, _ in exchange.executions()]
+    exchange.bust_execution(executions[2].exec_id)
+    (held,) = exchange.positions()
+    rest = [execution for execution in executions if execution.shares != 4]
+    paid = sum((fill.shares * fill.price for fill in rest), Decimal(0)) + sum(
+        cost.commission for _, cost in exchange.executions()
+    )
+    assert (held.quantity, held.realized_pnl) == (15, 0)
+    assert held.avg_cost == (paid / 15).quantize(Decimal("1E-8"))
+    with pytest.raises(KeyError):
+        exchange.bust_execution(exchange.executions()[2][0].exec_id)
+    exchange.close()

@@ -22,7 +22,7 @@ class LaterChange(Fault):
         if self.exec_id:
             executions = (execution for execution, _ in self.scene.exchange.executions())
             found = next((execution for execution in executions if execution.exec_id == self.exec_id), None)
-            if found is None:
+            if found is None or not found.shares:
                 raise FaultError(f"there is no execution {self.exec_id!r} today")
             self.acted += 1
             self.change(found)
