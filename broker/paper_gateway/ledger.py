@@ -126,7 +126,7 @@ class Ledger:
 
     def _hold(self, spec: SymbolSpec, trade: Trade) -> Decimal | None:
         each = trade.price * spec.multiplier
-        closed = -_toward_zero(self.quantity(spec.con_id), trade.shares)
+        closed = -toward_zero(self.quantity(spec.con_id), trade.shares)
         opened = trade.shares - closed
         closing_fee = trade.fee * closed / trade.shares
         realized = None
@@ -154,7 +154,7 @@ class Ledger:
         return cost
 
 
-def _toward_zero(held: Decimal, traded: Decimal) -> Decimal:
+def toward_zero(held: Decimal, traded: Decimal) -> Decimal:
     """The part of `held`, with its sign, that a trade of `traded` shares closes."""
     if held * traded >= 0:
         return ZERO

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from . import economics, matching
 from .book import OrderBook
-from .ledger import Holding, Ledger
+from .ledger import Holding, Ledger, toward_zero
 from .orders import Order
 from .pricing import Pricing
 from .tariff import Tariff
@@ -69,18 +69,6 @@ class Valuation:
             initial += economics.initial_of(spec, holding.quantity, price) * rate
             maintenance += economics.maintenance_of(spec, holding.quantity, price) * rate
         return Margins(equity, initial, maintenance)
-
-
-class AtPrice(Valuation):
-    """As if one contract stood at another price."""
-
-    def __init__(self, ledger: Ledger, market: Pricing, con_id: int, price: Decimal) -> None:
-        super().__init__(ledger, market)
-        self._con_id = con_id
-        self._price = price
-
-    def price(self, con_id: int) -> Decimal:
-        return self._price if con_id == self._con_id else super().price(con_id)
 
 
 class MarginDesk:
@@ -178,7 +166,7 @@ class MarginDesk:
         """Margins before, change and after, were the whole order filled now.
 
         An order that trades now pays the far side of the book, and the account is valued at the last price as always;
-        one that does not is shown as if the market stood at its price.
+        of one that does not the shares that it opens count at its price, and all that is held at the market's.
         """
         spec, before = self._market.spec(order.terms.con_id), self._valuation.margins()
         price = self._trades_now(spec, order)
@@ -186,19 +174,35 @@ class MarginDesk:
         price = self.order_price(order) if price is None else price
         commission = self._tariff.commission(spec, order.quantity, order.quantity * price)
         signed = order.quantity if order.is_buy else -order.quantity
-        ledger = self._ledger.copy()
-        ledger.book(spec, self._tariff.trade(spec, signed, price, commission))
         if trades_now:
+            ledger = self._ledger.copy()
+            ledger.book(spec, self._tariff.trade(spec, signed, price, commission))
             after = Valuation(ledger, self._market).margins()
         else:
-            shown = AtPrice(ledger, self._market, spec.con_id, price).margins()
-            cost = commission * self._market.rate(self._tariff.currency(spec))
-            after = Margins(before.equity - cost, shown.initial, shown.maintenance)
+            after = self._after_waiting(spec, before, signed, price, commission)
         return Preview(
             init_margin=_change(before.initial, after.initial),
             maint_margin=_change(before.maintenance, after.maintenance),
             equity_with_loan=_change(before.equity, after.equity),
             commission=commission,
+        )
+
+    def _after_waiting(
+        self, spec: SymbolSpec, before: Margins, signed: Decimal, price: Decimal, commission: Decimal
+    ) -> Margins:
+        """The margins with `signed` more shares: what they open counts at `price`, what stays of the holding as now."""
+        held, market = self._ledger.quantity(spec.con_id), self._market.price(spec.con_id)
+        closed = -toward_zero(held, signed)
+        rate = self._market.rate(spec.currency)
+
+        def change(margin: Callable[[SymbolSpec, Decimal, Decimal], Decimal]) -> Decimal:
+            after = margin(spec, held + closed, market) + margin(spec, signed - closed, price)
+            return (after - margin(spec, held, market)) * rate
+
+        return Margins(
+            before.equity - commission * self._market.rate(self._tariff.currency(spec)),
+            before.initial + change(economics.initial_of),
+            before.maintenance + change(economics.maintenance_of),
         )
 
     def _trades_now(self, spec: SymbolSpec, order: Order) -> Decimal | None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from broker.paper_gateway.engine import Booked
 from broker.paper_gateway.exchange import PaperExchange
+from broker.paper_gateway.margin import cents
 from broker.paper_gateway.types import ContractFilter, OrderTerms, SymbolSpec
 
 from .conftest import Desk, RunningTime
@@ -328,3 +329,26 @@ def test_an_average_cost_knows_nothing_of_an_execution_that_was_taken_back(tmp_p
     with pytest.raises(KeyError):
         exchange.bust_execution(exchange.executions()[2][0].exec_id)
     exchange.close()
+
+
+@pytest.mark.parametrize(
+    ("held", "action", "size", "away"),
+    [(363, "BUY", 100, "-100"), (363, "SELL", 100, "100"), (100, "SELL", 300, "100"), (0, "BUY", 100, "-100")],
+)
+def test_the_preview_of_an_order_that_waits_leaves_the_holding_at_the_market(
+    held: int, action: str, size: int, away: str
+) -> None:
+    with floor() as place:
+        spec = place.spec("STK", "SPY", "USD")
+        if held:
+            place.trade(spec, "BUY", held)
+        last = place.exchange.quote(spec.con_id).last
+        assert last is not None
+        limit = last + Decimal(away)
+        preview = place.exchange.preview(place.terms(spec, action, size, order_type="LMT", limit_price=limit))
+        signed = size if action == "BUY" else -size
+        stays = min(held, held + signed) if signed < 0 else held
+        value = max(0, stays) * last + (abs(signed) - (held - max(0, stays))) * limit
+        assert preview.init_margin[2] == cents(value / 2)
+        assert (preview.init_margin[1] > 0) == (abs(held + signed) > held)
+        assert preview.equity_with_loan[1] == -preview.commission
