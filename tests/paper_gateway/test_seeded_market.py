@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.paper_gateway.prices.seeded import SeededMarket
+from broker.paper_gateway.prices.shapes import HoursMode
 from broker.paper_gateway.types import Bar, GatewayError
 from broker.paper_gateway.universe import seeded_start
 
@@ -119,3 +120,20 @@ def test_unknown_symbols_have_no_data() -> None:
     with pytest.raises(GatewayError) as refused:
         bars(market(), "1 day", "1 D", symbol="NOPE")
     assert refused.value.code == 162
+
+
+@pytest.mark.parametrize("hours", ["always", "exchange"])
+@pytest.mark.parametrize("size", ["30 secs", "1 min", "15 mins", "1 hour", "4 hours", "8 hours", "1 day"])
+@pytest.mark.parametrize("hour", [5, 7, 13, 16, 23])
+def test_n_days_are_n_sessions_in_every_size_and_the_one_in_progress_is_one_of_them(
+    hours: HoursMode, size: str, hour: int
+) -> None:
+    source = SeededMarket(1, seeded_start, hours)
+    now = datetime(2026, 11, 19, hour, 31, 20, tzinfo=UTC)  # a Thursday
+    for count in (1, 3) if "sec" not in size else (1,):
+        found = bars(source, size, f"{count} D", now, live=True)
+        days = sorted({bar.day for bar in found})
+        begun = hours == "always" or hour > 14
+        last = date(2026, 11, 19) if begun else date(2026, 11, 18)
+        assert days == [last - timedelta(days=back) for back in reversed(range(count))]
+        assert size != "1 day" or len(found) == count

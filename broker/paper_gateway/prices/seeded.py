@@ -151,7 +151,10 @@ def _bars(tape: SeededTape, size: str, span: Duration, until: datetime, *, live:
         bars = tape.daily_bars(first, last, regular=regular)
     else:
         bars = _slices(tape, size, span, first, until, regular=regular)
-    return [*bars, *_in_progress(tape, size, until, regular=regular)] if live else bars
+    if not live:
+        return bars
+    found = [*bars, *_in_progress(tape, size, until, regular=regular)]
+    return found[first_bar(found, size, span, until) :] if span.unit == "D" else found
 
 
 def _day_range(tape: SeededTape, size: str, span: Duration, until: datetime, *, regular: bool) -> tuple[date, date]:
