@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast, get_args
 
+from broker.paper_gateway.checks import ACTIONS, check_terms
+from broker.paper_gateway.dispatch import ROUTES
+from broker.paper_gateway.faults.registry import FAULTS
 from broker.paper_gateway.feeds import Feed
-from broker.paper_gateway.server import PaperGateway
+from broker.paper_gateway.server import UNKNOWN, PaperGateway
 from broker.paper_gateway.truth import truth
 from broker.paper_gateway.types import OrderTerms
 
@@ -46,7 +49,10 @@ async def advance(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]
 
 async def frames(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
     """The latest frames of one `name` that arrived, oldest first."""
-    return {"frames": gateway.kept(str(arguments.get("name")))}
+    name, known = _text(arguments, "name"), sorted({UNKNOWN, *(route.name for route in ROUTES.values())})
+    if name not in known:
+        raise ControlError(f"`name` is a frame that clients send, not {name[:40]!r}: one of {', '.join(known)}")
+    return {"frames": gateway.kept(name)}
 
 
 async def fault(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
@@ -63,7 +69,9 @@ async def faults(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
 async def heal(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
     """End the faults of one `name`, or all of them."""
     name = arguments.get("name")
-    return {"healed": gateway.faults.heal(None if name is None else _text(arguments, "name"))}
+    if name is not None and _text(arguments, "name") not in FAULTS:
+        raise ControlError(f"`name` is no fault: {str(name)[:40]!r}; there are {', '.join(sorted(FAULTS))}")
+    return {"healed": gateway.faults.heal(name)}
 
 
 async def ledger(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
@@ -129,18 +137,26 @@ async def manual(gateway: PaperGateway, arguments: Arguments) -> dict[str, Any]:
     con_id, quantity = _contract(gateway, arguments), _number(arguments, "quantity")
     if con_id is None:
         raise ControlError("`con_id` must be a contract id")
+    if quantity <= 0 or quantity != int(quantity):
+        raise ControlError(f"`quantity` is a whole number above 0, not {quantity:g}")
     limit = Decimal(str(_number(arguments, "limit"))) if arguments.get("limit") is not None else None
+    spec, action = gateway.desk.contracts.by_id(con_id), _text(arguments, "action")
+    if action not in ACTIONS:
+        raise ControlError(f"`action` is one of {', '.join(ACTIONS)}, not {action[:40]!r}")
     terms = OrderTerms(
         client_id=0,
         order_id=0,
         con_id=con_id,
-        symbol=gateway.desk.contracts.by_id(con_id).symbol,
-        action=_text(arguments, "action"),
-        quantity=Decimal(str(quantity)).normalize(),
+        symbol=spec.symbol,
+        action=action,
+        quantity=Decimal(int(quantity)),
         order_type="MKT" if limit is None else "LMT",
         limit_price=limit,
         account=gateway.exchange.account,
     )
+    refusal = check_terms(terms, spec, gateway.exchange.account)
+    if refusal is not None:
+        raise ControlError(f"the order would be refused with {refusal.code}: {refusal.message}")
     gateway.exchange.place_manual(terms)
     gateway.flush()
     return {}

@@ -34,6 +34,7 @@ BEAT_SECONDS, SHORTEST_BEAT = 0.25, 0.1
 BEATS_PER_PROFIT = 4
 BEATS_PER_ACCOUNT = 720
 START_SECONDS = 30.0
+UNKNOWN = "unknown"
 FRAMES_KEPT, KEPT_FIELDS, KEPT_LENGTH, SHORT = 1000, 300, 200, 8000
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class PaperGateway:
 
     def received(self, session: Session, fields: list[str]) -> None:
         """Count a message and have it answered; the session flushes what came of it."""
-        name = ROUTES[fields[0]].name if fields and fields[0] in ROUTES else "unknown"
+        name = ROUTES[fields[0]].name if fields and fields[0] in ROUTES else UNKNOWN
         self.frames[name] += 1
         self.recent[name].append(fields if sum(map(len, fields)) < SHORT else _cut(fields))
         if is_start(fields):

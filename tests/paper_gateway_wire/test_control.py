@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from ib_insync import LimitOrder, MarketOrder
@@ -183,3 +184,25 @@ def test_an_endless_line_ends_only_its_own_connection(gateway: EmbeddedGateway, 
 def test_the_control_port_can_be_left_out() -> None:
     with EmbeddedGateway(set_clock=START, control=None) as gateway, pytest.raises(ValueError, match="control"):
         assert gateway.control_port
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "words"),
+    [
+        ("manual", {"con_id": SPY, "action": "BUY", "quantity": -1}, ["`quantity`", "above 0"]),
+        ("manual", {"con_id": SPY, "action": "BUY", "quantity": 1.5}, ["`quantity`", "whole"]),
+        ("manual", {"con_id": SPY, "action": "HOLD", "quantity": 1}, ["`action`", "BUY, SELL"]),
+        ("manual", {"con_id": SPY, "action": "BUY", "quantity": 1, "limit": -5}, ["price above 0"]),
+        ("manual", {"con_id": SPY, "action": "BUY", "quantity": 1, "limit": 10.001}, ["minimum price variation"]),
+        ("heal", {"name": "blackhole"}, ["`name`", "black_hole"]),
+        ("frames", {"name": "nosuch"}, ["`name`", "placeOrder"]),
+        ("frames", {}, ["`name`"]),
+    ],
+)
+def test_an_argument_out_of_range_is_named_with_what_would_do(
+    gateway: EmbeddedGateway, command: str, arguments: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(ControlError) as refused:
+        gateway.command(command, **arguments)
+    assert all(word in str(refused.value) for word in words)
+    assert gateway.truth()["orders"] == {}
