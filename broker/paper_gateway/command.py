@@ -13,11 +13,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from broker.paper_gateway.clock import FASTEST, checked_speed
-from broker.paper_gateway.errors import PaperGatewayError
+from broker.paper_gateway.errors import PaperGatewayError, WrongOption
 from broker.paper_gateway.faults.base import FaultError
 from broker.paper_gateway.running import DEFAULT_CASH, DEFAULT_HOST, DEFAULT_PORT, GatewayOptions, running
 
-EXIT_DONE, EXIT_FAILED = 0, 1
+EXIT_DONE, EXIT_FAILED, EXIT_WRONG = 0, 1, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,10 @@ def run(options: GatewayOptions, *, exit_with_stdin: bool) -> int:
     """Serve until SIGTERM, SIGINT or, where asked, the end of standard input; the exit code."""
     try:
         asyncio.run(_serve(options, exit_with_stdin=exit_with_stdin))
-    except (PaperGatewayError, FaultError, OSError) as error:
+    except (WrongOption, FaultError) as error:
+        sys.stderr.write(f"paper gateway: {'--fault: ' * isinstance(error, FaultError)}{error}\n")
+        return EXIT_WRONG
+    except (PaperGatewayError, OSError) as error:
         sys.stderr.write(f"paper gateway: {error}\n")
         return EXIT_FAILED
     return EXIT_DONE

@@ -28,6 +28,10 @@ class ReferenceDataError(PaperGatewayError):
         self.fix = fix
 
 
+class WrongOption(PaperGatewayError):
+    """An option has a value that no gateway can have."""
+
+
 class UniverseError(PaperGatewayError):
     """Two symbols claim the same contract id."""
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from broker.paper_gateway.control import ControlServer
+from broker.paper_gateway.errors import WrongOption
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.hold import hold
 from broker.paper_gateway.prices.shapes import HoursMode
 from broker.paper_gateway.reference.library import open_library
 from broker.paper_gateway.server import START_SECONDS, PaperGateway
+from broker.paper_gateway.types import ContractFilter
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4102
@@ -94,6 +96,7 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
         )
         control = None if options.control is None else ControlServer(gateway, port=options.control)
         try:
+            _check_delayed(exchange, options.delayed)
             _start_faults(gateway, options)
             await gateway.start()
             if control is not None:
@@ -106,6 +109,12 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
                 await control.stop()
             await gateway.stop()
             exchange.close()
+
+
+def _check_delayed(exchange: PaperExchange, symbols: tuple[str, ...]) -> None:
+    unknown = [symbol for symbol in symbols if not exchange.find(ContractFilter(symbol=symbol.strip().upper()))]
+    if unknown:
+        raise WrongOption(f"--delayed: there is no contract with the symbol {', '.join(unknown)[:80]}")
 
 
 def _start_faults(gateway: PaperGateway, options: GatewayOptions) -> None:

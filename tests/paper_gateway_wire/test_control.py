@@ -14,6 +14,7 @@ from ib_insync import LimitOrder, MarketOrder
 
 from broker.paper_gateway.control import ControlClient, ControlError
 from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.paper_gateway.faults.base import FaultError
 from tests.paper_gateway_wire.conftest import ACCOUNT, NEXT_CLOSE, START, Client, connected
 from tests.paper_gateway_wire.raw_client import SPY
 from tests.support import eventually
@@ -206,3 +207,22 @@ def test_an_argument_out_of_range_is_named_with_what_would_do(
         gateway.command(command, **arguments)
     assert all(word in str(refused.value) for word in words)
     assert gateway.truth()["orders"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value", "range_"),
+    [
+        ("half_frame", "share", 7, "0 and 1"),
+        ("pacing", "messages", -1, "1 and 1,000,000"),
+        ("duplicate", "copies", 1_000_000_000, "1 and 100"),
+        ("slow", "seconds", -1, "0 and 86,400"),
+        ("restart", "back", -1, "0 and"),
+        ("drop", "after", 1e300, "0 and"),
+    ],
+)
+def test_a_parameter_of_a_fault_out_of_range_is_refused_with_the_range(
+    gateway: EmbeddedGateway, name: str, parameter: str, value: float, range_: str
+) -> None:
+    with pytest.raises(FaultError, match=f"{name}: {parameter} is between {range_}"):
+        gateway.fault(name, **{parameter: value})
+    assert gateway.faults() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.paper_gateway.command import add_arguments, options_from, run
 from broker.paper_gateway.control import LOOPBACK, ControlClient
 from tests.paper_gateway_wire.conftest import ACCOUNT, START, RawClient, connected
 from tests.paper_gateway_wire.raw_client import encode, order_fields
@@ -112,10 +114,22 @@ def test_faults_come_from_the_command_line() -> None:
         assert (pacing["name"], pacing["state"]) == ("pacing", "on")
 
 
-def test_a_fault_that_makes_no_sense_is_one_sentence_and_exit_1() -> None:
-    command = [sys.executable, "-m", "broker.paper_gateway", "--port", "0", "--fault", "drop:times=often"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
-    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
+@pytest.mark.parametrize(
+    ("option", "value", "word"),
+    [
+        ("--fault", "drop:times=often", "times"),
+        ("--fault", "blackhole", "black_hole"),
+        ("--delayed", "AAPL,NOSUCH", "NOSUCH"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_one_sentence_and_exit_2(
+    option: str, value: str, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert run(options_from(parser.parse_args(["--port", "0", option, value])), exit_with_stdin=False) == 2
+    said = capsys.readouterr().err
+    assert (len(said.strip().splitlines()), option in said, word in said) == (1, True, True)
 
 
 @pytest.mark.parametrize(

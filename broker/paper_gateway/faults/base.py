@@ -15,6 +15,9 @@ from broker.paper_gateway.steering import SteeredExchange
 from broker.paper_gateway.types import EngineEvent
 
 ANY_CLIENT = -1
+MOST_ID = 2**31 - 1
+Range = tuple[float, float]  # from and to, both allowed
+SPAN: Range = (0, 10_000_000)  # seconds
 
 
 class FaultError(ValueError):
@@ -57,6 +60,7 @@ class Fault:
     """
 
     name: ClassVar[str] = ""
+    ranges: ClassVar[dict[str, Range]] = {"after": SPAN, "lasts": SPAN, "client": (ANY_CLIENT, MOST_ID)}
 
     after: float = 0.0
     on: str = ""

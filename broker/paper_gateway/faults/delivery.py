@@ -26,13 +26,9 @@ class Delay(FrameFault):
     """Frames that arrive `seconds` late, up to `jitter` more by chance; others overtake them."""
 
     name = "delay"
+    ranges = {"seconds": (0, 86_400), "jitter": (0, 86_400)}
     seconds: float = 1.0
     jitter: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.seconds < 0 or self.jitter < 0:
-            raise FaultError(f"{self.name}: seconds and jitter are at least 0")
 
     def frame(self, session: Session, name: str, frame: bytes) -> Sequence[bytes]:
         if not self.fits(session, name):
@@ -59,6 +55,7 @@ class Reorder(FrameFault):
     """Frames held back until `window` of them are there, or `seconds` have passed, and then sent in another order."""
 
     name = "reorder"
+    ranges = {"window": (2, 10_000), "seconds": (0, 86_400)}
     kinds: tuple[str, ...] = ("orders",)
     window: int = 4
     seconds: float = 0.2
@@ -66,8 +63,8 @@ class Reorder(FrameFault):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window < 2 or self.seconds <= 0:
-            raise FaultError("reorder: window is at least 2, seconds above 0")
+        if self.seconds <= 0:
+            raise FaultError("reorder: seconds is above 0")
 
     def frame(self, session: Session, name: str, frame: bytes) -> Sequence[bytes]:
         if not self.fits(session, name):
@@ -101,6 +98,7 @@ class Duplicate(FrameFault):
     """Frames that arrive `copies` times more."""
 
     name = "duplicate"
+    ranges = {"copies": (1, 100)}
     kinds: tuple[str, ...] = ("fills",)
     copies: int = 1
 
@@ -142,6 +140,7 @@ class ClockSkew(Fault):
     """reqCurrentTime is answered `seconds` ahead of the gateway's clock, behind it where negative."""
 
     name = "clock_skew"
+    ranges = {"seconds": (-1_000_000_000, 1_000_000_000)}
     seconds: float = 60.0
 
     def frame(self, session: Session, name: str, frame: bytes) -> Sequence[bytes]:

@@ -14,6 +14,7 @@ from broker.paper_gateway.types import EngineEvent, Executed, Execution
 class LaterChange(Fault):
     """An execution that is changed `seconds` after it was told: `exec_id`, or each one that comes."""
 
+    ranges = {"seconds": (0, 86_400)}
     exec_id: str = ""
     seconds: float = 0.1
     times: int = 1
@@ -47,6 +48,7 @@ class CorrectExecution(LaterChange):
     """A correction: the same execution again under the next number, its price moved by `by`."""
 
     name = "correct_execution"
+    ranges = {"by": (-1_000_000, 1_000_000)}
     by: float = 0.01
 
     def change(self, execution: Execution) -> None:
@@ -71,12 +73,8 @@ class SplitFills(Fault):
     """Every fill comes as `parts` executions of nearly the same size."""
 
     name = "split_fills"
+    ranges = {"parts": (2, 1_000)}
     parts: int = 3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.parts < 2:
-            raise FaultError("split_fills: parts is at least 2")
 
     def begin(self) -> None:
         self.scene.exchange.split_fills(self.parts)

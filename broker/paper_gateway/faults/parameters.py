@@ -20,6 +20,11 @@ def make(kind: type[Fault], given: Mapping[str, object]) -> Fault:
         if name not in known:
             raise FaultError(f"{kind.name} has no parameter {name[:40]!r}: it takes {', '.join(known)}")
     values: dict[str, Any] = {name: _value(f"{kind.name}: {name}", value, known[name]) for name, value in given.items()}
+    ranges = {name: found for base in reversed(kind.__mro__) for name, found in getattr(base, "ranges", {}).items()}
+    for name, value in values.items():
+        lowest, highest = ranges.get(name, (-math.inf, math.inf))
+        if isinstance(value, int | float) and not lowest <= value <= highest:
+            raise FaultError(f"{kind.name}: {name} is between {lowest:,} and {highest:,}, not {value!r:.40}")
     return kind(**values)
 
 

@@ -21,6 +21,7 @@ class Refuse(Fault):
     """Requests of these `kinds` are refused with `code` and `text`."""
 
     name = "refuse"
+    ranges = {"code": (1, 99_999)}
     kinds: tuple[str, ...] = ("all",)
     code: int = 322
     text: str = "Error processing request."
@@ -156,6 +157,7 @@ class Pacing(Fault):
     `histories` in ten minutes, none twice in 15 seconds, fewer than six of one contract in two seconds."""
 
     name = "pacing"
+    ranges = {"messages": (1, 1_000_000), "histories": (1, 1_000_000)}
     messages: int = 50
     histories: int = 60
     arrivals: dict[Session, deque[float]] = field(init=False, default_factory=dict)

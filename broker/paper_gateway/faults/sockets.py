@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from broker.paper_gateway.faults.base import Fault, FaultError, FrameFault
+from broker.paper_gateway.faults.base import MOST_ID, Fault, FaultError, FrameFault
 from broker.paper_gateway.session import MAX_UNSENT, Session
 
 DIRECTIONS = ("in", "out", "any")
@@ -16,14 +16,15 @@ class Reset(Fault):
     """A connection that is reset (RST) once `after_bytes` more bytes have passed in a `direction`: in, out or any."""
 
     name = "reset"
+    ranges = {"after_bytes": (0, 1_000_000_000)}
     after_bytes: int = 0
     direction: str = "any"
     passed: dict[Session, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.direction not in DIRECTIONS or self.after_bytes < 0:
-            raise FaultError(f"reset: direction is one of {', '.join(DIRECTIONS)}, after_bytes at least 0")
+        if self.direction not in DIRECTIONS:
+            raise FaultError(f"reset: direction is one of {', '.join(DIRECTIONS)}")
 
     def begin(self) -> None:
         if self.after_bytes == 0:
@@ -56,6 +57,7 @@ class HalfFrame(FrameFault):
     """A frame of which only `share` is written before the connection is closed."""
 
     name = "half_frame"
+    ranges = {"share": (0, 1)}
     times: int = 1
     share: float = 0.5
 
@@ -152,13 +154,9 @@ class Restart(Fault):
     clients that were connected are `back` lower than they were, so that ids are used again."""
 
     name = "restart"
+    ranges = {"back": (0, MOST_ID)}
     lasts: float = 0.5
     back: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.back < 0:
-            raise FaultError(f"{self.name}: back is at least 0")
 
     def begin(self) -> None:
         for session in self.concerned():
