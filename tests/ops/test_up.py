@@ -23,6 +23,7 @@ from pytest_django import Settings
 
 from autotrader.core.errors import ConfigInvalid
 from autotrader.management.commands import up
+from broker.paper_gateway.hold import hold
 from tests.support import ROOT, eventually, gone
 from trading.models import Strategy
 
@@ -51,6 +52,20 @@ def test_a_gateway_that_listens_already_is_used(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gateway:
         settings.AUTOTRADER_BROKER_PORT = gateway.getsockname()[1]
         assert [child.name for child in up.children("127.0.0.1", 8000)] == ["broker", "work", "now", "web"]
+
+
+def test_a_stranger_on_the_usual_port_of_the_gateway_is_refused(settings: Settings, tmp_path: Path) -> None:
+    settings.AUTOTRADER_STATE_DIR, settings.AUTOTRADER_BROKER_PORT_IS_SET = tmp_path, False
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = settings.AUTOTRADER_BROKER_PORT = stranger.getsockname()[1]
+        with pytest.raises(ConfigInvalid, match=f"{port}.*AUTOTRADER_BROKER_PORT"):
+            up.refuse_stranger()
+        with hold(tmp_path / "paper.sqlite3") as held:
+            assert held is not None
+            held.announce("127.0.0.1", port)
+            up.refuse_stranger()
+        settings.AUTOTRADER_BROKER_PORT_IS_SET = True
+        up.refuse_stranger()
 
 
 def test_web_and_workers_may_never_own_the_connection() -> None:

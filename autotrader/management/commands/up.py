@@ -20,6 +20,7 @@ from autotrader.core.ops.heartbeat import stalled
 from autotrader.core.ops.single import AlreadyRunning, only_copy
 from autotrader.core.ops.supervisor import OWNED_ELSEWHERE, Child, Supervisor
 from autotrader.management.gateways import listening
+from broker.paper_gateway.hold import held_address
 from broker.service.liveness import Pulse
 from broker.service.owner import Place
 
@@ -46,6 +47,7 @@ class Command(BaseCommand):
     def _supervise(self, host: str, port: int) -> int:
         if listening(host, port):
             raise ConfigInvalid(f"AUTOTRADER_BIND={host}:{port} is in use by another program.")
+        refuse_stranger()
         call_command("prepare", stdout=self.stdout)
         password = first_password()
         # The children get connections of their own, and a supervisor that only waits needs none.
@@ -117,6 +119,20 @@ def gateway_is_ours() -> bool:
     if settings.AUTOTRADER_BROKER != "paper" or settings.AUTOTRADER_BROKER_URL:
         return False
     return not listening(settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT)
+
+
+def refuse_stranger() -> None:
+    """Raises ConfigInvalid where the embedded gateway's usual port is taken by anything but the one on our store."""
+    host, port = settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT
+    embedded = settings.AUTOTRADER_BROKER == "paper" and not settings.AUTOTRADER_BROKER_URL
+    if not embedded or settings.AUTOTRADER_BROKER_PORT_IS_SET or not listening(host, port):
+        return
+    ours = held_address(settings.AUTOTRADER_STATE_DIR / "paper.sqlite3")
+    if ours is None or ours[1] != port:
+        raise ConfigInvalid(
+            f"Port {port} of {host}, where the embedded gateway listens, is in use by another program; "
+            "set AUTOTRADER_BROKER_PORT to a free one."
+        )
 
 
 def _environment(role: str, **more: str) -> dict[str, str]:
