@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -17,9 +18,10 @@ from broker.paper_gateway.hold import held_address
 from broker.port import Broker
 from broker.remote import RemoteBroker
 from broker.service import lock
-from broker.service.owner import Owner, Place, owner_here, serve
+from broker.service.owner import Owner, Place, owner_here, refuse_kept, serve
 
 CONNECT_LIMIT = 5.0
+LOOK_EVERY = 0.05
 READY_LIMIT = 5.0
 
 
@@ -36,7 +38,8 @@ def get_broker(
     """The port, for the length of the block; what is not given is as the settings say.
 
     The owner of this process if there is one; else the owner that AUTOTRADER_BROKER_URL names; else, where this
-    process may own and the lock is free, a new owner; else the owner that holds the lock, over HTTP. `accounts`
+    process may own and the lock is free, a new owner; else the owner that holds the lock, over HTTP. Where `manage.py
+    up` keeps the owner, nobody else becomes it: who otherwise would waits for it. `accounts`
     answers with the accounts that a new owner's connection may name. `embedded`: where the settings leave the paper
     gateway to us and none runs, it is started for the block. Raises BrokerUnavailable, within 5 s.
     """
@@ -52,7 +55,8 @@ def get_broker(
 
 def _gateway_is_ours() -> bool:
     named = settings.AUTOTRADER_BROKER_PORT_IS_SET or settings.AUTOTRADER_BROKER_URL
-    return settings.AUTOTRADER_BROKER == "paper" and not named and owner_here() is None
+    free = owner_here() is None and not _is_kept(Place())
+    return settings.AUTOTRADER_BROKER == "paper" and not named and free
 
 
 def _embedded_address(stack: ExitStack) -> dict[str, Any]:
@@ -87,14 +91,13 @@ def _enter(stack: ExitStack, place: Place, *, by_settings: bool) -> Broker:
         return _remote(stack, settings.AUTOTRADER_BROKER_URL)
     if settings.AUTOTRADER_MAY_OWN_BROKER:
         try:
-            owner = stack.enter_context(serve(place))
+            return _connected(stack.enter_context(serve(place)))
+        except lock.Kept:
+            _await_owner(place)
         except lock.AlreadyOwned as error:
-            return _remote_of(stack, error.holder, error)
-        return _connected(owner)
-    holder = lock.read(place.lock_path)
-    if holder is None:
-        raise BrokerUnavailable("No broker process is running; start it with manage.py up or manage.py run_broker.")
-    return _remote_of(stack, holder, lock.AlreadyOwned(place.lock_path, holder))
+            if error.holder is None and _is_kept(place):
+                _await_owner(place)
+    return _remote(stack, url_of(place))
 
 
 def _connected(owner: Owner) -> Broker:
@@ -104,10 +107,39 @@ def _connected(owner: Owner) -> Broker:
     return cast("Broker", owner.broker)
 
 
-def _remote_of(stack: ExitStack, holder: lock.Holder | None, refusal: lock.AlreadyOwned) -> Broker:
-    if holder is None or not holder.url:
-        raise refusal
-    return _remote(stack, holder.url)
+def _is_kept(place: Place) -> bool:
+    try:
+        refuse_kept(place)
+    except lock.Kept:
+        return True
+    return False
+
+
+def _await_owner(place: Place) -> None:
+    """Wait until the owner that is being started says where it answers, at most the time a connection may take."""
+    limit = time.monotonic() + CONNECT_LIMIT
+    while time.monotonic() < limit:
+        try:
+            url_of(place)
+        except BrokerUnavailable:
+            time.sleep(LOOK_EVERY)
+        else:
+            return
+
+
+def url_of(place: Place) -> str:
+    """Where the owner of this connection answers now; raises BrokerUnavailable saying why there is none to ask."""
+    try:
+        holder = lock.read(place.lock_path)
+    except lock.AlreadyOwned:
+        refuse_kept(place)
+        raise
+    if holder is None:
+        refuse_kept(place)
+        raise BrokerUnavailable("No broker process is running; start it with manage.py up or manage.py run_broker.")
+    if not holder.url:
+        raise lock.AlreadyOwned(place.lock_path, holder)
+    return holder.url
 
 
 def _remote(stack: ExitStack, url: str) -> Broker:

@@ -43,6 +43,15 @@ class AlreadyOwned(BrokerUnavailable):
         self.holder = holder
 
 
+class Kept(BrokerUnavailable):
+    """`manage.py up` starts the owner of this connection, so nobody else becomes it."""
+
+    code = "STARTING"
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"The broker's owner is being started by manage.py up (pid {pid}); ask again in a moment.")
+
+
 def lock_path(state_dir: Path, host: str, port: int, client_id: int) -> Path:
     """One lock for each gateway and client id."""
     return state_dir / f"broker-{host.replace('/', '_')}-{port}-{client_id}.lock"

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from autotrader.core.build import build_id
 from autotrader.core.clock import system_now
+from autotrader.core.ops.single import running_copy
 from broker import gates
 from broker.errors import AccountError
 from broker.ib.client import IbClient
@@ -53,6 +54,18 @@ class Place:
         return lock.lock_path(self.state_dir, self.host, self.port, self.client_id)
 
 
+def keeper_path(state_dir: Path) -> Path:
+    """The lock of the supervisor that keeps the owner of a state folder running."""
+    return state_dir / "up.lock"
+
+
+def refuse_kept(place: Place) -> None:
+    """Raises Kept where a living supervisor keeps the owner of this connection and did not start this process."""
+    supervisor = running_copy(keeper_path(place.state_dir))
+    if supervisor and supervisor.keeps == place.lock_path.name and supervisor.pid != os.getppid():
+        raise lock.Kept(supervisor.pid)
+
+
 class Owner:
     """A running owner: its broker, and its line in the address book."""
 
@@ -81,7 +94,7 @@ def owner_here(place: Place | None = None) -> Owner | None:
 
 @contextmanager
 def serve(place: Place | None = None, *, timing: Timing | None = None, listens: bool = False) -> Iterator[Owner]:
-    """Own the connection for the length of the block. Raises AlreadyOwned where another process does.
+    """Own the connection for the length of the block. Raises AlreadyOwned where another process does, Kept.
 
     Begins to connect and returns at once; a broker that is down makes no error here. `listens`: the caller will
     announce where it answers; until then the lock tells of a process that is starting.
@@ -90,6 +103,7 @@ def serve(place: Place | None = None, *, timing: Timing | None = None, listens: 
     place = place or Place()
     held = lock.take(place.lock_path)
     try:
+        refuse_kept(place)
         with _running(place, held, timing or Timing()) as owner:
             if not listens:
                 owner.announce("")

@@ -28,7 +28,7 @@ class ClientIdTaken(BrokerError):
 def run(say: Callable[[str], object]) -> None:
     """Own the connection and serve it; `say` gets one line when listening and one each time it becomes ready.
 
-    Returns after SIGTERM or SIGINT. Raises AlreadyOwned, or ClientIdTaken where the gateway says so for 15 s.
+    Returns after SIGTERM or SIGINT. Raises AlreadyOwned, Kept, or ClientIdTaken where the gateway says so for 15 s.
     """
     host, port = _address(settings.AUTOTRADER_BROKER_BIND)
     with serve(listens=True) as owner:

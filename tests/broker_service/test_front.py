@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from pytest_django import Settings
 
-from broker import get_broker
+from autotrader.core.ops.single import only_copy
+from broker import front, get_broker
 from broker.errors import BrokerUnavailable
 from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.remote import RemoteBroker
 from broker.service import lock
-from broker.service.owner import Owner, Place, owner_here, serve
+from broker.service.owner import Owner, Place, keeper_path, owner_here, serve
 from broker.service.run import Watch, taken
 from tests.support import eventually
 
@@ -92,6 +96,55 @@ def test_a_client_id_that_another_host_uses_ends_the_process(
         assert "326" in second.broker.status().reason
         eventually(lambda: "AUTOTRADER_BROKER_CLIENT_ID" in second.broker.status().action)
         assert f"client id 1 at {place.host}:{place.port}" in taken(place)
+
+
+@pytest.fixture
+def kept(place: Place) -> Iterator[Place]:
+    """A connection whose owner a supervisor keeps."""
+    with only_copy(keeper_path(place.state_dir), keeps=place.lock_path.name):
+        yield place
+
+
+def test_no_other_program_becomes_the_owner_that_a_supervisor_keeps(
+    kept: Place, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr(front, "CONNECT_LIMIT", 0.2)
+    settings.AUTOTRADER_BROKER_PORT_IS_SET = False
+    words = rf"manage\.py up \(pid {os.getpid()}\)"
+    for options in ({}, {"embedded": True}, {"port": kept.port}):
+        with pytest.raises(BrokerUnavailable, match=words), get_broker(**options):
+            pass
+    with pytest.raises(CommandError, match=words) as refused:
+        call_command("run_broker")
+    assert refused.value.returncode == 3
+    assert lock.read(kept.lock_path) is None
+
+
+def test_who_may_not_own_is_told_at_once_that_the_owner_is_being_started(kept: Place, settings: Settings) -> None:
+    settings.AUTOTRADER_MAY_OWN_BROKER = False
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable, match=r"manage\.py up \(pid"), get_broker():
+        pass
+    assert time.monotonic() - began < 1
+
+
+def test_the_owner_that_is_being_started_is_waited_for(kept: Place) -> None:
+    held = lock.take(kept.lock_path)
+    announced = lock.Holder("http://127.0.0.1:1", 42, "build", "2024-01-02T00:00:00+00:00")
+    later = threading.Timer(0.2, held.write, [announced])
+    later.start()
+    with get_broker() as broker:
+        assert isinstance(broker, RemoteBroker)
+    later.join()
+    held.release()
+
+
+def test_a_gateway_of_its_own_is_owned_beside_a_supervisor(kept: Place, state: Path) -> None:
+    with (
+        EmbeddedGateway(store_path=state / "replay.sqlite3") as gateway,
+        get_broker(port=gateway.port, accounts=lambda: (gateway.account,)) as broker,
+    ):
+        assert broker.status().account == gateway.account
 
 
 def test_no_owner_starts_inside_a_transaction(place: Place) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from autotrader.core.ops import supervisor
-from autotrader.core.ops.single import AlreadyRunning, only_copy
+from autotrader.core.ops.single import AlreadyRunning, Copy, only_copy, running_copy
 from autotrader.core.ops.supervisor import Child, Supervisor
 from tests.support import ROOT, eventually, gone
 
@@ -126,6 +126,14 @@ def test_a_fatal_exit_stops_everything_with_its_last_words(desk: Desk, code: int
     assert gone(desk.pid("steady"))
 
 
+def test_a_child_for_which_no_other_owner_is_fatal_tries_again(desk: Desk) -> None:
+    words = HEAD + "say('owned by pid 42'); say('up', os.getpid()); sys.exit(3)"
+    desk.start(child("steady", STAYS), child("broker", words, fatal=frozenset({supervisor.CONFIGURATION})))
+    assert desk.pid("broker") != desk.pid("broker", nth=1)
+    assert not gone(desk.pid("steady"))
+    assert desk.stop() == 0
+
+
 def test_the_orphans_of_a_killed_main_process_go_before_it_starts_again(desk: Desk) -> None:
     desk.start(child("cluster", FORKS + "say('up', os.getpid()); time.sleep(60)"))
     main, orphan = desk.pid("cluster"), desk.pid("cluster", "child")
@@ -230,3 +238,11 @@ def test_a_second_copy_is_refused_naming_the_first(tmp_path: Path) -> None:
         pytest.fail("two copies")
     with only_copy(path):
         assert path.read_text() == str(os.getpid())
+
+
+def test_the_copy_that_runs_is_known_with_what_it_keeps(tmp_path: Path) -> None:
+    path = tmp_path / "up.lock"
+    assert running_copy(path) is None
+    with only_copy(path, keeps="broker.lock"):
+        assert running_copy(path) == Copy(os.getpid(), "broker.lock")
+    assert running_copy(path) is None

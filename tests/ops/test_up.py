@@ -22,6 +22,7 @@ from django_q.models import Schedule
 from pytest_django import Settings
 
 from autotrader.core.errors import ConfigInvalid
+from autotrader.core.ops.supervisor import CONFIGURATION, OWNED_ELSEWHERE
 from autotrader.management.commands import up
 from broker.paper_gateway.hold import hold
 from tests.support import ROOT, eventually, gone
@@ -52,6 +53,13 @@ def test_a_gateway_that_listens_already_is_used(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gateway:
         settings.AUTOTRADER_BROKER_PORT = gateway.getsockname()[1]
         assert [child.name for child in up.children("127.0.0.1", 8000)] == ["broker", "work", "now", "web"]
+
+
+def test_an_owner_elsewhere_does_not_stop_the_desk(settings: Settings) -> None:
+    settings.AUTOTRADER_BROKER_PORT = free_port()
+    fatal = {child.name: child.fatal for child in up.children("127.0.0.1", 8000)}
+    assert fatal["broker"] == {CONFIGURATION}
+    assert fatal["web"] == {CONFIGURATION, OWNED_ELSEWHERE}
 
 
 def test_a_stranger_on_the_usual_port_of_the_gateway_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ RECOVERED = 60.0
 CHECK_EVERY = 5.0
 LAST_WORDS = 3
 CONFIGURATION, OWNED_ELSEWHERE = 2, 3
-FATAL = {CONFIGURATION, OWNED_ELSEWHERE}
+FATAL = frozenset({CONFIGURATION, OWNED_ELSEWHERE})
 
 Say = Callable[[str, str], None]
 
@@ -34,7 +34,7 @@ class Child:
     """What to run. `stalled` gets the seconds since the start and says why the child must be restarted, or "".
 
     It is asked each `check_every` seconds and must answer at once. Children are started in their order and stopped in
-    the reverse; neighbours of one `stage` stop together.
+    the reverse; neighbours of one `stage` stop together. An exit code in `fatal` stops all of them.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Child:
     ready: Callable[[], bool] | None = None
     stalled: Callable[[float], str] | None = None
     check_every: float = CHECK_EVERY
+    fatal: frozenset[int] = FATAL
 
 
 @dataclass
@@ -149,7 +150,7 @@ class Supervisor:
     def _after_end(self, running: _Running, code: int) -> None:
         """A main process that ended may have left its workers behind; they go before it starts again."""
         self._clear_away(running)
-        if code in FATAL:
+        if code in running.child.fatal:
             self._code = self._code or code
             words = " ".join(running.last_words) or "it said nothing"
             self._say(running.child.name, f"cannot run (exit code {code}): {words}")

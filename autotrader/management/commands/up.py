@@ -18,11 +18,11 @@ from django.db import connection
 from autotrader.core.errors import ConfigInvalid
 from autotrader.core.ops.heartbeat import stalled
 from autotrader.core.ops.single import AlreadyRunning, only_copy
-from autotrader.core.ops.supervisor import OWNED_ELSEWHERE, Child, Supervisor
+from autotrader.core.ops.supervisor import CONFIGURATION, OWNED_ELSEWHERE, Child, Supervisor
 from autotrader.management.gateways import listening
 from broker.paper_gateway.hold import held_address
 from broker.service.liveness import Pulse
-from broker.service.owner import Place
+from broker.service.owner import Place, keeper_path
 
 ADMIN = "admin"
 PULSE_EVERY = 0.25
@@ -36,8 +36,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit 0 after Ctrl-C, 2 or 3 where a child cannot run, 3 where another copy runs."""
         host, port = web_address()
+        keeps = "" if settings.AUTOTRADER_BROKER_URL else Place().lock_path.name
         try:
-            with only_copy(settings.AUTOTRADER_STATE_DIR / "up.lock"):
+            with only_copy(keeper_path(settings.AUTOTRADER_STATE_DIR), keeps=keeps):
                 code = self._supervise(host, port)
         except AlreadyRunning as error:
             raise CommandError(error.message, returncode=OWNED_ELSEWHERE) from error
@@ -109,9 +110,20 @@ def children(host: str, port: int) -> list[Child]:
 
 
 def _owner(command: tuple[str, ...]) -> Child:
-    """A stopped owner keeps the client id, so it is killed before another can follow."""
+    """A stopped owner keeps the client id, so it is killed before another can follow.
+
+    Where another program owns the connection, the desk goes on without and the owner tries again.
+    """
     pulse = Pulse(Place().lock_path, lambda: str(settings.AUTOTRADER_BROKER_SECRET))
-    return Child("broker", command, _environment("broker"), grace=6, stalled=pulse.stalled, check_every=PULSE_EVERY)
+    return Child(
+        "broker",
+        command,
+        _environment("broker"),
+        grace=6,
+        stalled=pulse.stalled,
+        check_every=PULSE_EVERY,
+        fatal=frozenset({CONFIGURATION}),
+    )
 
 
 def gateway_is_ours() -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from broker.service.lock import AlreadyOwned
+from broker.service.lock import AlreadyOwned, Kept
 from broker.service.run import ClientIdTaken, run
 
 OWNED_ELSEWHERE = 3
@@ -17,10 +17,10 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Exit code 3 where another owner has the connection."""
+        """Exit code 3 where another owner has the connection, or `manage.py up` keeps it."""
         try:
             run(self._say)
-        except (AlreadyOwned, ClientIdTaken) as error:
+        except (AlreadyOwned, Kept, ClientIdTaken) as error:
             raise CommandError(error.message, returncode=OWNED_ELSEWHERE) from error
 
     def _say(self, line: str) -> None:
