@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,7 +98,7 @@ def _enter(stack: ExitStack, place: Place, *, by_settings: bool) -> Broker:
         except lock.AlreadyOwned as error:
             if error.holder is None and _is_kept(place):
                 _await_owner(place)
-    return _remote(stack, url_of(place))
+    return _remote(stack, url_of(place), partial(url_of, place))
 
 
 def _connected(owner: Owner) -> Broker:
@@ -142,7 +143,7 @@ def url_of(place: Place) -> str:
     return holder.url
 
 
-def _remote(stack: ExitStack, url: str) -> Broker:
-    remote = RemoteBroker(url, settings.AUTOTRADER_BROKER_SECRET)
+def _remote(stack: ExitStack, url: str, find: Callable[[], str] | None = None) -> Broker:
+    remote = RemoteBroker(url, settings.AUTOTRADER_BROKER_SECRET, find)
     stack.callback(remote.close)
     return cast("Broker", remote)

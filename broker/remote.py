@@ -9,6 +9,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,8 +18,10 @@ from broker import codec, gates, types
 from broker.errors import CLASSES, BrokerUnavailable
 from broker.port import TABLE, Call, with_async_twins
 
-# A silent owner is known within a second: a beat without an answer, then a ping that is not answered either.
-BEAT = 0.25
+# A silent owner is known within a second, even one that falls silent after a first sign of life: two beats without an
+# answer, then a ping that is not answered either. Most calls are answered within the first beat.
+FIRST_BEAT = 0.1
+BEAT = 0.15
 PING_LIMIT = 0.7
 FRESH = 1.0
 ANSWER_SLACK = 2.0
@@ -59,15 +62,18 @@ class _Life:
 _lives: dict[str, _Life] = {}
 
 
-@with_async_twins
-class RemoteBroker:
-    """The port's methods, one a row of the table; one kept connection a thread."""
+class _Gone(Exception):
+    """The owner is gone; whether the call reached it is not known."""
+
+
+class _Door:
+    """One owner's address; one kept connection a thread."""
 
     def __init__(self, url: str, secret: str) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise BrokerUnavailable(f"{url} is no http:// address of an owner.")
-        self._url = url
+        self.url = url
         self._host, self._port = parts.hostname, parts.port or 80
         self._secret = secret
         self._caller = f"{os.environ.get('AUTOTRADER_PROCESS_ROLE', 'command')}:{os.getpid()}"
@@ -80,34 +86,23 @@ class RemoteBroker:
         while self._open:
             self._open.pop().close()
 
-    def drain(self, timeout: float = 10) -> None:
-        """Wait until everything the broker has said so far is applied to our rows."""
-        self._call(DRAIN, "/drain", b"{}", timeout)
-
-    def call(self, name: str, request: Any) -> Any:
-        """Make the call of a row. Raises what the owner raised, or BrokerUnavailable."""
-        row = TABLE[name]
-        return codec.from_json(row.answer, self._call(row, f"/call/{name}", codec.dumps(request).encode(), row.timeout))
-
-    def _call(self, row: Call, path: str, body: bytes, timeout: float) -> Any:
-        gates.refuse_in_transaction()
-        limit = system_now().timestamp() + timeout
-        self._check_alive()
-        # A place or modify that comes twice is known by its Submission; a cancel is not.
-        attempts = 1 if row.name in NOT_TWICE else 2
+    def ask(self, path: str, body: bytes, limit: float, *, attempts: int) -> Any:
+        """The owner's answer to one call. Raises what the owner raised, _Gone, or BrokerUnavailable after `limit`."""
         for attempt in range(1, attempts + 1):
             try:
                 return self._exchange(path, body, limit)
             except _Late as error:
                 self._drop()
-                raise BrokerUnavailable(f"The owner at {self._url} had no answer within {timeout:g} s.") from error
+                raise BrokerUnavailable(f"The owner at {self.url} had no answer in time.") from error
             except BROKEN as error:
                 self._drop()
                 if attempt == attempts or isinstance(error, TimeoutError):
-                    raise self._unavailable(f"the call was broken off ({_say(error)})") from error
+                    self._unavailable(f"the call was broken off ({_say(error)})")
+                    raise _Gone(self._life.reason) from error
         raise AssertionError("unreachable")
 
-    def _check_alive(self) -> None:
+    def check_alive(self) -> None:
+        """Raises BrokerUnavailable where the owner is known to be down, or has not answered lately and is silent."""
         if time.monotonic() < self._life.down_until:
             raise BrokerUnavailable(self._life.reason)
         if time.monotonic() - self._life.answered > FRESH:
@@ -116,9 +111,10 @@ class RemoteBroker:
     def _ping(self, beside: socket.socket | None = None) -> None:
         """Ask for a sign of life; an answer to the call `beside` is one too. Raises BrokerUnavailable for silence."""
         connection, asked = self._connect(PING_LIMIT), system_now().timestamp()
+        until = time.monotonic() + PING_LIMIT
         try:
             connection.request("GET", "/ping", headers=self._headers())
-            readable = _readable(PING_LIMIT, connection.sock, beside)
+            readable = _readable(max(until - time.monotonic(), 0), connection.sock, beside)
             if not readable:
                 raise TimeoutError("it is silent")
             if connection.sock in readable:
@@ -143,7 +139,9 @@ class RemoteBroker:
 
     def _await_answer(self, connection: http.client.HTTPConnection, limit: float) -> None:
         """Wait for the first byte; beside it ask again and again whether the owner still lives."""
-        while not _readable(BEAT, connection.sock):
+        beat = FIRST_BEAT
+        while not _readable(beat, connection.sock):
+            beat = BEAT
             if system_now().timestamp() > limit:
                 raise _Late
             try:
@@ -177,8 +175,81 @@ class RemoteBroker:
         return {"Authorization": f"Bearer {self._secret}", "X-Caller": self._caller}
 
     def _unavailable(self, reason: str) -> BrokerUnavailable:
-        self._life.note_down(f"The broker's owner at {self._url} is not available: {reason}.")
+        self._life.note_down(f"The broker's owner at {self.url} is not available: {reason}.")
         return BrokerUnavailable(self._life.reason)
+
+
+@with_async_twins
+class RemoteBroker:
+    """The port's methods, one a row of the table.
+
+    `find` says where the owner answers now, or raises BrokerUnavailable; without it the address is for good.
+    """
+
+    def __init__(self, url: str, secret: str, find: Callable[[], str] | None = None) -> None:
+        self._secret = secret
+        self._find = find
+        self._moving = threading.Lock()
+        self._doors = [_Door(url, secret)]
+
+    def close(self) -> None:
+        """Close every connection."""
+        for door in self._doors:
+            door.close()
+
+    def drain(self, timeout: float = 10) -> None:
+        """Wait until everything the broker has said so far is applied to our rows."""
+        self._call(DRAIN, "/drain", b"{}", timeout)
+
+    def call(self, name: str, request: Any) -> Any:
+        """Make the call of a row. Raises what the owner raised, or BrokerUnavailable."""
+        row = TABLE[name]
+        return codec.from_json(row.answer, self._call(row, f"/call/{name}", codec.dumps(request).encode(), row.timeout))
+
+    def _call(self, row: Call, path: str, body: bytes, timeout: float) -> Any:
+        gates.refuse_in_transaction()
+        limit = system_now().timestamp() + timeout
+        door = self._living()
+        # A place or modify that comes twice is known by its Submission; a cancel is not.
+        attempts = 1 if row.name in NOT_TWICE else 2
+        try:
+            return door.ask(path, body, limit, attempts=attempts)
+        except _Gone as gone:
+            lost = BrokerUnavailable(str(gone))
+            if attempts == 1 or self._follow(door, lost) is door:
+                raise lost from gone
+        try:
+            return self._living().ask(path, body, limit, attempts=1)
+        except _Gone as gone:
+            raise BrokerUnavailable(str(gone)) from gone
+
+    def _living(self) -> _Door:
+        """The owner to ask, found anew where the one known does not answer. Raises BrokerUnavailable."""
+        door = self._doors[-1]
+        try:
+            door.check_alive()
+        except BrokerUnavailable as silent:
+            successor = self._follow(door, silent)
+            if successor is door:
+                raise
+            successor.check_alive()
+            return successor
+        return door
+
+    def _follow(self, door: _Door, lost: BrokerUnavailable) -> _Door:
+        """The owner that came after this one; the same where none did. Raises BrokerUnavailable saying why not."""
+        if self._find is None:
+            return door
+        with self._moving:
+            if self._doors[-1] is door:
+                try:
+                    url = self._find()
+                except BrokerUnavailable as error:
+                    raise BrokerUnavailable(f"{lost.message} {error.message}", code=lost.reason) from error
+                if url != door.url:
+                    # Other threads may still read from the old one's connections: they are closed at the end.
+                    self._doors.append(_Door(url, self._secret))
+            return self._doors[-1]
 
 
 def _readable(seconds: float, *sockets: socket.socket | None) -> list[socket.socket]:

@@ -6,9 +6,13 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +20,7 @@ import pytest
 from pytest_django import Settings
 
 from broker import get_broker, types
-from broker.errors import BrokerUnavailable, ContractNotFound, OrderInvalid, TradingDisabled
+from broker.errors import BrokerUnavailable, ContractNotFound, OrderError, OrderInvalid, TradingDisabled
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.remote import RemoteBroker
 from broker.service import lock
@@ -150,15 +154,68 @@ def test_a_killed_owner_is_known_to_be_gone_and_another_takes_over(
         with pytest.raises(BrokerUnavailable):
             broker.account()
         assert time.monotonic() - began < 1
-    with pytest.raises(BrokerUnavailable), get_broker():
-        pass
-    successor = spawn()
-    assert successor.stdout is not None
-    successor.stdout.readline()
-    assert successor.stdout.readline().startswith("broker ready")
-    with get_broker() as broker:
+        with pytest.raises(BrokerUnavailable), get_broker():
+            pass
+        successor = spawn()
+        assert successor.stdout is not None
+        successor.stdout.readline()
+        assert successor.stdout.readline().startswith("broker ready")
         assert all(leg.repeated for leg in broker.place(order).legs)
+        broker.cancel(types.OrderRef(order.account, order.legs[0].order_ref))
+        broker.drain()
+        assert broker.open_orders() == ()
     assert placed_frames(gateway) == 3
+
+
+class Door(BaseHTTPRequestHandler):
+    """Shows life, and breaks a call off where its server is told to."""
+
+    def do_GET(self) -> None:
+        self._tell(200, {"now": time.time()})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.calls += 1  # type: ignore[attr-defined]
+        if self.server.breaks:  # type: ignore[attr-defined]
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self._tell(404, {"error": {"class": "OrderError", "message": "none", "code": "", "details": {}}})
+
+    def _tell(self, status: int, document: Any) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def door(*, breaks: bool) -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server.calls, server.breaks = 0, breaks  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("name", "repeated"), [("order", True), ("cancel", False)])
+def test_a_call_that_broke_off_is_repeated_at_the_next_owner_unless_it_is_a_cancel(name: str, repeated: bool) -> None:
+    asked = types.OrderRef("DU1", "G1-E")
+    with door(breaks=True) as old, door(breaks=False) as new:
+        urls = [f"http://127.0.0.1:{server.server_port}" for server in (old, new)]
+        remote = RemoteBroker(urls[0], "secret", lambda: urls[1])
+        with pytest.raises(OrderError if repeated else BrokerUnavailable):
+            remote.call(name, asked)
+        assert new.calls == repeated  # type: ignore[attr-defined]
+        with pytest.raises(OrderError):
+            remote.call(name, asked)
+        remote.close()
 
 
 def test_a_stopped_owner_is_noticed_in_a_second_and_remembered(process: Process) -> None:
