@@ -56,7 +56,15 @@ def _send(name: str, request: type, answer: Any, timeout: float, doc: str, messa
 
 
 _CONNECTION = (
-    _read("status", types.Nothing, types.BrokerStatus, 2, "Connection, account, clock, pacing; never fails.", "", ""),
+    _read(
+        "status",
+        types.Nothing,
+        types.BrokerStatus,
+        2,
+        "Connection, account, clock, pacing; fails only where the owner does not answer.",
+        "",
+        "",
+    ),
     _read("server_time", types.Nothing, types.ServerTime, 5, "The broker's clock against ours.", "reqCurrentTime", ""),
 )
 _CONTRACTS = (

@@ -61,7 +61,7 @@ class LocalBroker:
     # Reads
 
     def status(self) -> types.BrokerStatus:
-        """Connection, account and clock; never fails. With a set clock out of reach, its last known time."""
+        """Connection, account and clock; never fails here. With a set clock out of reach, its last known time."""
         state = self.client.state()
         ready, healthy = self._reconciler.ready(), self._writer.healthy
         if state.clock == "system":

@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass, fields
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from broker import codec, get_broker, types
@@ -54,7 +55,8 @@ class Command(BaseCommand):
 
     def _refuse(self, error: BrokerError) -> None:
         self.stderr.write(self.style.ERROR(error.message))
-        if isinstance(error, BrokerUnavailable) and "run_broker" not in error.message:
+        said = settings.AUTOTRADER_BROKER_URL or "manage.py" in error.message
+        if isinstance(error, BrokerUnavailable) and not said:
             self.stderr.write(START_HINT)
 
 
