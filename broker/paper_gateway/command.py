@@ -20,13 +20,14 @@ from broker.paper_gateway.running import DEFAULT_CASH, DEFAULT_HOST, DEFAULT_POR
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG = 0, 1, 2
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a gateway process."""
+def add_arguments(parser: argparse.ArgumentParser, *, store: Path | None = None) -> None:
+    """The options of a gateway process; `store` is the file used where none is named."""
     parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port for TWS API clients, 0 = any free one")
     parser.add_argument("--control", type=_port, help="control port on loopback, 0 = any free one; none by default")
     parser.add_argument("--data", type=Path, help="folder of OHLCV CSV files to replay; else seeded prices")
-    parser.add_argument("--store", type=Path, help="SQLite file that keeps account and orders; else nothing is kept")
+    keeps = f"SQLite file that keeps account and orders, none = nothing is kept (default {store or 'none'})"
+    parser.add_argument("--store", type=_store, default=store, help=keeps)
     parser.add_argument("--seed", type=int, default=1, help="seed of the seeded prices (default %(default)s)")
     parser.add_argument("--set-clock", type=_moment, help="ISO date and time at which the clock stands still")
     parser.add_argument("--start", type=_moment, help="ISO date and time from which a clock of its own runs")
@@ -107,6 +108,10 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port")
     return port
+
+
+def _store(text: str) -> Path | None:
+    return None if text == "none" else Path(text)
 
 
 def _moment(text: str) -> datetime:

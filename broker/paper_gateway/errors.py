@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+OTHER_STORE = "choose another file with --store FILE (--store none keeps nothing)"
+
 
 class PaperGatewayError(Exception):
     """The paper gateway cannot start as asked; the text is one sentence for the person who starts it."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import PaperGatewayError
+from .errors import OTHER_STORE, PaperGatewayError
 
 
 class StoreHeld(PaperGatewayError):
@@ -44,7 +44,8 @@ def hold(store: Path | None) -> Iterator[Hold | None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             address = os.pread(descriptor, 200, 0).decode().replace(" ", ":")
-            raise StoreHeld(f"a gateway at {address or '(starting)'} runs on {store} already; stop it first") from error
+            text = f"a gateway at {address or '(starting)'} runs on {store} already; stop it, or {OTHER_STORE}"
+            raise StoreHeld(text) from error
         os.ftruncate(descriptor, 0)
         yield Hold(descriptor)
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from .clock import LATEST, RunningClock, SetClock, as_utc
-from .errors import StoreMismatch
+from .errors import OTHER_STORE, StoreMismatch
 from .store import Store
 
 SET, RUNNING = "set", "running"
@@ -18,7 +18,7 @@ def settle_account(store: Store, asked: str | None) -> str:
     """The account of the store; a new store takes the one asked for, or a new DU number."""
     held = store.fact("account")
     if held is not None and asked is not None and held != asked:
-        raise StoreMismatch(f"the store holds account {held}, not {asked}; name another file or ask for {held}")
+        raise StoreMismatch(f"{store.name} holds account {held}, not {asked}; {OTHER_STORE} or ask for {held}")
     return held or asked or f"DU{secrets.randbelow(9_000_000) + 1_000_000}"
 
 
@@ -26,7 +26,7 @@ def settle_seed(store: Store, asked: int) -> None:
     """Holdings bought at one seed's prices are worth nothing known at another's."""
     held = store.fact("seed")
     if held is not None and int(held) != asked:
-        raise StoreMismatch(f"the store was made with seed {held}, not {asked}; name another file or use seed {held}")
+        raise StoreMismatch(f"{store.name} was made with seed {held}, not {asked}; {OTHER_STORE} or use seed {held}")
 
 
 def settle_clock(
@@ -42,7 +42,7 @@ def settle_clock(
         raise StoreMismatch("a set clock stands: give either the time at which it stands, or a start and a speed")
     kind, held = RUNNING if set_clock is None else SET, store.fact("clock_kind")
     if held is not None and held != kind:
-        raise StoreMismatch(f"the store was made with a {held} clock, not a {kind} one; name another file")
+        raise StoreMismatch(f"{store.name} was made with a {held} clock, not a {kind} one; {OTHER_STORE}")
     stopped = store.fact("clock")
     if set_clock is not None:
         return SetClock(as_utc(set_clock) if stopped is None else datetime.fromisoformat(stopped))
@@ -59,7 +59,7 @@ def _running_clock(
         went = float(store.fact("speed") or 1)
         return RunningClock(system_clock, start=begin, speed=went if speed is None else speed)
     if start is not None and store.fact("account") is not None and as_utc(start) < as_utc(system_clock()):
-        raise StoreMismatch("the store has lived in the present and cannot go back; name another file")
+        raise StoreMismatch(f"{store.name} has lived in the present and cannot go back; {OTHER_STORE}")
     return RunningClock(system_clock, start=start, speed=1.0 if speed is None else speed)
 
 

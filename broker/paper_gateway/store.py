@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .documents import booked_of, booked_text, order_of, order_text
 from .engine import Booked
-from .errors import StoreMismatch
+from .errors import OTHER_STORE, StoreMismatch
 from .ledger import Holding, Ledger
 from .orders import Order
 
@@ -42,6 +42,7 @@ class Store:
     """
 
     def __init__(self, path: Path | None) -> None:
+        self.name = f"the store {path}" if path else "the store"
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path or "", isolation_level=None, check_same_thread=False)
@@ -52,7 +53,7 @@ class Store:
             self._widen()
             self._connection.executescript(_INDEXES)
         except sqlite3.DatabaseError as error:
-            raise StoreMismatch(f"{path} cannot be used as a store ({error}); name another file") from error
+            raise StoreMismatch(f"{path} cannot be used as a store ({error}); {OTHER_STORE}") from error
         self._facts: dict[str, str] = dict(self._connection.execute("SELECT name, value FROM facts"))
 
     def _widen(self) -> None:

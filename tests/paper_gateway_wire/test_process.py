@@ -15,6 +15,7 @@ import pytest
 
 from broker.paper_gateway.command import add_arguments, options_from, run
 from broker.paper_gateway.control import LOOPBACK, ControlClient
+from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.paper_gateway_wire.conftest import ACCOUNT, START, RawClient, connected
 from tests.paper_gateway_wire.raw_client import encode, order_fields
 
@@ -163,3 +164,20 @@ def test_importing_it_loads_neither_django_nor_a_client_library(module: str) -> 
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_store_that_does_not_fit_is_named_with_the_way_to_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, parser = tmp_path / "paper.sqlite3", argparse.ArgumentParser()
+    add_arguments(parser, store=store)
+    assert str(store) in "".join(parser.format_help().split())
+    assert options_from(parser.parse_args([])).store_path == store
+    assert options_from(parser.parse_args(["--store", "none"])).store_path is None
+    with EmbeddedGateway(store_path=store):
+        assert run(options_from(parser.parse_args(["--port", "0"])), exit_with_stdin=False) == 1
+    for options in (["--start", "2020-01-02"], ["--seed", "5"], ["--account", "DU5"], ["--set-clock", "2026-01-02"]):
+        assert run(options_from(parser.parse_args(["--port", "0", *options])), exit_with_stdin=False) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 5
+    assert all(str(store) in line and "--store FILE" in line for line in said)

@@ -21,12 +21,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The gateway's own options; host, port, data and store come from the settings."""
-        add_arguments(parser)
+        add_arguments(parser, store=settings.AUTOTRADER_STATE_DIR / "paper.sqlite3")
         parser.set_defaults(
             host=settings.AUTOTRADER_BROKER_HOST,
             port=settings.AUTOTRADER_BROKER_PORT,
             data=Path(settings.AUTOTRADER_PAPER_DATA) if settings.AUTOTRADER_PAPER_DATA else None,
-            store=settings.AUTOTRADER_STATE_DIR / "paper.sqlite3",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
