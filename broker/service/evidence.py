@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from autotrader.core import audit
@@ -13,6 +14,8 @@ from broker.models import BrokerMessage
 from broker.service.desk import Desk
 
 ACTOR = "broker"
+RECALLED = timedelta(hours=24)  # at a start; a broker tells today's orders and fills again, no older ones
+RECALLED_ROWS = 20_000
 State = BrokerMessage.State
 
 
@@ -84,6 +87,25 @@ def failed() -> dict[str, list[BrokerMessage]]:
     for row in BrokerMessage.objects.filter(state=State.ERROR).order_by("id"):
         blocked.setdefault(_key_of_row(row), []).append(row)
     return blocked
+
+
+def recent(now: datetime) -> list[tuple[types.BrokerEvent | None, bool]]:
+    """The newest messages without a gap, oldest first: what was said (None where that cannot be read), and whether it
+    was booked at once."""
+    rows = BrokerMessage.objects.order_by("-id").values_list("kind", "payload", "received_at", "state", "version")
+    young = itertools.takewhile(lambda row: row[2] >= now - RECALLED, rows[:RECALLED_ROWS].iterator())
+    found = [
+        (_read(kind, payload), (state, version) == (State.APPLIED, 1)) for kind, payload, _, state, version in young
+    ]
+    return found[::-1]
+
+
+def _read(kind: str, payload: str) -> types.BrokerEvent | None:
+    try:
+        event: types.BrokerEvent = codec.loads(getattr(types, kind), payload)
+    except (AttributeError, codec.CodecError):  # another version of this program wrote it
+        return None
+    return event
 
 
 def retry(rows: Iterable[BrokerMessage], desk: Desk) -> str:

@@ -1,8 +1,9 @@
-"""What the broker said last of each order and fill: a connection tells all of it again, and a book too."""
+"""What the broker said last of each order and fill: a connection tells all of it again, a book and a restart too."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -40,10 +41,27 @@ class Heard:
             )
         return last == now
 
+    def recall(self, booked: Iterable[tuple[types.BrokerEvent | None, bool]]) -> None:
+        """At the start: the newest of what is on record, in the order in which it came, and whether it is certain.
+
+        What was booked late may have been booked after what came later; what cannot be read (None) may be of anything.
+        """
+        late = []
+        for event, certain in booked:
+            if event is None:
+                self._last.clear()
+                self._reports.clear()
+            elif certain:
+                self.note(event)
+            else:
+                late.append(event)
+        for event in late:
+            self.forget(event)
+
     def note(self, event: types.BrokerEvent) -> None:
         """This was booked. Anything else that was said of an order makes its next report news."""
         if not isinstance(event, Fact):
-            self._forget_order(getattr(event, "order_ref", ""))
+            self.forget_order(getattr(event, "order_ref", ""))
             return
         key = _key(event)
         self._last[key] = replace(event, time=TIMELESS)
@@ -58,9 +76,10 @@ class Heard:
         if isinstance(event, Fact):
             self._drop(_key(event))
         else:
-            self._forget_order(getattr(event, "order_ref", ""))
+            self.forget_order(getattr(event, "order_ref", ""))
 
-    def _forget_order(self, order_ref: str) -> None:
+    def forget_order(self, order_ref: str) -> None:
+        """The order's next report is news."""
         for key in list(self._reports.get(order_ref, ())) if order_ref else ():
             self._drop(key)
 

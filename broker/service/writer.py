@@ -63,7 +63,7 @@ class Writer:
         self._heard = Heard()
 
     def start(self) -> None:
-        """Start the thread; it first takes up what an earlier owner could not apply."""
+        """Start the thread; it first takes up what an earlier owner could not apply, and what was booked last."""
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -138,12 +138,20 @@ class Writer:
     def _run(self) -> None:
         try:
             self.retry_blocked()
+            self._do(self._recall)
             while self._step():
                 pass
         except Stopped:
             logger.error("the writer ends with events that were not stored; the next start reads them again")
         finally:
             connections.close_all()
+
+    def _recall(self) -> None:
+        """Know what an earlier owner booked last, but for orders of which the desk still waits to hear."""
+        waiting = self._keep(lambda: desks.registered().unresolved(self._now()))
+        self._heard.recall(self._keep(lambda: evidence.recent(self._now())))
+        for intent in waiting:
+            self._heard.forget_order(intent.order_ref)
 
     def _step(self) -> bool:
         try:

@@ -91,6 +91,30 @@ def test_what_waits_to_be_booked_is_not_known(heard: Heard) -> None:
     assert not heard.is_known(FILL)
 
 
+def test_what_is_on_record_is_known_after_a_start() -> None:
+    heard = Heard()
+    heard.recall([(replace(REPORT, status="PreSubmitted"), True), (FILL, True), (REPORT, True)])
+    assert heard.is_known(REPORT)
+    assert heard.is_known(FILL)
+    assert not heard.is_known(replace(REPORT, status="PreSubmitted"))
+
+
+@pytest.mark.parametrize(
+    "booked",
+    [
+        pytest.param([(REPORT, False), (REPORT, True)], id="the same was booked late"),
+        pytest.param([(REPORT, True), (replace(REPORT, status="Filled"), True)], id="another word came after"),
+        pytest.param([(REPORT, True), (MESSAGE, True)], id="a message came after"),
+        pytest.param([(REPORT, True), (MESSAGE, False), (REPORT, True)], id="a message was booked late"),
+        pytest.param([(REPORT, True), (None, True)], id="what came after cannot be read"),
+    ],
+)
+def test_what_is_not_certainly_the_last_word_on_record_is_news(booked: list[tuple[types.BrokerEvent, bool]]) -> None:
+    heard = Heard()
+    heard.recall(booked)
+    assert not heard.is_known(REPORT)
+
+
 def test_the_oldest_is_forgotten_at_the_bound(heard: Heard) -> None:
     for number in range(3):
         heard.note(replace(FILL, exec_id=f"y.{number}"))

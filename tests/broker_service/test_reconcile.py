@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import submissions
 from broker.service.owner import Owner, Place, serve
 from broker.service.reconcile import Look, Record, Timing, judge
-from tests.broker_service.house import ACCOUNT, CLOSE, FAST, NOW, MemoryDesk, bracket, placed_frames
+from tests.broker_service.house import ACCOUNT, CLOSE, FAST, NOW, MemoryDesk, bracket, filling, placed_frames
 from tests.support import eventually
 
 SECOND = timedelta(seconds=1)
@@ -158,6 +159,30 @@ def test_a_book_that_says_nothing_new_is_not_stored_again(owner: Owner, desk: Me
 
     messages_after_a_look()
     assert messages_after_a_look() == messages_after_a_look()
+
+
+def test_a_restart_that_tells_nothing_new_is_not_stored_again(place: Place, gateway: EmbeddedGateway) -> None:
+    said = BrokerMessage.objects.filter(kind__in=["OrderReport", "ExecutionReport", "CommissionReport"])
+    kinds = []
+    for restart in range(3):
+        with serve(place, timing=FAST) as owner:
+            assert owner.broker.settle(10)
+            if not restart:
+                owner.broker.place(filling(owner.broker))
+                owner.broker.drain()
+                gateway.advance(CLOSE + timedelta(hours=1))
+            looks = owner.broker._reconciler.looks
+            eventually(partial(_has_looked, owner, looks + 2))
+            owner.broker.drain()
+        kinds.append(sorted(said.values_list("kind", flat=True)))
+    assert {"ExecutionReport", "OrderReport"} <= set(kinds[0])
+    assert kinds[1] == kinds[2]  # the first restart tells of the stop and target without their finished parent
+    for kind in ("ExecutionReport", "CommissionReport"):
+        assert kinds[0].count(kind) == kinds[1].count(kind) > 0
+
+
+def _has_looked(owner: Owner, times: int) -> bool:
+    return owner.broker._reconciler.looks >= times
 
 
 def test_each_connection_becomes_ready_once_and_its_events_are_on_record(owner: Owner, desk: MemoryDesk) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.db import OperationalError
 
 from autotrader.core.audit.models import Event
+from autotrader.core.clock import system_now
 from broker import types
 from broker.errors import BrokerUnavailable
 from broker.models import BrokerMessage
+from broker.service import evidence
 from broker.service.writer import Writer
+from tests.broker.test_heard import FILL, REPORT
 from tests.broker_service.house import ACCOUNT, NOW, MemoryDesk
 from tests.support import eventually
 
@@ -107,6 +112,34 @@ def test_the_next_owner_takes_up_what_failed_before_anything_new(desk: MemoryDes
     second.drain(LIMIT)
     second.stop(LIMIT)
     assert codes(desk) == [("A", 1), ("A", 2)]
+
+
+def test_the_next_owner_stores_only_what_is_new(desk: MemoryDesk) -> None:
+    late = BrokerMessage(kind="OfAnotherVersion", payload="{}", received_at=system_now(), state="APPLIED")
+    late.save()
+    for status in ("PreSubmitted", "Submitted", "Submitted", "Filled", "Submitted"):
+        writer = Writer(look_again=lambda: None)
+        writer.start()
+        for event in (replace(REPORT, status=status), FILL):
+            writer.put(event)
+        writer.drain(LIMIT)
+        writer.stop(LIMIT)
+    assert [report.status for report in desk.all(types.OrderReport)] == [
+        "PreSubmitted",
+        "Submitted",
+        "Filled",
+        "Submitted",
+    ]
+    assert len(desk.all(types.ExecutionReport)) == 1
+    assert BrokerMessage.objects.count() == 1 + 4 + 1
+
+
+def test_the_record_is_recalled_without_a_gap_and_not_beyond_its_age(desk: MemoryDesk) -> None:
+    now = system_now()
+    ages = {1: 0, 2: 25, 3: 1, 4: 0}  # a clock may have been set back in between
+    for code, hours in ages.items():
+        evidence.apply(message("A", code), desk, now - timedelta(hours=hours))
+    assert evidence.recent(now) == [(message("A", 3), True), (message("A", 4), True)]
 
 
 def test_a_database_that_goes_away_loses_nothing_and_the_book_is_read_again(
