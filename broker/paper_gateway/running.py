@@ -10,10 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from broker.paper_gateway.clock import as_utc
 from broker.paper_gateway.control import ControlServer
 from broker.paper_gateway.errors import WrongOption
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.hold import hold
+from broker.paper_gateway.prices.calendar import eastern_day
+from broker.paper_gateway.prices.seeded_path import LAST_DAY
+from broker.paper_gateway.prices.seeded_tape import FIRST_PRICES, within_market
 from broker.paper_gateway.prices.shapes import HoursMode
 from broker.paper_gateway.reference.library import open_library
 from broker.paper_gateway.server import START_SECONDS, PaperGateway
@@ -124,7 +128,20 @@ def _start_faults(gateway: PaperGateway, options: GatewayOptions) -> None:
         gateway.faults.start("pacing", {})
 
 
+def _check_moments(options: GatewayOptions) -> None:
+    """The seeded market has prices of some years only; files say themselves how far they go."""
+    for name, moment in (("--start", options.start), ("--set-clock", options.set_clock)):
+        if options.data_folder is not None or moment is None:
+            continue
+        day = eastern_day(as_utc(moment))
+        if not within_market(day):
+            raise WrongOption(
+                f"{name}: prices begin on {FIRST_PRICES} and end on {LAST_DAY}, US/Eastern; none on {day}"
+            )
+
+
 def _exchange(options: GatewayOptions) -> PaperExchange:
+    _check_moments(options)
     return PaperExchange(
         data_folder=options.data_folder,
         store_path=options.store_path,

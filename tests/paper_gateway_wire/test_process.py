@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from broker.paper_gateway.command import add_arguments, options_from, run
 from broker.paper_gateway.control import LOOPBACK, ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.paper_gateway.prices.shapes import HoursMode
 from tests.paper_gateway_wire.conftest import ACCOUNT, START, RawClient, connected
 from tests.paper_gateway_wire.raw_client import encode, order_fields
 
@@ -121,6 +123,9 @@ def test_faults_come_from_the_command_line() -> None:
         ("--fault", "drop:times=often", "times"),
         ("--fault", "blackhole", "black_hole"),
         ("--delayed", "AAPL,NOSUCH", "NOSUCH"),
+        ("--start", "1990-01-01", "2008-01-11"),
+        ("--set-clock", "2008-01-11T04:59:59", "2008-01-11"),
+        ("--set-clock", "2070-01-02", "2069-12-31"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_one_sentence_and_exit_2(
@@ -181,3 +186,12 @@ def test_a_store_that_does_not_fit_is_named_with_the_way_to_another(
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 5
     assert all(str(store) in line and "--store FILE" in line for line in said)
+
+
+@pytest.mark.parametrize("hours", ["always", "exchange"])
+def test_there_are_prices_on_the_first_day_that_is_named(hours: HoursMode) -> None:
+    with EmbeddedGateway(set_clock=datetime(2008, 1, 11, 5, tzinfo=UTC), hours=hours) as gateway:
+        gateway.command("manual", con_id=756733, action="BUY", quantity=1)
+        gateway.command("step", seconds=86_400)
+        (order,) = gateway.truth()["orders"].values()
+        assert order["status"] == "Filled"

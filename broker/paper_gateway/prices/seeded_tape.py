@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 from zlib import crc32
@@ -22,6 +22,7 @@ MINUTE = 60
 LEG = 20  # seconds; three straight legs make a minute
 _HOUR = 3600
 _PATH = "path"
+FIRST_PRICES = FIRST_DAY + timedelta(days=10)  # the first day with enough of them before it
 _KEPT_DAYS = 700  # of 130 kB each; a scan of all markets touches some 350
 _KEPT_INTRADAY_DAYS = 1500
 
@@ -303,7 +304,7 @@ def sliced(columns: Columns, bar_size: str) -> Columns:
 
 def within_market(day: date) -> bool:
     """Whether there are prices on a day, and enough of them before it."""
-    return FIRST_DAY.toordinal() + 10 <= day.toordinal() <= LAST_DAY.toordinal()
+    return FIRST_PRICES <= day <= LAST_DAY
 
 
 def _stacked(parts: list[Columns]) -> Columns:
