@@ -17,6 +17,7 @@ from broker.paper_gateway.errors import PaperGatewayError, WrongOption
 from broker.paper_gateway.faults.base import FaultError
 from broker.paper_gateway.running import DEFAULT_CASH, DEFAULT_HOST, DEFAULT_PORT, GatewayOptions, running
 
+MOST_PORT = 65535
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG = 0, 1, 2
 
 
@@ -104,10 +105,9 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port")
-    return port
+    if not (text.isascii() and text.isdigit() and int(text) <= MOST_PORT):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a port from 0 to {MOST_PORT}, 0 = any free one")
+    return int(text)
 
 
 def _store(text: str) -> Path | None:

@@ -26,13 +26,13 @@ class ControlServer:
 
     def __init__(self, gateway: PaperGateway, *, port: int = 0) -> None:
         self.gateway = gateway
-        self.port = port
+        self.host, self.port = LOOPBACK, port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         """Listen on loopback; with port 0 the system chooses one, readable as `port` afterwards."""
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port, limit=MAX_LINE)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=MAX_LINE)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 OTHER_STORE = "choose another file with --store FILE (--store none keeps nothing)"
@@ -28,6 +30,18 @@ class ReferenceDataError(PaperGatewayError):
         super().__init__(f"{path}: {problem}; {fix}")
         self.path = path
         self.fix = fix
+
+
+class CannotListen(PaperGatewayError):
+    """The address or port cannot be listened on."""
+
+    def __init__(self, option: str, host: str, port: int, error: OSError) -> None:
+        fix = f"choose another with {option}, 0 = any free one"
+        if error.errno == errno.EADDRINUSE:
+            super().__init__(f"port {port} on {host} is in use already; {fix}")
+        else:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+            super().__init__(f"cannot listen on {host} port {port} ({reason}); choose another with --host or {option}")
 
 
 class WrongOption(PaperGatewayError):

@@ -12,7 +12,7 @@ from typing import Literal
 
 from broker.paper_gateway.clock import as_utc
 from broker.paper_gateway.control import ControlServer
-from broker.paper_gateway.errors import WrongOption
+from broker.paper_gateway.errors import CannotListen, WrongOption
 from broker.paper_gateway.exchange import PaperExchange
 from broker.paper_gateway.hold import hold
 from broker.paper_gateway.prices.calendar import eastern_day
@@ -102,9 +102,9 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
         try:
             _check_delayed(exchange, options.delayed)
             _start_faults(gateway, options)
-            await gateway.start()
+            await _listen(gateway, "--port")
             if control is not None:
-                await control.start()
+                await _listen(control, "--control")
             if held is not None:
                 held.announce(gateway.host, gateway.port)
             yield RunningGateway(gateway, control)
@@ -113,6 +113,13 @@ async def running(options: GatewayOptions) -> AsyncIterator[RunningGateway]:
                 await control.stop()
             await gateway.stop()
             exchange.close()
+
+
+async def _listen(server: PaperGateway | ControlServer, option: str) -> None:
+    try:
+        await server.start()
+    except OSError as error:
+        raise CannotListen(option, server.host, server.port, error) from error
 
 
 def _check_delayed(exchange: PaperExchange, symbols: tuple[str, ...]) -> None:

@@ -78,18 +78,27 @@ def test_it_ends_with_its_standard_input() -> None:
         assert child.wait(10) == 0
 
 
-def test_a_port_in_use_is_one_sentence_and_exit_1() -> None:
-    with process() as (_, said):
-        second = subprocess.run(
-            [sys.executable, "-m", "broker.paper_gateway", "--port", said["port"]],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
+@pytest.mark.parametrize("option", ["--port", "--control"])
+def test_a_port_in_use_is_one_sentence_and_exit_1(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with EmbeddedGateway() as gateway:
+        arguments = ["--port", "0", option, str(gateway.port)]
+        assert run(options_from(parser.parse_args(arguments)), exit_with_stdin=False) == 1
+        said = capsys.readouterr().err
+        assert said == (
+            f"paper gateway: port {gateway.port} on 127.0.0.1 is in use already; "
+            f"choose another with {option}, 0 = any free one\n"
         )
-    assert second.returncode == 1
-    assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_a_port_that_is_none_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for text in ("abc", "70000", "-1", "\u0663"):
+        with pytest.raises(SystemExit):
+            parser.parse_args([f"--port={text}"])
+        assert "is not a port from 0 to 65535" in capsys.readouterr().err
 
 
 def test_what_was_told_before_a_kill_is_known_after_it(tmp_path: Path) -> None:
