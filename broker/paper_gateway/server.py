@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import TracebackType
 
+from broker.paper_gateway.complaints import Complaints
 from broker.paper_gateway.desk import Desk
 from broker.paper_gateway.dispatch import ROUTES, dispatch, is_start
 from broker.paper_gateway.faults.panel import Faults
@@ -58,6 +59,7 @@ class PaperGateway:
         self.desk = Desk(exchange, library or open_library())
         self.desk.master_client = master_client
         self.faults = Faults(self, fault_seed)
+        self.complaints = Complaints(self.later)
         self.start_seconds = start_seconds
         self.exchange = exchange
         self.host = host

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import struct
 from collections.abc import Iterable
 from typing import Protocol
 
+from broker.paper_gateway.complaints import Complaints
 from broker.paper_gateway.subscriptions import Subscriptions
 from broker.paper_gateway.wire import answers, versions
 from broker.paper_gateway.wire.fields import split
@@ -21,8 +21,6 @@ DRAIN_SECONDS = 10.0
 FRAMES_A_TURN = 64
 FLUSH_BYTES = 64 * 1024
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing sends RST
-
-logger = logging.getLogger(__name__)
 
 
 class Tampering(Protocol):
@@ -43,6 +41,8 @@ class Hub(Protocol):
     def faults(self) -> Tampering: ...
     @property
     def start_seconds(self) -> float: ...
+    @property
+    def complaints(self) -> Complaints: ...
     def connected_at(self) -> str: ...
     def opened(self, session: Session) -> None: ...
     def received(self, session: Session, fields: list[str]) -> None: ...
@@ -161,7 +161,7 @@ class Session(asyncio.Protocol):
             return
         self.hub.commit()
         if self._transport.get_write_buffer_size() + len(data) > MAX_UNSENT and not self._writable.is_set():
-            logger.warning("client %s does not read; connection aborted", self.client_id)
+            self.hub.complaints.warn("client %s does not read; connection aborted", self.client_id)
             self.abort()
             return
         self._transport.write(data)
@@ -216,7 +216,7 @@ class Session(asyncio.Protocol):
 
     def _give_up(self) -> None:
         if not self._is_deaf:
-            logger.warning("a connection did not start a session within %s s; closed", self.hub.start_seconds)
+            self.hub.complaints.warn("a connection did not start a session within %s s; closed", self.hub.start_seconds)
             self.abort()
 
     @property
@@ -244,7 +244,9 @@ class Session(asyncio.Protocol):
             else:
                 self._go_on_later()
         except FrameTooLong as error:
-            logger.warning("client %s announced a frame of %s bytes; connection closed", self.client_id, error)
+            self.hub.complaints.warn(
+                "client %s announced a frame of %s bytes; connection closed", self.client_id, error
+            )
             self.close()
         self.hub.flush()
 
