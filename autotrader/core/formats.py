@@ -135,6 +135,11 @@ def document(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str, sort_keys=isinstance(value, Mapping))
 
 
+def document_box(value: Any) -> SafeString:
+    """A document as a field of a page, its indentation kept."""
+    return format_html('<pre class="desk-text">{}</pre>', document(value))
+
+
 @register.filter
 def words(name: object) -> str:
     """An identifier as words: `max_order_value` becomes "max order value"."""

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from autotrader.core.admin_kit import HistoryAdmin
-from autotrader.core.formats import badge, document, duration, instant, number
+from autotrader.core.formats import badge, document_box, duration, instant, number
 from research.models import ModelBudget, ModelCall
 
 
@@ -46,8 +46,8 @@ class ModelCallAdmin(HistoryAdmin):
         return duration(call.latency_ms)
 
     @admin.display(description="Request")
-    def formatted_request(self, call: ModelCall) -> str:
-        return document(call.request)
+    def formatted_request(self, call: ModelCall) -> SafeString:
+        return document_box(call.request)
 
 
 @admin.register(ModelBudget)

@@ -98,6 +98,23 @@ def test_pages_hold_at_every_width_and_in_the_dark(visitor: Visitor, bought: Tol
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
 
 
+def test_the_index_cuts_no_column_off(visitor: Visitor, bought: Told) -> None:
+    Cycle.objects.update(trigger="command")
+    page = visitor.page
+    for width in (1280, 1400):
+        page.set_viewport_size({"width": width, "height": 900})
+        visitor.open("/admin/")
+        hidden = ".desk-columns .desk-scroll", "all => all.map(box => box.scrollWidth - box.clientWidth)"
+        assert page.eval_on_selector_all(*hidden) == [0, 0], width
+
+
+def test_an_actor_stands_on_one_line(visitor: Visitor, bought: Told) -> None:
+    visitor.page.set_viewport_size({"width": 1280, "height": 900})
+    page = visitor.open(decision_path(bought.decision))
+    actors = "#events tbody td:nth-child(6)", "cells => cells.map(cell => getComputedStyle(cell).whiteSpace)"
+    assert set(page.eval_on_selector_all(*actors)) == {"nowrap"}
+
+
 def test_pictures_of_the_pages(visitor: Visitor, bought: Told, tmp_path: Path) -> None:
     tell("refused", "SPY")
     tell("hold", "IBM")

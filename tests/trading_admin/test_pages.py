@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from autotrader.core.audit.models import AuditHead, Event
-from broker.models import BrokerMessage
+from broker.models import BrokerMessage, Contract, Submission
 from tests.trading_admin.story import Told, tell
 from trading.models import (
     Account,
@@ -31,6 +34,8 @@ from trading.selectors.overview import overview
 EDITABLE = {Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion}
 OURS = {"trading", "broker", "research", "audit", "artifacts"}
 LIST_QUERIES = 14
+COLUMNS = ("symbol", "side", "quantity", "price")
+BORN = datetime(2024, 1, 2, tzinfo=UTC)
 STORY_QUERIES = 24
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +94,34 @@ def test_every_record_has_a_page(boss: Client, bought: Told) -> None:
         record = model._default_manager.first()
         if record is not None:
             assert boss.get(url_of(model, "change", record.pk)).status_code == 200, model
+
+
+def test_submissions_say_what_left_without_a_query_for_each(boss: Client) -> None:
+    contract = {"con_id": 7, "sec_type": "STK", "exchange": "SMART", "currency": "USD", "fetched_at": BORN}
+    Contract.objects.create(source="paper", symbol="AAPL", document='{"a":{"b":1}}', **contract)
+    terms = {"con_id": 7, "side": "BUY", "quantity": "10", "limit_price": "101.5", "stop_price": None}
+    rows = [
+        Submission(order_ref=f"R{n}", revision=0, account="DU1", state="SENT", terms=json.dumps(terms), created_at=BORN)
+        for n in range(5)
+    ]
+    Submission.objects.bulk_create(rows)
+    change = {"order_ref": "R0", "revision": 1, "account": "DU1", "state": "SENT", "created_at": BORN}
+    Submission.objects.create(terms='{"limit_price":null,"stop_price":"99"}', **change)
+    with CaptureQueriesContext(connection) as captured:
+        page = boss.get(url_of(Submission, "changelist")).content.decode()
+    assert len(captured) <= LIST_QUERIES
+    shown = [[cell.strip() for cell in re.findall(rf"field-{name}.*?>\s*([^<>]*?)\s*<", page)] for name in COLUMNS]
+    assert shown[0] == ["–", *["AAPL"] * 5]
+    assert shown[1] == ["–", *["BUY"] * 5]
+    assert shown[2] == ["–", *["10"] * 5]
+    assert shown[3] == ["stop 99.00", *["101.50"] * 5]
+
+
+def test_a_document_keeps_its_indentation(boss: Client) -> None:
+    contract = {"con_id": 7, "sec_type": "STK", "exchange": "SMART", "currency": "USD", "fetched_at": BORN}
+    made = Contract.objects.create(source="paper", symbol="AAPL", document='{"a":{"b":1}}', **contract)
+    page = boss.get(url_of(Contract, "change", made.pk)).content.decode()
+    assert "{\n  &quot;a&quot;: {\n    &quot;b&quot;: 1" in re.search(r"<pre.*?</pre>", page, re.DOTALL)[0]  # type: ignore[index]
 
 
 def test_history_can_be_neither_added_nor_changed_nor_deleted(boss: Client, bought: Told) -> None:

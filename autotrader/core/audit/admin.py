@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from autotrader.core.admin_kit import HistoryAdmin
 from autotrader.core.audit.models import AuditHead, Event
-from autotrader.core.formats import badge, document, instant
+from autotrader.core.formats import badge, document_box, instant
 
 
 @admin.register(Event)
@@ -31,8 +31,8 @@ class EventAdmin(HistoryAdmin):
         return badge(event.new_state)
 
     @admin.display(description="Document")
-    def formatted_document(self, event: Event) -> str:
-        return document(event.document)
+    def formatted_document(self, event: Event) -> SafeString:
+        return document_box(event.document)
 
 
 @admin.register(AuditHead)
