@@ -91,7 +91,10 @@ class BrokerStatus:
 
 @dataclass(frozen=True, slots=True)
 class ServerTime:
-    """The broker's clock (whole seconds) against ours; `skew_s` = broker minus us, known to within `round_trip_s`."""
+    """The broker's clock against ours; `skew_s` = broker minus us.
+
+    The broker tells whole seconds, cut off, so `skew_s` is known to within half a second plus half of `round_trip_s`.
+    """
 
     broker: datetime
     system: datetime
