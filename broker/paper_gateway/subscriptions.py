@@ -106,8 +106,3 @@ class Subscriptions:
         for line in self.market_data.values():
             line.sent.clear()
             line.page = None
-
-    def need_a_clock(self) -> bool:
-        """Whether something here changes by itself as time passes."""
-        streams = (self.market_data, self.kept_bars, self.real_time_bars, self.ticks, self.books)
-        return any(streams) or bool(self.profit or self.profit_single)

@@ -132,8 +132,3 @@ def profit_single(
     """Message 95: the profit of one holding."""
     amounts = [price(amount) for amount in (daily, unrealized, realized, value)]
     return message(95, request_id, size(quantity, version), *amounts)
-
-
-def empty_list(message_id: int, *before: int | str) -> bytes:
-    """A list answer that has no entries, such as the news providers."""
-    return message(message_id, *before, 0)
