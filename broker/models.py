@@ -94,6 +94,13 @@ class Halt(models.Model):
     actor = models.CharField(max_length=80)
     at = models.DateTimeField()
     version = models.PositiveIntegerField(default=1)
+    cancel = models.CharField(
+        max_length=7,
+        blank=True,
+        choices=[("entries", "Entries"), ("all", "All")],
+        help_text="What this halt cancels; goes on after a restart until confirmed.",
+    )
+    cancelled_at = models.DateTimeField(null=True, blank=True, help_text="When that was confirmed.")
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="broker_halt_single")]

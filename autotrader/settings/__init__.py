@@ -9,6 +9,7 @@ from typing import Any
 import environ
 
 from autotrader.core.errors import ConfigInvalid
+from autotrader.core.ops import pace
 from autotrader.settings import desk, env
 from autotrader.settings.files import make_folder, secret_file
 from autotrader.settings.unfold import UNFOLD as UNFOLD
@@ -198,5 +199,9 @@ LOGGING = {
     },
 }
 
+if AUTOTRADER_BROKER != "paper" and pace.factor() != 1:
+    raise ConfigInvalid("The time factor is for tests against the paper gateway; remove it.")
 # Read elsewhere: by the processes' roles and by the tests.
-env.refuse_unknown("AUTOTRADER_PROCESS_ROLE", "AUTOTRADER_CRASH", "AUTOTRADER_REQUIRE_BROWSER")
+env.refuse_unknown(
+    "AUTOTRADER_PROCESS_ROLE", "AUTOTRADER_CRASH", "AUTOTRADER_TIME_FACTOR", "AUTOTRADER_REQUIRE_BROWSER"
+)

@@ -1,5 +1,29 @@
 """The desk in Django's admin: one file a topic."""
 
-from trading.admin import accounts, cycles, decisions, market, orders, queue, strategies, workflows
+from trading.admin import (
+    accounts,
+    approvals,
+    cycles,
+    decisions,
+    discrepancies,
+    market,
+    orders,
+    queue,
+    requests,
+    strategies,
+    workflows,
+)
 
-__all__ = ["accounts", "cycles", "decisions", "market", "orders", "queue", "strategies", "workflows"]
+__all__ = [
+    "accounts",
+    "approvals",
+    "cycles",
+    "decisions",
+    "discrepancies",
+    "market",
+    "orders",
+    "queue",
+    "requests",
+    "strategies",
+    "workflows",
+]

@@ -14,10 +14,10 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import DeskAdmin, change_url, link
+from autotrader.core.admin_kit import DeskAdmin, HistoryAdmin, change_url, link
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import badge, number, percent
-from trading.models import Decision, RiskProfile, Strategy, WorkflowVersion
+from trading.models import Decision, RiskProfile, RiskProfileVersion, Strategy, WorkflowVersion
 from trading.services.cycles import cycle_queue
 from trading.services.strategies import risk_profile_save, strategy_save
 
@@ -226,3 +226,11 @@ class RiskProfileAdmin(DeskAdmin):
     @admin.display(description="Strategies")
     def used_by(self, profile: RiskProfile) -> SafeString:
         return format_html_join(", ", "{}", ((link(row),) for row in profile.strategies.all()))
+
+
+@admin.register(RiskProfileVersion)
+class RiskProfileVersionAdmin(HistoryAdmin):
+    """What the limits were, who changed them and when."""
+
+    list_display = ("profile", "number", "actor", "at")
+    list_filter = ("profile",)

@@ -30,13 +30,19 @@ class Account(models.Model):
 
 
 class AccountSnapshot(models.Model):
-    """The account's values at a time: each cycle, each fill. History only; never served as live."""
+    """The account's values at a time: each cycle, each fill, each day's close, and while it is watched.
+
+    For history, performance and limits; never served as live.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="snapshots")
-    cause = models.CharField(max_length=10, choices=[("cycle", "Cycle"), ("fill", "Fill")])
+    cause = models.CharField(
+        max_length=10, choices=[("cycle", "Cycle"), ("fill", "Fill"), ("close", "Close"), ("watch", "Watch")]
+    )
     cycle = models.ForeignKey("trading.Cycle", null=True, blank=True, on_delete=models.PROTECT)
     at = models.DateTimeField()
     market_at = models.DateTimeField()
+    day = models.DateField(null=True, blank=True, help_text="The exchange's day it belongs to.")
     net_liquidation = money_field(null=True)
     cash = money_field(null=True)
     realized_pnl = money_field(null=True)
@@ -45,7 +51,15 @@ class AccountSnapshot(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["account", "at"], name="snapshot_account_at")]
+        indexes = [
+            models.Index(fields=["account", "at"], name="snapshot_account_at"),
+            models.Index(fields=["account", "day"], name="snapshot_account_day"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "day"], name="one_close_a_day", condition=models.Q(cause="close")
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.at:%Y-%m-%d %H:%M}"

@@ -94,9 +94,12 @@ class Decision(models.Model):
 
 
 class RiskVerdict(models.Model):
-    """What one rule said; every rule's word is kept, not only the first refusal."""
+    """What one control said of a decision or a request; every control's word is kept, not only the first refusal."""
 
-    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="verdicts")
+    decision = models.ForeignKey(Decision, null=True, blank=True, on_delete=models.PROTECT, related_name="verdicts")
+    request = models.ForeignKey(
+        "trading.OrderRequest", null=True, blank=True, on_delete=models.PROTECT, related_name="verdicts"
+    )
     rule = models.CharField(max_length=40)
     allowed = models.BooleanField()
     code = models.CharField(max_length=40, blank=True)
@@ -105,8 +108,14 @@ class RiskVerdict(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        ordering = ["decision", "id"]
-        constraints = [models.UniqueConstraint(fields=["decision", "rule"], name="verdict_once")]
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["decision", "rule"], name="verdict_once"),
+            models.UniqueConstraint(fields=["request", "rule"], name="verdict_of_request_once"),
+            models.CheckConstraint(
+                condition=models.Q(decision__isnull=True) ^ models.Q(request__isnull=True), name="verdict_of_one"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.rule}: {'allowed' if self.allowed else self.code}"

@@ -51,6 +51,9 @@ class Order(models.Model):
     strategy = models.ForeignKey("trading.Strategy", null=True, on_delete=models.PROTECT, related_name="orders")
     instrument = models.ForeignKey("trading.Instrument", on_delete=models.PROTECT, related_name="orders")
     decision = models.ForeignKey("trading.Decision", null=True, on_delete=models.PROTECT, related_name="orders")
+    request = models.ForeignKey(
+        "trading.OrderRequest", null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
+    )
     group = models.CharField(max_length=18, db_index=True)
     role = models.CharField(max_length=8, choices=Role)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
@@ -98,6 +101,16 @@ class Order(models.Model):
                 condition=models.Q(role="entry", state__in=LIVE),
             ),
             models.UniqueConstraint(
+                fields=["request", "role"],
+                name="one_order_per_request_and_role",
+                condition=models.Q(request__isnull=False),
+            ),
+            models.UniqueConstraint(
+                fields=["account", "instrument"],
+                name="one_live_entry_of_the_desk",
+                condition=models.Q(role="entry", strategy__isnull=True, state__in=LIVE),
+            ),
+            models.UniqueConstraint(
                 fields=["account", "perm_id"], name="perm_id_once", condition=models.Q(perm_id__isnull=False)
             ),
             models.CheckConstraint(condition=models.Q(quantity__gt=0), name="order_quantity_positive"),
@@ -109,13 +122,22 @@ class Order(models.Model):
 
 
 class OrderChange(models.Model):
-    """A price-only change of a working order, with its own life at the broker."""
+    """A change or the cancel of a working order, with its own life at the broker.
+
+    A change has a revision, and leaves once. A cancel has none: it may be asked for again until the order has ended.
+    """
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="changes")
-    revision = models.PositiveIntegerField()
+    kind = models.CharField(max_length=6, choices=[("modify", "Modify"), ("cancel", "Cancel")], default="modify")
+    revision = models.PositiveIntegerField(help_text="Of a modify from 1 on; 0 of a cancel.")
+    request = models.ForeignKey(
+        "trading.OrderRequest", null=True, blank=True, on_delete=models.PROTECT, related_name="changes"
+    )
+    actor = models.CharField(max_length=80, blank=True)
     decision = models.ForeignKey("trading.Decision", null=True, blank=True, on_delete=models.PROTECT)
     limit_price = price_field(null=True)
     stop_price = price_field(null=True)
+    quantity = quantity_field(null=True, help_text="The new total, where that was changed.")
     state = models.CharField(
         max_length=10,
         choices=[("SENDING", "Sending"), ("ACKED", "Acked"), ("REJECTED", "Rejected"), ("UNKNOWN", "Unknown")],
@@ -129,7 +151,14 @@ class OrderChange(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["order", "revision"], name="order_change_once"),
+            models.UniqueConstraint(
+                fields=["order", "revision"], name="order_change_once", condition=models.Q(kind="modify")
+            ),
+            models.UniqueConstraint(
+                fields=["order"],
+                name="one_open_cancel",
+                condition=models.Q(kind="cancel", state__in=["SENDING", "UNKNOWN"]),
+            ),
             models.UniqueConstraint(
                 fields=["decision", "order"], name="one_change_per_decision", condition=models.Q(decision__isnull=False)
             ),

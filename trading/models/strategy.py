@@ -17,6 +17,7 @@ def within(low: str, high: str) -> list[MinValueValidator | MaxValueValidator]:
 
 class Mode(models.TextChoices):
     AUTO = "auto", "Auto: send to the broker"
+    APPROVE = "approve", "Approve: send what a person has approved"
     SHADOW = "shadow", "Shadow: fill on live quotes in a ledger of its own"
 
 
@@ -63,6 +64,54 @@ class RiskProfile(models.Model):
         validators=within("0", "1000"), default=10, help_text="Entries of a strategy in one market day."
     )
     allowed_symbols = models.JSONField(default=list, blank=True, help_text="Empty: the strategy's own instruments.")
+    restricted_symbols = models.JSONField(
+        default=list, blank=True, help_text="Never traded, whatever else allows them."
+    )
+    is_desk = models.BooleanField(
+        default=False, help_text="The desk's own limits: for orders without a strategy, and for the daily loss."
+    )
+    limit_collar = ratio_field(
+        validators=within("0.0001", "0.5"),
+        default=Decimal("0.03"),
+        help_text="How far a limit may be from the middle of the quote, against the order's favour.",
+    )
+    session_collar = ratio_field(
+        validators=within("0.001", "1"),
+        default=Decimal("0.2"),
+        help_text="How far a limit may be from the last close.",
+    )
+    messages_per_minute = models.PositiveIntegerField(
+        validators=within("1", "600"), default=30, help_text="New orders and changes of a strategy in an account."
+    )
+    message_burst = models.PositiveIntegerField(
+        validators=within("1", "100"), default=5, help_text="The most of them within one second."
+    )
+    duplicate_window_seconds = models.PositiveIntegerField(
+        validators=within("0", "86400"), default=60, help_text="How long an equal order is taken for a slip."
+    )
+    max_decision_age_seconds = models.PositiveIntegerField(validators=within("1", "3600"), default=300)
+    max_daily_loss_reducing = ratio_field(
+        validators=within("0.0001", "1"), default=Decimal("0.02"), help_text="Loss of a day that sets REDUCING."
+    )
+    max_daily_loss_halted = ratio_field(
+        validators=within("0.0001", "1"), default=Decimal("0.04"), help_text="Loss of a day that sets HALTED."
+    )
+    max_drawdown = ratio_field(
+        validators=within("0.001", "1"), default=Decimal("0.15"), help_text="Loss from the highest equity: HALTED."
+    )
+    max_stop_outs_per_day = models.PositiveIntegerField(validators=within("1", "1000"), default=3)
+    cool_down_seconds = models.PositiveIntegerField(
+        validators=within("0", "86400"), default=300, help_text="No new entry in an instrument after a stop-out."
+    )
+    approval_above_value = money_field(
+        null=True, blank=True, help_text="From this value on a person approves, whatever the mode. Empty: never."
+    )
+    second_approver_above_value = money_field(
+        null=True, blank=True, help_text="From this value on two persons approve. Empty: never."
+    )
+    approval_minutes = models.PositiveIntegerField(
+        validators=within("1", "1440"), default=10, help_text="How long an approval may be given, and is good for."
+    )
 
     class Meta:
         ordering = ["name"]
@@ -73,10 +122,29 @@ class RiskProfile(models.Model):
             models.CheckConstraint(
                 condition=models.Q(price_collar__gt=0, price_collar__lte=Decimal("0.1")), name="price_collar_sane"
             ),
+            models.UniqueConstraint(fields=["is_desk"], name="one_desk_profile", condition=models.Q(is_desk=True)),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class RiskProfileVersion(models.Model):
+    """One saved state of a profile: what it said, what was changed, by whom and why. Written once."""
+
+    profile = models.ForeignKey(RiskProfile, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    values = models.JSONField()
+    changed = models.JSONField(default=dict, help_text="Field: [before, after].")
+    actor = models.CharField(max_length=80)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["profile", "-number"]
+        constraints = [models.UniqueConstraint(fields=["profile", "number"], name="risk_profile_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.profile} v{self.number}"
 
 
 class Strategy(models.Model):
@@ -103,11 +171,15 @@ class Strategy(models.Model):
     )
     priority = models.SmallIntegerField(default=0, validators=within("-1000", "1000"), help_text="Higher runs first.")
     version = models.PositiveIntegerField(default=1, editable=False)
+    suspended_at = models.DateTimeField(null=True, editable=False)
+    suspended_reason = models.TextField(
+        blank=True, editable=False, help_text="Why a control stopped new entries until a person resumes the strategy."
+    )
 
     class Meta:
         ordering = ["name"]
         verbose_name_plural = "strategies"
-        permissions = [("run_cycle", "Can run a cycle now")]
+        permissions = [("run_cycle", "Can run a cycle now"), ("resume_strategy", "Can resume a suspended strategy")]
 
     def __str__(self) -> str:
         return self.name

@@ -49,6 +49,7 @@ GRAPH: dict[S, frozenset[S]] = {
 }
 EVENT_OF: dict[S, EventType] = {
     S.REFUSED: EventType.ORDER_REFUSED,
+    S.PENDING_APPROVAL: EventType.ORDER_PENDING_APPROVAL,
     S.APPROVED: EventType.ORDER_APPROVED,
     S.SENDING: EventType.ORDER_SENDING,
     S.SUBMITTED: EventType.ORDER_PLACED,

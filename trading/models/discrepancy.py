@@ -1,0 +1,62 @@
+"""A difference between the broker and us that a person must see."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class DiscrepancyKind(models.TextChoices):
+    """Append-only names."""
+
+    POSITION = "position", "Position differs"
+    CASH = "cash", "Cash differs"
+    NAKED = "naked", "Position without its stop"
+    OVER_CLOSED = "over_closed", "More closes than is held"
+    UNKNOWN_ORDER = "unknown_order", "Order whose outcome is not known"
+    DOUBLED = "doubled", "More than one order under one reference"
+    OVERFILL = "overfill", "Filled above its quantity"
+    LATE_FILL = "late_fill", "Filled after its end"
+    BUST = "bust", "Fill taken back"
+    BLOCKED = "blocked", "Message of the broker that could not be applied"
+    CANCEL = "cancel", "Cancel that was not confirmed"
+
+
+class Discrepancy(models.Model):
+    """Opened by reconcile, closed by it when both sides agree again, or by a person with a reason.
+
+    `blocking`: while it is open, the account opens no position. `subject` is "kind:identity", as of an Event; one
+    subject has one open discrepancy of a kind.
+    """
+
+    account = models.ForeignKey("trading.Account", on_delete=models.PROTECT, related_name="discrepancies")
+    kind = models.CharField(max_length=20, choices=DiscrepancyKind)
+    subject = models.CharField(max_length=80)
+    instrument = models.ForeignKey("trading.Instrument", null=True, blank=True, on_delete=models.PROTECT)
+    order = models.ForeignKey("trading.Order", null=True, blank=True, on_delete=models.PROTECT)
+    blocking = models.BooleanField(default=True)
+    state = models.CharField(max_length=8, choices=[("OPEN", "Open"), ("RESOLVED", "Resolved")], default="OPEN")
+    version = models.PositiveIntegerField(default=1)
+    ours = models.CharField(max_length=80, blank=True)
+    theirs = models.CharField(max_length=80, blank=True)
+    detail = models.TextField()
+    document = models.JSONField(default=dict)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    market_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.CharField(max_length=80, blank=True)
+    resolution = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "discrepancies"
+        permissions = [("resolve_discrepancy", "Can resolve discrepancies")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "kind", "subject"], name="one_open_discrepancy", condition=models.Q(state="OPEN")
+            )
+        ]
+        indexes = [models.Index(fields=["account", "state"], name="discrepancy_open")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.subject}"
