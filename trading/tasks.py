@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autotrader.core.audit.anchors import anchor_due, anchor_take
 from autotrader.core.clock import system_now
 from trading.selectors.executions import claimable
 from trading.services.cycles import cycles_fail_abandoned
@@ -17,7 +18,12 @@ def work(lane: str = "work") -> None:
 
 
 def wake() -> None:
-    """Every 30 s: start the cycles that are due, end those of dead commands, and work where rows are free."""
+    """Every 30 s: start the cycles that are due, end those of dead commands, and work where rows are free.
+
+    First the audit log's anchor, where one is due.
+    """
+    if anchor_due(system_now()):
+        anchor_take(system_now())
     start_due_cycles()
     cycles_fail_abandoned(system_now())
     if claimable("work").exists():

@@ -10,7 +10,7 @@ import environ
 
 from autotrader.core.errors import ConfigInvalid
 from autotrader.core.ops import pace
-from autotrader.settings import desk, env
+from autotrader.settings import desk, env, mail
 from autotrader.settings.files import make_folder, secret_file
 from autotrader.settings.unfold import UNFOLD as UNFOLD
 
@@ -134,7 +134,23 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["autotrader.core.rest.authentication.SessionLogin"],
+    "DEFAULT_PERMISSION_CLASSES": ["autotrader.core.rest.permissions.Named"],
+    "DEFAULT_PARSER_CLASSES": ["autotrader.core.rest.parsers.ExactJson"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "autotrader.core.rest.errors.answer",
+    "COMPACT_JSON": True,
+}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+# What leaves this machine: the audit log's anchors.
+AUTOTRADER_ANCHOR_DIR = env.text("AUTOTRADER_ANCHOR_DIR") or str(AUTOTRADER_STATE_DIR / "anchors")
+AUTOTRADER_ANCHOR_MAIL_TO = env.words("AUTOTRADER_ANCHOR_MAIL_TO")
+AUTOTRADER_ANCHOR_WEBHOOK_URL = env.web_address("AUTOTRADER_ANCHOR_WEBHOOK_URL")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("AUTOTRADER_MAIL_FROM", "autotrader@localhost")
+EMAIL_TIMEOUT = 10
+vars().update(mail.read(wanted=bool(AUTOTRADER_ANCHOR_MAIL_TO)))
 
 # The desk. Each name is read where .env.example says.
 _desk = desk.read()

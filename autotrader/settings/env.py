@@ -110,6 +110,14 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text(name).split(",") if part.strip())
 
 
+def web_address(name: str) -> str:
+    """An http or https address; empty where the variable is absent."""
+    value = secret(name)
+    if value and not value.startswith(("https://", "http://")):
+        raise ConfigInvalid(f"{name} must begin with https:// or http://.")
+    return value
+
+
 def decimal_pair(name: str) -> tuple[Decimal, Decimal] | None:
     """Two finite numbers, zero or more, separated by a comma; None where the variable is absent."""
     given = words(name)
