@@ -1,0 +1,96 @@
+"""One envelope for every error: `{"detail", "error": {"code", "message", "details", "correlation_id"}}`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+from autotrader.core.errors import AutoTraderError
+
+logger = logging.getLogger(__name__)
+RETRY_AFTER_S = 1
+# What the framework raises by itself, most special first.
+CODES: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.ParseError, "MALFORMED"),
+    (exceptions.AuthenticationFailed, "NOT_AUTHENTICATED"),
+    (exceptions.NotAuthenticated, "NOT_AUTHENTICATED"),
+    (exceptions.PermissionDenied, "NOT_ALLOWED"),
+    (exceptions.NotFound, "NOT_FOUND"),
+    (exceptions.MethodNotAllowed, "METHOD_NOT_ALLOWED"),
+    (exceptions.UnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE"),
+    (exceptions.NotAcceptable, "NOT_ACCEPTABLE"),
+    (exceptions.Throttled, "THROTTLED"),
+)
+
+
+class Malformed(AutoTraderError):
+    """No request at all: correct its form and send it again."""
+
+    code = "MALFORMED"
+    status = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as people and programs are told it; `status` is HTTP's."""
+
+    status: int
+    code: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def answer(error: Exception, context: dict[str, Any]) -> Response:
+    """The framework's exception handler: every error leaves in the envelope, and none without one."""
+    problem = _problem(error)
+    if problem.status >= status.HTTP_500_INTERNAL_SERVER_ERROR and not isinstance(error, AutoTraderError):
+        logger.error("a request failed", exc_info=error)
+    response = enveloped(problem, context["view"].correlation_id)
+    header = getattr(error, "auth_header", None)
+    if header:
+        response["WWW-Authenticate"] = header
+    return response
+
+
+def enveloped(problem: Problem, correlation_id: str) -> Response:
+    """The answer to a request that failed."""
+    error = {
+        "code": problem.code,
+        "message": problem.message,
+        "details": problem.details,
+        "correlation_id": correlation_id,
+    }
+    response = Response({"detail": problem.message, "error": error}, status=problem.status)
+    if problem.status == status.HTTP_503_SERVICE_UNAVAILABLE:
+        response["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, AutoTraderError):
+        return Problem(error.status, error.reason, error.message, error.details)
+    if isinstance(error, Http404):
+        return Problem(404, "NOT_FOUND", str(error) or "There is no such record.")
+    if isinstance(error, PermissionDenied):
+        return Problem(403, "NOT_ALLOWED", str(error) or "You may not do this.")
+    if isinstance(error, DatabaseError):
+        return Problem(503, "STORAGE", "The database does not answer; nothing was done.")
+    if isinstance(error, exceptions.APIException):
+        code = next((code for kind, code in CODES if isinstance(error, kind)), str(error.default_code).upper())
+        return Problem(error.status_code, code, _sentence(error.detail))
+    return Problem(500, "INTERNAL", "Something failed inside; the correlation id finds it in the log.")
+
+
+def _sentence(detail: Any) -> str:
+    if isinstance(detail, dict):
+        return "; ".join(f"{name}: {_sentence(value)}" for name, value in detail.items())
+    if isinstance(detail, list):
+        return "; ".join(_sentence(item) for item in detail)
+    return str(detail)
