@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from functools import partial
 
@@ -37,16 +38,22 @@ def test_the_first_insert_decides(sender_first: bool) -> None:
     assert lost.void is not sender_first
 
 
-def test_sender_and_resolver_agree_on_every_key_of_many() -> None:
-    orders = [request(1, ACCOUNT, Decimal(100), f"R{number}") for number in range(30)]
-    jobs = [partial(work, order) for order in orders for work in (send, resolve)]
+def test_of_three_hundred_races_each_has_one_winner() -> None:
+    orders = [request(1, ACCOUNT, Decimal(100), f"R{number}") for number in range(300)]
+    sides = random.Random(7)
+    pairs = [(send, resolve) if sides.random() < 0.5 else (resolve, send) for _ in orders]
+    jobs = [partial(work, order) for order, pair in zip(orders, pairs, strict=True) for work in pair]
     claims = in_threads(jobs, threads=8)
-    for order, sent, voided in zip(orders, claims[0::2], claims[1::2], strict=True):
+    won = 0
+    for order, pair, first, second in zip(orders, pairs, claims[0::2], claims[1::2], strict=True):
+        sent, voided = (first, second) if pair[0] is send else (second, first)
         assert sent.won != voided.won
+        won += sent.won
         assert sent.void == voided.void != sent.won
         refs = [leg.order_ref for leg in order.legs]
         states = set(Submission.objects.filter(order_ref__in=refs).values_list("state", flat=True))
         assert states == ({"SENT"} if sent.won else {"VOID"})
+    assert 0 < won < len(orders)
 
 
 def test_one_order_placed_by_many_at_once_leaves_once(owner: Owner, gateway: EmbeddedGateway) -> None:
