@@ -142,14 +142,6 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "autotrader.core.rest.errors.answer",
     "COMPACT_JSON": True,
 }
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["autotrader.core.rest.authentication.SessionLogin"],
-    "DEFAULT_PERMISSION_CLASSES": ["autotrader.core.rest.permissions.Named"],
-    "DEFAULT_PARSER_CLASSES": ["autotrader.core.rest.parsers.ExactJson"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "EXCEPTION_HANDLER": "autotrader.core.rest.errors.answer",
-    "COMPACT_JSON": True,
-}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 # What leaves this machine: the audit log's anchors.
