@@ -18,7 +18,8 @@ from trading.services.cycles import cycle_queue
 from trading.services.decisions import Facts, decision_judge, decision_make
 from trading.services.evidence import apply
 from trading.services.executions import execution_claim
-from trading.services.orders import Plan, entry_write
+from trading.services.intents import Intent
+from trading.services.orders import entry_write
 from trading.services.strategies import risk_profile_save, strategy_save
 from trading.services.workflows import workflow_publish, workflow_version_add
 
@@ -129,23 +130,34 @@ def decided(
     return decision
 
 
-def plan(decision: Decision, **changes: Any) -> Plan:
+def intent(decision: Decision, **changes: Any) -> Intent:
     """The order as allowed."""
     assert decision.quantity is not None
     assert decision.limit_price is not None
-    made = Plan(
-        side="BUY" if decision.type == "buy" else "SELL", quantity=decision.quantity,
-        limit_price=decision.limit_price, stop_price=decision.stop_price, target_price=decision.target_price,
-        expires_at=CLOSE, market_now=NOW, configuration={"equity": "100000"},
+    made = Intent(
+        account=decision.account, instrument=decision.instrument, strategy=decision.strategy, decision=decision,
+        request=None, purpose=decision.purpose, side="BUY" if decision.type == "buy" else "SELL", order_type="LMT",
+        quantity=decision.quantity, limit_price=decision.limit_price, stop_price=decision.stop_price,
+        target_price=decision.target_price, tif="DAY", expires_at=CLOSE, market_now=NOW,
+        configuration={"equity": "100000"}, proposal=_judged(decision),
     )  # fmt: skip
     return replace(made, **changes)
+
+
+def _judged(decision: Decision) -> Proposal:
+    made = proposal() if decision.type == "buy" else short_proposal()
+    return replace(
+        made, purpose=decision.purpose, quantity=decision.quantity, limit_price=decision.limit_price,
+        position=decision.position_quantity, symbol=decision.instrument.symbol, own_symbols=tuple(CON_IDS),
+        limits=decision.strategy.risk_profile,
+    )  # fmt: skip
 
 
 def bracket(row: Strategy | None = None, symbol: str = "AAPL", *, quantity: str = "10") -> list[Order]:
     """An entry with its stop and target, written as SENDING."""
     execution = claimed(row or strategy(), symbol)
     decision = decided(execution, quantity=quantity)
-    return entry_write(execution, decision, plan(decision))
+    return entry_write(execution, intent(decision))
 
 
 # The broker's words

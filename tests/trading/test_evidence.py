@@ -22,8 +22,8 @@ from tests.trading.builders import (
     decided,
     deliver,
     fill,
+    intent,
     missing,
-    plan,
     report,
     said,
     sent,
@@ -389,7 +389,7 @@ def change(db: None) -> OrderChange:
     target = bought(row)[2]
     execution = claimed(row)
     decision = decided(execution, "sell", position="10")
-    return change_write(execution, decision, target, plan(decision))
+    return change_write(execution, intent(decision), target)
 
 
 def test_a_change_is_proven_by_the_new_price(change: OrderChange) -> None:
@@ -431,7 +431,7 @@ def test_a_change_does_not_outlive_its_order(change: OrderChange) -> None:
 def test_a_later_change_overtakes_an_earlier_one(change: OrderChange) -> None:
     execution = claimed(change.order.strategy)  # type: ignore[arg-type]
     decision = decided(execution, "sell", position="10")
-    second = change_write(execution, decision, change.order, plan(decision, limit_price=D(98)))
+    second = change_write(execution, intent(decision, limit_price=D(98)), change.order)
     assert second.revision == 2
     deliver(report(change.order, "Submitted", limit_price=D(98)))
     deliver(report(change.order, "Submitted", limit_price=D(99)))
@@ -462,11 +462,11 @@ def test_an_event_without_a_rule_is_an_error(db: None) -> None:
 
 
 def test_a_second_entry_waits_for_the_first(db: None) -> None:
-    from trading.services.orders import NoRoomLeft
+    from trading.services.intents import NoRoomLeft
 
     row = strategy()
     bracket(row)
     execution = claimed(row)
     decision = decided(execution)
     with pytest.raises(NoRoomLeft):
-        entry_write(execution, decision, plan(decision))
+        entry_write(execution, intent(decision))

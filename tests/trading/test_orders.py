@@ -26,8 +26,8 @@ from tests.trading.builders import (
     decided,
     deliver,
     fill,
+    intent,
     missing,
-    plan,
     report,
     said,
     sent,
@@ -37,8 +37,9 @@ from trading.models import Decision, Order, OrderChange, Strategy, WorkflowExecu
 from trading.models.order import OrderState
 from trading.selectors.orders import entries_since, live_entry, orders_of, unresolved, working_legs
 from trading.services.executions import EpochLost
+from trading.services.intents import NoRoomLeft
 from trading.services.order_moves import order_move
-from trading.services.orders import NoRoomLeft, change_write, entry_write, exit_write
+from trading.services.orders import change_write, entry_write, exit_write
 
 
 def ready(row: Strategy, kind: str = "buy", symbol: str = "AAPL", **changes: Any) -> tuple[WorkflowExecution, Decision]:
@@ -75,13 +76,13 @@ def test_an_entry_is_a_whole_bracket(db: None) -> None:
 
 def test_a_short_entry_is_the_mirror(db: None) -> None:
     execution, decision = ready(strategy(allow_short=True), "sell")
-    legs = entry_write(execution, decision, plan(decision))
+    legs = entry_write(execution, intent(decision))
     assert [leg.side for leg in legs] == ["SELL", "BUY", "BUY"]
 
 
 def test_a_simulated_order_is_at_its_end(db: None) -> None:
     execution, decision = ready(strategy())
-    legs = entry_write(execution, decision, plan(decision), state=OrderState.SIMULATED)
+    legs = entry_write(execution, intent(decision), state=OrderState.SIMULATED)
     assert {leg.state for leg in legs} == {"SIMULATED"}
     assert live_entry(legs[0].account, execution.strategy, legs[0].instrument) is None
     with pytest.raises(Conflict), audit.recording():
@@ -105,7 +106,7 @@ def test_one_live_entry_of_a_strategy_in_an_instrument(db: None) -> None:
     row = strategy()
     bracket(row)
     execution, decision = ready(row)
-    assert refusal(lambda: entry_write(execution, decision, plan(decision))) == "NO_ROOM_LEFT"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT"
 
 
 @pytest.mark.parametrize("state", ["SENDING", "ACCEPTED", "UNKNOWN"])
@@ -130,7 +131,7 @@ def test_the_same_decision_again_writes_nothing(db: None) -> None:
     execution, decision = entry.decision.execution, entry.decision  # type: ignore[union-attr]
     execution.refresh_from_db()
     with pytest.raises(IntegrityError):
-        entry_write(execution, decision, plan(decision))  # type: ignore[arg-type]
+        entry_write(execution, intent(decision))  # type: ignore[arg-type]
     assert Order.objects.count() == 3
 
 
@@ -154,30 +155,30 @@ def test_the_same_decision_again_writes_nothing(db: None) -> None:
 )
 def test_what_no_longer_fits_is_refused(db: None, limits: Any, change: Any, code: str) -> None:
     execution, decision = ready(strategy(limits=limits))
-    assert refusal(lambda: entry_write(execution, decision, plan(decision, **change))) == code
+    assert refusal(lambda: entry_write(execution, intent(decision, **change))) == code
 
 
 def test_the_boundary_of_the_room(db: None) -> None:
     execution, decision = ready(strategy(limits={"max_position_fraction": D("0.0101")}))
-    assert entry_write(execution, decision, plan(decision, market_now=NOW + timedelta(minutes=5)))
+    assert entry_write(execution, intent(decision, market_now=NOW + timedelta(minutes=5)))
 
 
 def test_the_room_that_another_entry_took(db: None) -> None:
     row = strategy(symbols=("AAPL", "IBM"), limits={"max_open_orders": 1})
     execution, decision = ready(row, symbol="IBM")
     entry = bracket(row)[0]
-    assert refusal(lambda: entry_write(execution, decision, plan(decision))) == "NO_ROOM_LEFT"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT"
     deliver(sent(entry), missing(entry, proven=False))
-    assert refusal(lambda: entry_write(execution, decision, plan(decision))) == "NO_ROOM_LEFT", "UNKNOWN still counts"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT", "UNKNOWN still counts"
     deliver(missing(entry, proven=True))
-    assert entry_write(execution, decision, plan(decision))
+    assert entry_write(execution, intent(decision))
 
 
 def test_a_position_that_was_not_there_when_it_was_decided(db: None) -> None:
     row = strategy()
     execution, decision = ready(row)
     bought(row)
-    assert refusal(lambda: entry_write(execution, decision, plan(decision))) == "NO_ROOM_LEFT"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT"
 
 
 def test_entries_of_the_day(db: None) -> None:
@@ -187,7 +188,7 @@ def test_entries_of_the_day(db: None) -> None:
     assert entries_since(row, entry.account, NOW) == 1
     assert entries_since(row, entry.account, NOW + timedelta(seconds=1)) == 0
     deliver(report(entry, "Cancelled"))
-    assert refusal(lambda: entry_write(execution, decision, plan(decision))) == "NO_ROOM_LEFT", "sent is sent"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT", "sent is sent"
 
 
 def test_only_what_the_rules_allowed(db: None) -> None:
@@ -196,7 +197,7 @@ def test_only_what_the_rules_allowed(db: None) -> None:
     execution, decision = ready(strategy())
     with audit.recording():
         decision_refuse(decision, "HALTED", "halted")
-    assert refusal(lambda: entry_write(execution, decision, plan(decision))) == "NOT_ALLOWED"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "NOT_ALLOWED"
 
 
 def test_a_worker_that_lost_its_epoch_writes_nothing(db: None) -> None:
@@ -206,9 +207,9 @@ def test_a_worker_that_lost_its_epoch_writes_nothing(db: None) -> None:
     WorkflowExecution.objects.filter(pk=execution.pk).update(epoch=execution.epoch + 1)
     before = Order.objects.count(), Event.objects.count()
     for write in (
-        partial(entry_write, execution, decision, plan(decision)),
-        partial(exit_write, execution, decision, plan(decision)),
-        partial(change_write, execution, decision, target, plan(decision)),
+        partial(entry_write, execution, intent(decision)),
+        partial(exit_write, execution, intent(decision)),
+        partial(change_write, execution, intent(decision), target),
     ):
         with pytest.raises(EpochLost):
             write()
@@ -223,7 +224,7 @@ def test_two_workers_cannot_both_take_the_last_room(transactional_db: None) -> N
 
     def attempt(execution: WorkflowExecution, decision: Decision) -> str:
         try:
-            entry_write(execution, decision, plan(decision))
+            entry_write(execution, intent(decision))
         except NoRoomLeft as error:
             return error.reason
         return "written"
@@ -241,7 +242,7 @@ def test_two_cycles_of_one_strategy_write_one_entry(transactional_db: None) -> N
 
     def attempt(execution: WorkflowExecution, decision: Decision) -> bool:
         try:
-            return bool(entry_write(execution, decision, plan(decision)))
+            return bool(entry_write(execution, intent(decision)))
         except NoRoomLeft:
             return False
 
@@ -255,7 +256,7 @@ def test_an_exit_closes_what_is_held(db: None) -> None:
     row = strategy()
     stop = bought(row)[1]
     execution, decision = ready(row, "sell", position="10")
-    order = exit_write(execution, decision, plan(decision))
+    order = exit_write(execution, intent(decision))
     assert (order.role, order.side, order.quantity, order.state, order.tif) == ("exit", "SELL", D(10), "SENDING", "DAY")
     assert working_legs(stop.account, row, stop.instrument, stop.role) == [stop]  # type: ignore[arg-type]
 
@@ -266,10 +267,10 @@ def test_a_second_exit_waits_for_the_first(db: None) -> None:
     for first in (True, False):
         execution, decision = ready(row, "sell", position="10")
         if first:
-            exit_write(execution, decision, plan(decision))
+            exit_write(execution, intent(decision))
             continue
-        assert refusal(lambda: exit_write(execution, decision, plan(decision))) == "EXIT_AT_WORK"  # noqa: B023
-        assert refusal(lambda: change_write(execution, decision, target, plan(decision))) == "EXIT_AT_WORK"  # noqa: B023
+        assert refusal(lambda: exit_write(execution, intent(decision))) == "EXIT_AT_WORK"  # noqa: B023
+        assert refusal(lambda: change_write(execution, intent(decision), target)) == "EXIT_AT_WORK"  # noqa: B023
 
 
 def test_an_exit_after_the_stop_has_sold_would_be_a_short(db: None) -> None:
@@ -277,22 +278,22 @@ def test_an_exit_after_the_stop_has_sold_would_be_a_short(db: None) -> None:
     _, stop, target = bought(row)
     execution, decision = ready(row, "sell", position="10")
     deliver(fill(stop, "10", "95", number=2), report(stop, "Filled", "10"), report(target, "Cancelled"))
-    assert refusal(lambda: exit_write(execution, decision, plan(decision))) == "POSITION_CHANGED"
-    assert refusal(lambda: change_write(execution, decision, target, plan(decision))) == "POSITION_CHANGED"
+    assert refusal(lambda: exit_write(execution, intent(decision))) == "POSITION_CHANGED"
+    assert refusal(lambda: change_write(execution, intent(decision), target)) == "POSITION_CHANGED"
 
 
 def test_an_exit_larger_than_the_position(db: None) -> None:
     row = strategy()
     bought(row)
     execution, decision = ready(row, "sell", position="10", quantity="11")
-    assert refusal(lambda: exit_write(execution, decision, plan(decision))) == "POSITION_CHANGED"
+    assert refusal(lambda: exit_write(execution, intent(decision))) == "POSITION_CHANGED"
 
 
 def test_a_buy_closes_a_short_and_nothing_else(db: None) -> None:
     row = strategy(allow_short=True)
     bought(row)
     execution, decision = ready(row, "buy", position="-10")
-    assert refusal(lambda: exit_write(execution, decision, plan(decision))) == "POSITION_CHANGED"
+    assert refusal(lambda: exit_write(execution, intent(decision))) == "POSITION_CHANGED"
 
 
 def test_an_exit_beside_legs_of_unknown_state_could_fill_twice(db: None) -> None:
@@ -300,9 +301,9 @@ def test_an_exit_beside_legs_of_unknown_state_could_fill_twice(db: None) -> None
     _, stop, target = bought(row)
     deliver(missing(stop, proven=False), missing(target, proven=False))
     execution, decision = ready(row, "sell", position="10")
-    assert refusal(lambda: exit_write(execution, decision, plan(decision))) == "PROTECTION_UNCERTAIN"
+    assert refusal(lambda: exit_write(execution, intent(decision))) == "PROTECTION_UNCERTAIN"
     deliver(report(stop, "PreSubmitted"))
-    assert exit_write(execution, decision, plan(decision))
+    assert exit_write(execution, intent(decision))
 
 
 def test_an_exit_joins_one_group_and_cannot_close_two_brackets(db: None) -> None:
@@ -310,10 +311,10 @@ def test_an_exit_joins_one_group_and_cannot_close_two_brackets(db: None) -> None
     bought(row)
     execution = claimed(row)
     decision = decided(execution, position="10", allow_add=True)
-    entry, stop, target = entry_write(execution, decision, plan(decision))
+    entry, stop, target = entry_write(execution, intent(decision))
     deliver(fill(entry, "10"), report(entry, "Filled", "10"), *(report(leg, "PreSubmitted") for leg in (stop, target)))
     execution, decision = ready(row, "sell", position="20", quantity="20")
-    assert refusal(lambda: exit_write(execution, decision, plan(decision))) == "PROTECTION_UNCERTAIN"
+    assert refusal(lambda: exit_write(execution, intent(decision))) == "PROTECTION_UNCERTAIN"
 
 
 def test_an_unprotected_position_may_be_closed(db: None) -> None:
@@ -321,33 +322,33 @@ def test_an_unprotected_position_may_be_closed(db: None) -> None:
     _, stop, target = bought(row)
     deliver(said(stop, 201), report(stop, "Inactive"), report(target, "Cancelled"))
     execution, decision = ready(row, "sell", position="10")
-    assert exit_write(execution, decision, plan(decision)).state == "SENDING"
+    assert exit_write(execution, intent(decision)).state == "SENDING"
 
 
 def test_an_old_exit_is_not_sent(db: None) -> None:
     row = strategy()
     target = bought(row)[2]
     execution, decision = ready(row, "sell", position="10")
-    late = plan(decision, market_now=NOW + timedelta(hours=1))
-    assert refusal(lambda: exit_write(execution, decision, late)) == "STALE_DECISION"
-    assert refusal(lambda: change_write(execution, decision, target, late)) == "STALE_DECISION"
+    late = intent(decision, market_now=NOW + timedelta(hours=1))
+    assert refusal(lambda: exit_write(execution, late)) == "STALE_DECISION"
+    assert refusal(lambda: change_write(execution, late, target)) == "STALE_DECISION"
 
 
 def test_the_target_is_moved_once_a_decision(db: None) -> None:
     row = strategy()
     target = bought(row)[2]
     execution, decision = ready(row, "sell", position="10")
-    change = change_write(execution, decision, target, plan(decision))
+    change = change_write(execution, intent(decision), target)
     assert (change.revision, change.limit_price, change.state) == (1, D(99), "SENDING")
     with pytest.raises(IntegrityError):
-        change_write(execution, decision, target, plan(decision))
+        change_write(execution, intent(decision), target)
     assert verify_chain().ok
 
 
 def test_reconcile_is_told_of_every_order_that_may_be_at_the_broker(db: None) -> None:
     row = strategy()
     entry, stop, target = bracket(row)
-    assert [intent.order_ref for intent in unresolved(NOW)] == [leg.order_ref for leg in (entry, stop, target)]
-    assert {intent.account for intent in unresolved(NOW)} == {ACCOUNT}
+    assert [unsettled.order_ref for unsettled in unresolved(NOW)] == [leg.order_ref for leg in (entry, stop, target)]
+    assert {unsettled.account for unsettled in unresolved(NOW)} == {ACCOUNT}
     deliver(sent(entry), report(entry, "Cancelled"), sent(stop, "VOID"), missing(target, proven=False))
-    assert [(intent.order_ref, intent.state) for intent in unresolved(NOW)] == [(target.order_ref, "UNKNOWN")]
+    assert [(unsettled.order_ref, unsettled.state) for unsettled in unresolved(NOW)] == [(target.order_ref, "UNKNOWN")]

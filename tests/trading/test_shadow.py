@@ -11,7 +11,7 @@ from autotrader.core.audit.models import Event
 from autotrader.core.audit.verify import verify_chain
 from autotrader.core.clock import system_now
 from broker.paper_gateway.economics import commission as paper_commission
-from tests.trading.builders import CLOSE, NOW, D, claimed, decided, plan, quote, strategy
+from tests.trading.builders import CLOSE, NOW, D, claimed, decided, intent, quote, strategy
 from trading.models import Fill, Order, Strategy, Trade, WorkflowExecution
 from trading.selectors.orders import live_entry, unresolved
 from trading.selectors.positions import position_quantity
@@ -32,7 +32,7 @@ def entered(row: Strategy, ask: str = "100.00") -> list[Order]:
     """A bracket that met its first quote."""
     execution = shadowed(row)
     decision = decided(execution)
-    legs = entry_write(execution, decision, plan(decision))
+    legs = entry_write(execution, intent(decision))
     shadow_place(execution, legs, quote("99.98", ask))
     return legs
 
@@ -98,7 +98,7 @@ def test_an_exit_ends_the_legs(row: Strategy) -> None:
     legs = entered(row)
     execution = shadowed(row)
     decision = decided(execution, "sell", position="10")
-    leaving = exit_write(execution, decision, plan(decision))
+    leaving = exit_write(execution, intent(decision))
     shadow_exit(execution, leaving, quote("99.50", "99.52"))
     assert states([*legs, leaving]) == ["FILLED", "CANCELLED", "CANCELLED", "FILLED"]
     assert position_quantity(legs[0].account, row, legs[0].instrument) == 0
@@ -109,7 +109,7 @@ def test_an_exit_that_waits_and_a_stop_never_both_fill(row: Strategy) -> None:
     legs = entered(row)
     execution = shadowed(row)
     decision = decided(execution, "sell", position="10")
-    leaving = exit_write(execution, decision, plan(decision))
+    leaving = exit_write(execution, intent(decision))
     shadow_exit(execution, leaving, quote("98.00", "98.02"))
     assert states([*legs, leaving]) == ["FILLED", "ACCEPTED", "ACCEPTED", "ACCEPTED"]
     settled(row, "94.00", "94.02")
@@ -121,7 +121,7 @@ def test_an_exit_that_waited_ends_the_legs_when_it_fills(row: Strategy) -> None:
     legs = entered(row)
     execution = shadowed(row)
     decision = decided(execution, "sell", position="10")
-    leaving = exit_write(execution, decision, plan(decision))
+    leaving = exit_write(execution, intent(decision))
     shadow_exit(execution, leaving, quote("98.00", "98.02"))
     settled(row, "99.00", "99.02")
     assert states([*legs, leaving]) == ["FILLED", "CANCELLED", "CANCELLED", "FILLED"]
@@ -147,7 +147,7 @@ def test_the_close_itself_may_still_fill(row: Strategy) -> None:
 def test_orders_of_a_worker_that_died_before_it_placed_them(row: Strategy) -> None:
     execution = shadowed(row)
     decision = decided(execution)
-    legs = entry_write(execution, decision, plan(decision))
+    legs = entry_write(execution, intent(decision))
     settled(row, "99.98", "100.00")
     assert states(legs) == ["SENDING"] * 3, "it may be about to place them"
     Order.objects.update(sending_at=system_now() - timedelta(minutes=2))
@@ -159,7 +159,7 @@ def test_orders_of_a_worker_that_died_before_it_placed_them(row: Strategy) -> No
 def test_a_worker_that_lost_its_epoch_fills_nothing(row: Strategy) -> None:
     execution = shadowed(row)
     decision = decided(execution)
-    legs = entry_write(execution, decision, plan(decision))
+    legs = entry_write(execution, intent(decision))
     WorkflowExecution.objects.filter(pk=execution.pk).update(epoch=9)
     with pytest.raises(EpochLost):
         shadow_place(execution, legs, quote())

@@ -24,7 +24,8 @@ from trading.services.decisions import Facts, decision_judge, decision_make
 from trading.services.demo import demo_seed
 from trading.services.evidence import apply
 from trading.services.executions import StepRecord, cycle_started, execution_claim, execution_end, step_commit
-from trading.services.orders import Plan, entry_write
+from trading.services.intents import Intent
+from trading.services.orders import entry_write
 
 MARKET = datetime(2020, 7, 20, 20, 0, tzinfo=UTC)
 TICK = Decimal("0.01")
@@ -178,12 +179,14 @@ def _proposal(decision: Decision) -> Proposal:
 
 def _ordered(execution: WorkflowExecution, decision: Decision) -> list[Order]:
     assert decision.limit_price is not None
-    plan = Plan(
-        side="BUY", quantity=QUANTITY, limit_price=decision.limit_price, stop_price=decision.stop_price,
-        target_price=decision.target_price, expires_at=MARKET + timedelta(days=1), market_now=MARKET,
-        configuration={"equity": "1000000", "gates": {"mode": "paper"}},
+    intent = Intent(
+        account=decision.account, instrument=decision.instrument, strategy=decision.strategy, decision=decision,
+        request=None, purpose="entry", side="BUY", order_type="LMT", quantity=QUANTITY,
+        limit_price=decision.limit_price, stop_price=decision.stop_price, target_price=decision.target_price,
+        tif="DAY", expires_at=MARKET + timedelta(days=1), market_now=MARKET,
+        configuration={"equity": "1000000", "gates": {"mode": "paper"}}, proposal=_proposal(decision),
     )  # fmt: skip
-    orders = entry_write(execution, decision, plan)
+    orders = entry_write(execution, intent)
     with audit.recording():
         for number, order in enumerate(orders):
             _submitted(order, orders[0].pk * 100 + number)

@@ -10,7 +10,7 @@ from trading.models.account import AccountKind
 from trading.models.order import AT_BROKER, LIVE, WORKING, Role
 
 
-def live_entry(account: Account, strategy: Strategy, instrument: Instrument) -> Order | None:
+def live_entry(account: Account, strategy: Strategy | None, instrument: Instrument) -> Order | None:
     """The one entry that may still fill."""
     return Order.objects.filter(
         account=account, strategy=strategy, instrument=instrument, role=Role.ENTRY, state__in=LIVE

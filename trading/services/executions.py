@@ -15,12 +15,13 @@ from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict
-from trading.models import StepRun, WorkflowExecution
+from trading.models import Dispatch, StepRun, WorkflowExecution
 from trading.models.cycle import CycleState, ExecutionState
 from trading.selectors.executions import claimable
 from trading.services.rows import swap
 
 LEASE = timedelta(seconds=30)
+Work = WorkflowExecution | Dispatch  # what a worker claims: both have an epoch and a lease
 
 
 class EpochLost(Exception):
@@ -40,7 +41,8 @@ class StepRecord:
     market_at: datetime | None = None
 
 
-def _later(lease: timedelta) -> CombinedExpression | ExpressionWrapper[Any]:
+def lease_end(lease: timedelta) -> CombinedExpression | ExpressionWrapper[Any]:
+    """The end of a lease that begins now, by the database's clock."""
     return ExpressionWrapper(Now() + lease, output_field=DateTimeField())
 
 
@@ -55,7 +57,7 @@ def execution_claim(lane: str, worker: str, cycle_id: int | None = None) -> Work
                 version=F("version") + 1,
                 state=ExecutionState.RUNNING,
                 worker=worker,
-                lease_until=_later(LEASE),
+                lease_until=lease_end(LEASE),
                 started_at=row.started_at or system_now(),
             )
             if won != 1:
@@ -73,22 +75,20 @@ def _load(pk: int) -> WorkflowExecution:
     ).get(pk=pk)
 
 
-def epoch_hold(execution: WorkflowExecution, lease: timedelta = LEASE, **changes: Any) -> None:
+def epoch_hold(work: Work, lease: timedelta = LEASE, **changes: Any) -> None:
     """Extend the lease in the same UPDATE that checks the epoch; raises EpochLost. Call in the writing transaction."""
-    done = WorkflowExecution.objects.filter(
-        pk=execution.pk, epoch=execution.epoch, state=ExecutionState.RUNNING
-    ).update(lease_until=_later(lease), version=F("version") + 1, **changes)
-    if done != 1:
-        raise EpochLost(f"execution {execution.pk} epoch {execution.epoch}")
-    execution.version += 1
+    rows = type(work)._default_manager.filter(pk=work.pk, epoch=work.epoch, state=ExecutionState.RUNNING)
+    if rows.update(lease_until=lease_end(lease), version=F("version") + 1, **changes) != 1:
+        raise EpochLost(f"{work} epoch {work.epoch}")
+    work.version += 1
     for name, value in changes.items():
-        setattr(execution, name, value)
+        setattr(work, name, value)
 
 
-def lease_extend(execution: WorkflowExecution, seconds: float) -> None:
+def lease_extend(work: Work, seconds: float) -> None:
     """Commit a longer lease before a call that may take that long."""
     with audit.recording():
-        epoch_hold(execution, timedelta(seconds=seconds + 10))
+        epoch_hold(work, timedelta(seconds=seconds + 10))
 
 
 def step_commit(execution: WorkflowExecution, step: StepRecord, *, failed: bool = False) -> StepRun:
@@ -125,7 +125,7 @@ def step_commit(execution: WorkflowExecution, step: StepRecord, *, failed: bool 
 def execution_wait(execution: WorkflowExecution, step_index: int, seconds: int) -> None:
     """Give the row back until the step's delay has passed; no thread is held meanwhile."""
     with audit.recording():
-        due = _later(timedelta(seconds=seconds))
+        due = lease_end(timedelta(seconds=seconds))
         epoch_hold(execution, delayed_step=step_index, state=ExecutionState.WAITING)
         WorkflowExecution.objects.filter(pk=execution.pk).update(due_at=due)
         _record(execution, EventType.EXECUTION_WAITING, old="RUNNING", cause=f"{seconds} s before step {step_index}")

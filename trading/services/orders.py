@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,147 +9,101 @@ from typing import Any
 from django.db.models import QuerySet
 
 from autotrader.core import audit
-from autotrader.core.audit.chain import canonical
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
-from autotrader.core.errors import AutoTraderError
-from trading.models import Account, Decision, Order, OrderChange, WorkflowExecution
+from trading.models import Account, Order, OrderChange
 from trading.models.decision import DecisionState
 from trading.models.order import LIVE, SUFFIX, WORKING, OrderState, Role
 from trading.selectors.orders import entries_since, live_entry
 from trading.selectors.positions import exposure, position_quantity
-from trading.services.executions import epoch_hold
+from trading.services.executions import Work, epoch_hold
+from trading.services.intents import Intent, NoRoomLeft, digest_of, legs_of, new_group, terms_of
 from trading.services.order_moves import order_document, order_move
 from trading.services.rows import swap
 
-_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 # A worker that comes back later than this after the rules had spoken sends nothing on their old word.
 LONGEST_AGE = timedelta(minutes=5)
 
 
-class NoRoomLeft(AutoTraderError):
-    """Under the account's lock the order is no longer admitted: another took the room, or time has passed."""
-
-    code = "NO_ROOM_LEFT"
-    status = 409
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be sent, as the risk rules allowed it; prices on the tick grid."""
-
-    side: str
-    quantity: Decimal
-    limit_price: Decimal
-    stop_price: Decimal | None
-    target_price: Decimal | None
-    expires_at: datetime | None
-    market_now: datetime
-    configuration: dict[str, Any]
-
-
-def new_group() -> str:
-    """A group reference that no other order of this or any other installation carries: 60 random bits."""
-    return "A" + "".join(secrets.choice(_ALPHABET) for _ in range(12))
-
-
-def intent_hash(account: str, con_id: int | None, legs: list[dict[str, Any]]) -> str:
-    """SHA-256 of what would be sent."""
-    return hashlib.sha256(canonical([account, con_id, legs]).encode()).hexdigest()
-
-
-def entry_write(
-    execution: WorkflowExecution, decision: Decision, plan: Plan, *, state: OrderState = OrderState.SENDING
-) -> list[Order]:
+def entry_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SENDING) -> list[Order]:
     """Commit the bracket's three rows in `state` (SENDING or SIMULATED), durable, under the account's lock.
 
     Raises NoRoomLeft where the position, exposure or open orders changed so that the limits no longer admit it, or
     where the decision is too old, and EpochLost.
     """
     with audit.recording(durable=True):
-        account = _begin(execution, decision, plan)
-        _check_room(account, decision, plan)
-        entry = _bracket(decision, plan, new_group(), execution.epoch)
-        legs = [entry, *entry.children.order_by("id")]
+        account = _begin(work, intent)
+        _check_room(account, intent)
+        legs = orders_draft(work, intent)
         for leg in legs:
-            _send_mark(leg, state, plan)
+            _send_mark(leg, state, intent)
     return legs
 
 
-def _begin(execution: WorkflowExecution, decision: Decision, plan: Plan) -> Account:
-    """Take the locks, execution before account, and refuse a decision that no longer stands."""
-    epoch_hold(execution)
-    account = Account.objects.select_for_update().get(pk=decision.account_id)
-    if decision.state != DecisionState.ALLOWED:
-        raise NoRoomLeft(f"The decision is {decision.state}, not allowed.", code="NOT_ALLOWED")
-    if decision.quote_at is None or plan.market_now - decision.quote_at > LONGEST_AGE:
-        raise NoRoomLeft(f"The decision was judged on a quote of {decision.quote_at}.", code="STALE_DECISION")
-    if plan.expires_at is not None and plan.expires_at <= plan.market_now:
-        raise NoRoomLeft(f"The session it was made for ended at {plan.expires_at}.", code="STALE_DECISION")
+def _begin(work: Work, intent: Intent) -> Account:
+    """Take the locks, work before account, and refuse a decision that no longer stands."""
+    epoch_hold(work)
+    account = Account.objects.select_for_update().get(pk=intent.account.pk)
+    decision = intent.decision
+    if decision is not None:
+        if decision.state != DecisionState.ALLOWED:
+            raise NoRoomLeft(f"The decision is {decision.state}, not allowed.", code="NOT_ALLOWED")
+        if decision.quote_at is None or intent.market_now - decision.quote_at > LONGEST_AGE:
+            raise NoRoomLeft(f"The decision was judged on a quote of {decision.quote_at}.", code="STALE_DECISION")
+    if intent.expires_at is not None and intent.expires_at <= intent.market_now:
+        raise NoRoomLeft(f"The session it was made for ended at {intent.expires_at}.", code="STALE_DECISION")
     return account
 
 
-def _check_room(account: Account, decision: Decision, plan: Plan) -> None:
-    limits, strategy = decision.strategy.risk_profile, decision.strategy
-    if live_entry(account, strategy, decision.instrument) is not None:
-        raise NoRoomLeft(f"An entry of {strategy} in {decision.instrument} is already at work.")
-    held = position_quantity(account, strategy, decision.instrument)
-    if held != decision.position_quantity:
-        raise NoRoomLeft(f"{held} is held, {decision.position_quantity} was held when it was decided.")
-    today = entries_since(strategy, account, plan.market_now.replace(hour=0, minute=0, second=0, microsecond=0))
-    if today >= limits.max_orders_per_day:
-        raise NoRoomLeft(f"{today} entries sent today, at most {limits.max_orders_per_day} may be.")
-    now = exposure(account, decision.instrument)
+def _check_room(account: Account, intent: Intent) -> None:
+    limits, strategy = intent.proposal.limits, intent.strategy
+    if live_entry(account, strategy, intent.instrument) is not None:
+        raise NoRoomLeft(f"An entry of {strategy} in {intent.instrument} is already at work.")
+    held = position_quantity(account, strategy, intent.instrument)
+    if intent.decision is not None and held != intent.decision.position_quantity:
+        raise NoRoomLeft(f"{held} is held, {intent.decision.position_quantity} was held when it was decided.")
+    if strategy is not None:
+        today = entries_since(strategy, account, intent.market_now.replace(hour=0, minute=0, second=0, microsecond=0))
+        if today >= limits.max_orders_per_day:
+            raise NoRoomLeft(f"{today} entries sent today, at most {limits.max_orders_per_day} may be.")
+    now = exposure(account, intent.instrument)
     if now.open_entries >= limits.max_open_orders:
         raise NoRoomLeft(f"{now.open_entries} entries work already, at most {limits.max_open_orders} may.")
-    equity = Decimal(plan.configuration.get("equity") or 0)
-    value = plan.quantity * plan.limit_price
-    if not equity.is_finite():
+    equity = Decimal(intent.configuration.get("equity") or 0)
+    value = intent.value
+    if not equity.is_finite() or value is None:
         raise NoRoomLeft("The account's equity is not known.")
     if now.total + value > equity * limits.max_exposure_fraction:
         raise NoRoomLeft(f"Exposure {now.total + value:.2f} would exceed the limit of equity {equity:.2f}.")
     if now.instrument + value > equity * limits.max_position_fraction:
-        raise NoRoomLeft(f"{now.instrument + value:.2f} in {decision.instrument} would exceed the position limit.")
+        raise NoRoomLeft(f"{now.instrument + value:.2f} in {intent.instrument} would exceed the position limit.")
 
 
-def _bracket(decision: Decision, plan: Plan, group: str, epoch: int) -> Order:
-    away = "SELL" if plan.side == "BUY" else "BUY"
-    terms: list[dict[str, Any]] = [
-        {"role": Role.ENTRY, "side": plan.side, "order_type": "LMT", "limit_price": plan.limit_price, "tif": "DAY"},
-        {"role": Role.STOP, "side": away, "order_type": "STP", "stop_price": plan.stop_price, "tif": "GTC"},
-        {"role": Role.TARGET, "side": away, "order_type": "LMT", "limit_price": plan.target_price, "tif": "GTC"},
-    ]
-    digest = intent_hash(decision.account_id, decision.instrument.con_id, [*terms, {"quantity": plan.quantity}])
-    entry = _create(decision, plan, group, epoch, digest, None, terms[0])
-    for leg in terms[1:]:
-        _create(decision, plan, group, epoch, digest, entry, leg)
-    return entry
+def orders_draft(work: Work, intent: Intent) -> list[Order]:
+    """The rows of what is to be sent, as DRAFT, the parent first; call it in the transaction that moves them on."""
+    group, digest = new_group(), digest_of(terms_of(intent))
+    orders: list[Order] = []
+    for leg in legs_of(intent):
+        orders.append(_draft(work, intent, group, digest, orders[0] if orders else None, leg))
+    return orders
 
 
-def _create(
-    decision: Decision,
-    plan: Plan,
-    group: str,
-    epoch: int,
-    digest: str,
-    parent: Order | None,
-    terms: dict[str, Any],
-) -> Order:
+def _draft(work: Work, intent: Intent, group: str, digest: str, parent: Order | None, terms: dict[str, Any]) -> Order:
     order = Order.objects.create(
-        account_id=decision.account_id,
-        strategy=decision.strategy,
-        instrument=decision.instrument,
-        decision=decision,
+        account=intent.account,
+        strategy=intent.strategy,
+        instrument=intent.instrument,
+        decision=intent.decision,
+        request=intent.request,
         group=group,
         parent=parent,
         order_ref=group + SUFFIX[Role(terms["role"])],
-        quantity=plan.quantity,
-        epoch=epoch,
+        epoch=work.epoch,
         intent_hash=digest,
-        configuration=plan.configuration,
-        expires_at=plan.expires_at if terms["tif"] == "DAY" else None,
+        configuration=intent.configuration,
+        expires_at=intent.expires_at if terms["tif"] == "DAY" else None,
         created_at=system_now(),
-        market_at=plan.market_now,
+        market_at=intent.market_now,
         **terms,
     )
     audit.record(
@@ -161,86 +112,84 @@ def _create(
         version=order.version,
         new_state=order.state,
         account=order.account_id,
-        market_at=plan.market_now,
+        market_at=intent.market_now,
         document=order_document(order),
     )
-    order_move(order, OrderState.APPROVED, cause=f"mode {decision.strategy.mode}", market_at=plan.market_now)
     return order
 
 
-def _send_mark(order: Order, state: OrderState, plan: Plan) -> None:
+def _send_mark(order: Order, state: OrderState, intent: Intent) -> None:
+    """On to SENDING or SIMULATED; what needs no person's word is approved by its mode or its requester."""
+    if order.state == OrderState.DRAFT:
+        order_move(order, OrderState.APPROVED, cause=_approved_by(intent), market_at=intent.market_now)
     if state == OrderState.SENDING:
-        order_move(order, state, cause="intent", market_at=plan.market_now, sending_at=system_now())
+        order_move(order, state, cause="intent", market_at=intent.market_now, sending_at=system_now())
     else:
-        order_move(order, state, cause="ORDERS_ENABLED=false", market_at=plan.market_now)
+        order_move(order, state, cause="ORDERS_ENABLED=false", market_at=intent.market_now)
 
 
-def exit_write(
-    execution: WorkflowExecution,
-    decision: Decision,
-    plan: Plan,
-    *,
-    state: OrderState = OrderState.SENDING,
-) -> Order:
+def _approved_by(intent: Intent) -> str:
+    return f"mode {intent.strategy.mode}" if intent.strategy else f"asked by {intent.request and intent.request.actor}"
+
+
+def exit_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SENDING) -> Order:
     """Commit an exit order of its own (there is no live target to move), durable.
 
     Raises NoRoomLeft where it could leave more than flat: by what is held now and by what closes it already.
     """
-    terms = {"role": Role.EXIT, "side": plan.side, "order_type": "LMT", "limit_price": plan.limit_price, "tif": "DAY"}
     with audit.recording(durable=True):
-        account = _begin(execution, decision, plan)
-        _check_reduces(account, decision, plan)
-        _check_protection(account, decision)
-        digest = intent_hash(decision.account_id, decision.instrument.con_id, [terms, {"quantity": plan.quantity}])
-        order = _create(decision, plan, new_group(), execution.epoch, digest, None, terms)
-        _send_mark(order, state, plan)
+        account = _begin(work, intent)
+        _check_reduces(account, intent, intent.quantity)
+        _check_protection(account, intent)
+        order = orders_draft(work, intent)[0]
+        _send_mark(order, state, intent)
     return order
 
 
-def _check_reduces(account: Account, decision: Decision, plan: Plan) -> None:
+def _check_reduces(account: Account, intent: Intent, quantity: Decimal) -> None:
     """An exit closes what is held at this moment, once."""
-    held = position_quantity(account, decision.strategy, decision.instrument)
-    if plan.quantity > (held if plan.side == "SELL" else -held):
-        raise NoRoomLeft(f"{plan.side} {plan.quantity} would not only reduce {held}.", code="POSITION_CHANGED")
-    working = _live(account, decision).filter(role=Role.EXIT).first()
+    held = position_quantity(account, intent.strategy, intent.instrument)
+    if quantity > (held if intent.side == "SELL" else -held):
+        raise NoRoomLeft(f"{intent.side} {quantity} would not only reduce {held}.", code="POSITION_CHANGED")
+    working = _live(account, intent).filter(role=Role.EXIT).first()
     if working is not None:
         raise NoRoomLeft(f"The exit {working} is already at work.", code="EXIT_AT_WORK")
 
 
-def _check_protection(account: Account, decision: Decision) -> None:
+def _check_protection(account: Account, intent: Intent) -> None:
     """An exit beside protective legs joins the OCA group of a working stop; a leg outside of it could fill too."""
-    legs = list(_live(account, decision).filter(role__in=(Role.STOP, Role.TARGET)))
+    legs = list(_live(account, intent).filter(role__in=(Role.STOP, Role.TARGET)))
     if legs and not any(leg.role == Role.STOP and leg.state in WORKING for leg in legs):
         raise NoRoomLeft(f"{legs[0]} is {legs[0].state}: an exit could fill beside it.", code="PROTECTION_UNCERTAIN")
     if len({leg.group for leg in legs}) > 1:
         raise NoRoomLeft("Two brackets protect it: one exit could fill beside a leg.", code="PROTECTION_UNCERTAIN")
 
 
-def _live(account: Account, decision: Decision) -> QuerySet[Order]:
-    return Order.objects.filter(
-        account=account, strategy=decision.strategy, instrument=decision.instrument, state__in=LIVE
-    )
+def _live(account: Account, intent: Intent) -> QuerySet[Order]:
+    return Order.objects.filter(account=account, strategy=intent.strategy, instrument=intent.instrument, state__in=LIVE)
 
 
-def change_write(execution: WorkflowExecution, decision: Decision, target: Order, plan: Plan) -> OrderChange:
+def change_write(work: Work, intent: Intent, target: Order, quantity: Decimal | None = None) -> OrderChange:
     """Commit the wish to move the target leg to a marketable limit, durable: the exit that is never naked.
 
-    Raises NoRoomLeft where the leg works no more, another exit works, or it would not only reduce what is held now.
+    `quantity` is the leg's part of the exit where several legs close it. Raises NoRoomLeft where the leg works no
+    more, another exit works, or it would not only reduce what is held now.
     """
     with audit.recording(durable=True):
-        account = _begin(execution, decision, plan)
+        account = _begin(work, intent)
         target.refresh_from_db()
         if target.state not in WORKING:
             raise NoRoomLeft(f"The target {target} is {target.state}.", code="POSITION_CHANGED")
-        _check_reduces(account, decision, plan)
+        _check_reduces(account, intent, intent.quantity if quantity is None else quantity)
         last = OrderChange.objects.filter(order=target).order_by("revision").last()
         change = OrderChange.objects.create(
             order=target,
-            decision=decision,
+            decision=intent.decision,
+            request=intent.request,
             revision=(last.revision if last else 0) + 1,
-            limit_price=plan.limit_price,
+            limit_price=intent.limit_price,
             state="SENDING",
-            configuration=plan.configuration,
+            configuration=intent.configuration,
             created_at=system_now(),
         )
         audit.record(
@@ -249,17 +198,17 @@ def change_write(execution: WorkflowExecution, decision: Decision, target: Order
             version=change.version,
             new_state=change.state,
             account=target.account_id,
-            cause=f"exit by decision {decision.pk}",
-            market_at=plan.market_now,
-            document={"limit_price": plan.limit_price},
+            cause=f"exit by {intent.decision or intent.request}",
+            market_at=intent.market_now,
+            document={"limit_price": intent.limit_price},
         )
     return change
 
 
-def cancel_request_write(execution: WorkflowExecution, order: Order, market_at: datetime) -> None:
+def cancel_request_write(work: Work, order: Order, market_at: datetime) -> None:
     """Record the wish to end an order; what becomes of it is told by evidence."""
     with audit.recording():
-        epoch_hold(execution)
+        epoch_hold(work)
         order = Order.objects.select_for_update().get(pk=order.pk)
         if order.cancel_requested_at is not None:
             return

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from decimal import Decimal
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 
-from autotrader.core.ops.crashpoints import crashpoint
-from broker import gates, types
-from broker.errors import BrokerUnavailable, OrderError, TradingDisabled
+from broker import gates
+from broker.errors import TradingDisabled
 from broker.port import TABLE
 from trading.models import Decision, Order, OrderChange
 from trading.models.decision import Purpose
-from trading.models.order import OrderState, Role
+from trading.models.order import OrderState
 from trading.models.strategy import Mode
-from trading.selectors.orders import live_entry, orders_of, working_legs
+from trading.selectors.orders import orders_of
 from trading.services.decisions import decision_refuse
-from trading.services.orders import NoRoomLeft, Plan, cancel_request_write, change_write, entry_write, exit_write
+from trading.services.intents import Intent, NoRoomLeft
+from trading.services.orders import entry_write, exit_write
+from trading.services.sending import await_word, exit_send, orders_report, place
 from trading.services.shadow import shadow_exit, shadow_place
 from trading.workflow.context import StepContext, StepResult
-from trading.workflow.steps.validate_risk import look
+from trading.workflow.steps.validate_risk import look, propose
 
 NEEDS: tuple[str, ...] = ("validate_risk",)
 LONGEST_WAIT_S = 20
@@ -70,33 +68,42 @@ def _refused(decision: Decision, code: str, message: str) -> StepResult:
 
 
 def _new(context: StepContext, decision: Decision) -> StepResult:
-    plan = _plan(context, decision)
+    intent = _intent(context, decision)
     if decision.strategy.mode == Mode.SHADOW:
-        return _shadow(context, decision, plan)
+        return _shadow(context, intent)
     if not settings.ORDERS_ENABLED:
-        return _simulate(context, decision, plan)
+        return _simulate(context, intent)
     gates.check_send(
         reduces=decision.purpose == Purpose.EXIT, account=decision.account_id, status=context.broker.status()
     )
     context.lease(TABLE["place"].timeout)
     if decision.purpose == Purpose.ENTRY:
-        orders = entry_write(context.execution, decision, plan)
-        return _report(context, orders, _send(context, orders, reduces=False))
-    return _exit(context, decision, plan)
+        orders = entry_write(context.execution, intent)
+        return _report(context, orders, place(context.broker, orders, reduces=False))
+    sent = exit_send(context.execution, context.broker, intent)
+    return _report(context, sent.orders, sent.note)
 
 
-def _plan(context: StepContext, decision: Decision) -> Plan:
+def _intent(context: StepContext, decision: Decision) -> Intent:
     sized = context.outputs["validate_risk"]
     ends = context.outputs["check_session"].get("expires_at")
     profile = decision.strategy.risk_profile
     assert decision.limit_price is not None
     assert decision.quantity is not None
-    return Plan(
+    return Intent(
+        account=decision.account,
+        instrument=decision.instrument,
+        strategy=decision.strategy,
+        decision=decision,
+        request=None,
+        purpose=decision.purpose,
         side="BUY" if decision.type == "buy" else "SELL",
+        order_type="LMT",
         quantity=decision.quantity,
         limit_price=decision.limit_price,
         stop_price=decision.stop_price,
         target_price=decision.target_price,
+        tif="DAY",
         expires_at=datetime.fromisoformat(ends) if ends else None,
         market_now=context.market_now,
         configuration={
@@ -105,134 +112,37 @@ def _plan(context: StepContext, decision: Decision) -> Plan:
             "verdicts": {row.rule: row.values for row in decision.verdicts.all()},
             "equity": sized["equity"],
         },
+        proposal=propose(context, decision, look(context))[0],
     )
 
 
-def _send(context: StepContext, orders: list[Order], *, reduces: bool, oca_ref: str = "") -> str:
-    """One call; whatever it answers or fails with, the rows are told by evidence alone."""
-    first = orders[0]
-    assert first.instrument.con_id is not None
-    assert first.sending_at is not None
-    request = types.PlaceOrder(
-        account=first.account_id,
-        con_id=first.instrument.con_id,
-        legs=tuple(_leg(order, oca_ref) for order in orders),
-        reduces=reduces,
-        # Counted from the commit: a process that slept since then must not send prices of that time.
-        deadline=first.sending_at + timedelta(seconds=TABLE["place"].timeout),
-        intent_hash=first.intent_hash,
-    )
-    return _tell(lambda: context.broker.place(request))
-
-
-def _leg(order: Order, oca_ref: str) -> types.OrderLeg:
-    return types.OrderLeg(
-        order_ref=order.order_ref,
-        role=order.role,  # type: ignore[arg-type]
-        side=order.side,  # type: ignore[arg-type]
-        quantity=order.quantity,
-        order_type=order.order_type,  # type: ignore[arg-type]
-        tif=order.tif,  # type: ignore[arg-type]
-        limit_price=order.limit_price,
-        stop_price=order.stop_price,
-        parent_ref=order.parent.order_ref if order.parent else "",
-        oca_ref=oca_ref,
-    )
-
-
-def _tell(call: Callable[[], object]) -> str:
-    """Make the call; what it says of a failure, for people. Sent or not is told by the owner's evidence alone."""
-    crashpoint("intent_committed")
-    try:
-        call()
-    except (BrokerUnavailable, OrderError) as error:
-        return f"{error.reason}: {error.message}"
-    finally:
-        crashpoint("place_answered")
-    return ""
-
-
-def _exit(context: StepContext, decision: Decision, plan: Plan) -> StepResult:
-    """Move the live targets to the market, so that the stops stand until the exit has filled; else an exit order."""
-    ledger = (decision.account, decision.strategy, decision.instrument)
-    entry = live_entry(*ledger)
-    if entry is not None:
-        return _end_entry_first(context, decision, entry, plan)
-    targets = working_legs(*ledger, Role.TARGET)
-    if targets and sum(_open(leg) for leg in targets) == plan.quantity:
-        notes = [_move_to_market(context, decision, leg, plan) for leg in targets]
-        return _report(context, targets, "; ".join(["exit: the target was moved to the market", *filter(None, notes)]))
-    stops = working_legs(*ledger, Role.STOP)
-    order = exit_write(context.execution, decision, plan)
-    oca_ref = stops[0].order_ref if stops else ""
-    return _report(context, [order], _send(context, [order], reduces=True, oca_ref=oca_ref))
-
-
-def _end_entry_first(context: StepContext, decision: Decision, entry: Order, plan: Plan) -> StepResult:
-    """An entry that still fills would outlive the exit and its own protection: it ends first, the exit comes after."""
-    cancel_request_write(context.execution, entry, plan.market_now)
-    note = _tell(lambda: context.broker.cancel(types.OrderRef(entry.account_id, entry.order_ref)))
-    message = f"its entry {entry.order_ref} still works and was cancelled first"
-    return _refused(decision, "ENTRY_WORKING", f"{message} ({note})" if note else message)
-
-
-def _open(leg: Order) -> Decimal:
-    """What may still fill; a child of a partly filled entry works for less than it was written for."""
-    left: Decimal = (leg.broker_quantity or leg.quantity) - leg.filled_quantity
-    return left
-
-
-def _move_to_market(context: StepContext, decision: Decision, target: Order, plan: Plan) -> str:
-    change = change_write(context.execution, decision, target, replace(plan, quantity=_open(target)))
-    request = types.ModifyOrder(
-        account=target.account_id,
-        order_ref=target.order_ref,
-        revision=change.revision,
-        limit_price=plan.limit_price,
-        stop_price=None,
-        reduces=True,
-        deadline=change.created_at + timedelta(seconds=TABLE["modify"].timeout),
-    )
-    return _tell(lambda: context.broker.modify(request))
-
-
-def _simulate(context: StepContext, decision: Decision, plan: Plan) -> StepResult:
-    if decision.purpose == Purpose.ENTRY:
-        orders = entry_write(context.execution, decision, plan, state=OrderState.SIMULATED)
+def _simulate(context: StepContext, intent: Intent) -> StepResult:
+    if intent.is_entry:
+        orders = entry_write(context.execution, intent, state=OrderState.SIMULATED)
     else:
-        orders = [exit_write(context.execution, decision, plan, state=OrderState.SIMULATED)]
+        orders = [exit_write(context.execution, intent, state=OrderState.SIMULATED)]
     return StepResult(_output(orders), stop="simulated", reason="ORDERS_ENABLED=false: nothing was sent")
 
 
-def _shadow(context: StepContext, decision: Decision, plan: Plan) -> StepResult:
+def _shadow(context: StepContext, intent: Intent) -> StepResult:
     quote = look(context).quote
     if quote is None:
-        return _refused(decision, "NO_QUOTE", "no quote to fill the shadow order on")
-    if decision.purpose == Purpose.ENTRY:
-        orders = entry_write(context.execution, decision, plan)
+        raise NoRoomLeft("No quote to fill the shadow order on.", code="NO_QUOTE")
+    if intent.is_entry:
+        orders = entry_write(context.execution, intent)
         shadow_place(context.execution, orders, quote)
     else:
-        orders = [exit_write(context.execution, decision, plan)]
+        orders = [exit_write(context.execution, intent)]
         shadow_exit(context.execution, orders[0], quote)
     return StepResult(_output(orders), stop="shadow", reason="filled in the shadow ledger")
 
 
 def _report(context: StepContext, orders: list[Order], note: str) -> StepResult:
     """Wait a little for the owner's evidence, then say what is known."""
-    until = time.monotonic() + context.spec.parameters.wait_s
-    while time.monotonic() < until and _waiting(orders[0]):
-        time.sleep(0.02)
+    await_word(orders[0], context.spec.parameters.wait_s)
     output = _output(orders) | {"note": note}
     return StepResult(output, stop="ordered", reason=note or f"{output['orders'][0]['state']}")
 
 
-def _waiting(order: Order) -> bool:
-    order.refresh_from_db(fields=["state"])
-    changing = OrderChange.objects.filter(order=order, state="SENDING").exists()
-    return changing or order.state in (OrderState.SENDING, OrderState.SUBMITTED)
-
-
 def _output(orders: list[Order]) -> dict[str, Any]:
-    for order in orders:
-        order.refresh_from_db()
-    return {"orders": [{"order_ref": order.order_ref, "role": order.role, "state": order.state} for order in orders]}
+    return {"orders": orders_report(orders)}
