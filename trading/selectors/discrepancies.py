@@ -1,0 +1,35 @@
+"""Differences between the broker and us: those that are open, those that block, and what a page shows of one."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from trading.models import Discrepancy, Order
+from trading.models.discrepancy import DiscrepancyKind
+
+
+def blocking(account_id: str) -> list[Discrepancy]:
+    """The open differences that keep the account from opening a position, oldest first; one indexed query."""
+    return list(Discrepancy.objects.filter(account=account_id, state="OPEN", blocking=True).order_by("id"))
+
+
+def open_of_kind(kind: DiscrepancyKind, account_id: str | None = None) -> list[Discrepancy]:
+    """The open differences of a kind, of one account or of all, oldest first."""
+    found = Discrepancy.objects.filter(state="OPEN", kind=kind).select_related("order", "instrument")
+    return list((found if account_id is None else found.filter(account=account_id)).order_by("id"))
+
+
+def open_of_order(order: Order) -> list[Discrepancy]:
+    """The open differences about an order, oldest first."""
+    return list(Discrepancy.objects.filter(order=order, state="OPEN").order_by("id"))
+
+
+def all_open(account_id: str = "") -> QuerySet[Discrepancy]:
+    """Every open difference, of one account where one is named, oldest first."""
+    found = Discrepancy.objects.filter(state="OPEN").order_by("id")
+    return found.filter(account=account_id) if account_id else found
+
+
+def latest(account_id: str, kind: DiscrepancyKind, subject: str) -> Discrepancy | None:
+    """The newest difference of this kind about this subject, open or resolved."""
+    return Discrepancy.objects.filter(account=account_id, kind=kind, subject=subject).order_by("-id").first()
