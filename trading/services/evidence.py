@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -13,12 +12,22 @@ from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from broker import types
-from trading.models import Order, OrderChange
+from trading.models import Order
 from trading.models.order import LIVE, TERMINAL, OrderState, Role
 from trading.selectors.orders import live_entry
 from trading.selectors.positions import holdings
 from trading.services import doubles
 from trading.services.accounts import account_ensure, snapshot_take
+from trading.services.change_evidence import (
+    Shown,
+    cancel_refused,
+    change_acknowledge,
+    change_missing,
+    change_refused,
+    change_submitted,
+    changes_end,
+    shown_by,
+)
 from trading.services.fills import commission_book, fill_book, filled_quantity
 from trading.services.instruments import instrument_of_contract
 from trading.services.order_moves import order_document, order_move
@@ -31,7 +40,6 @@ REFUSING_CODES = frozenset({103, 106, 107, 110, 200, 201, 203, 321, 387, 388, 39
 CHANGE_REFUSED_CODES = REFUSING_CODES | {104, 105, 10147, 10148}
 # Codes beside an Inactive order that do not refuse it: held until the open, until shares are found, a preset applied.
 NOTICE_CODES = frozenset({399, 404, 10349, *range(2100, 2200)})
-OPEN_CHANGE = ("SENDING", "UNKNOWN")
 WIDTHS = {"order_type": 10, "tif": 5}  # as the table has them
 
 
@@ -69,8 +77,7 @@ def _settle(order: Order, *, cause: str, market_at: datetime) -> None:
         else:
             order_move(order, state, cause=cause, market_at=market_at)
     if order.state in TERMINAL:
-        for change in OrderChange.objects.filter(order=order, state="SENDING"):
-            _change_move(change, "UNKNOWN", "the order ended before the broker showed the change", market_at)
+        changes_end(order, market_at)
 
 
 def _book_filled(order: Order, cause: str, market_at: datetime) -> None:
@@ -110,7 +117,7 @@ def _submission(event: types.SubmissionReport) -> None:
     if order is None:
         return
     if event.revision:
-        _as_order(order, lambda: _change_submitted(order, event))
+        _as_order(order, lambda: change_submitted(order, event))
         return
 
     def write() -> None:
@@ -119,28 +126,6 @@ def _submission(event: types.SubmissionReport) -> None:
         _settle(order, cause=event.detail or f"submission {event.state}", market_at=event.time)
 
     _as_order(order, write)
-
-
-def _change_submitted(order: Order, event: types.SubmissionReport) -> None:
-    change = OrderChange.objects.filter(order=order, revision=event.revision, state__in=OPEN_CHANGE).first()
-    if change is not None and event.state == "VOID":
-        _change_move(change, "REJECTED", event.detail or "never sent", event.time)
-
-
-def _change_move(change: OrderChange, state: str, reason: str, market_at: datetime) -> None:
-    old = change.state
-    swap(change, state=state, reason=reason, ended_at=system_now())
-    audit.record(
-        EventType[f"ORDER_CHANGE_{state}"],
-        f"change:{change.order.order_ref}.{change.revision}",
-        version=change.version,
-        old_state=old,
-        new_state=state,
-        account=change.order.account_id,
-        cause=reason,
-        market_at=market_at,
-        document={"limit_price": change.limit_price, "stop_price": change.stop_price},
-    )
 
 
 @apply.register
@@ -153,7 +138,7 @@ def _reported(order: Order, event: types.OrderReport) -> None:
     staying = doubles.survivor(order) if event.status in CANCELLED_WORDS else None
     if staying is not None:
         doubles.change_places(order, staying, market_at=event.time)
-        _acknowledge(order, (staying.limit_price, staying.stop_price), event.time)
+        change_acknowledge(order, Shown(staying.limit_price, staying.stop_price, _quantities(staying)), event.time)
         _settle(order, cause="its double stays at the broker", market_at=event.time)
         order = staying  # the one that has ended is known by this row from now on
     said: dict[str, object] = {"perm_id": event.perm_id or order.perm_id, "missing": ""}
@@ -161,7 +146,7 @@ def _reported(order: Order, event: types.OrderReport) -> None:
         said |= _said_of_state(order, event)
     if any(getattr(order, name) != value for name, value in said.items()):
         swap(order, **said)
-    _acknowledge(order, (event.limit_price, event.stop_price), event.time)
+    change_acknowledge(order, shown_by(event), event.time)
     _settle(order, cause=event.detail or f"broker says {event.status}", market_at=event.time)
 
 
@@ -183,19 +168,9 @@ def _is_refusal(detail: str) -> bool:
     return code.isdigit() and int(code) not in NOTICE_CODES
 
 
-def _acknowledge(order: Order, shown: tuple[Decimal | None, Decimal | None], market_at: datetime) -> None:
-    """A report that shows the prices asked for (limit, stop) is the proof of a change; it overtakes those before it."""
-    changes = OrderChange.objects.filter(order=order).order_by("-revision")
-    later = list(itertools.takewhile(lambda change: change.state != "ACKED", changes))
-    waiting = [change for change in later if change.state in OPEN_CHANGE]
-    proven = next((change for change in waiting if (change.limit_price, change.stop_price) == shown), None)
-    if proven is None:
-        return
-    swap(order, limit_price=proven.limit_price, stop_price=proven.stop_price)
-    _change_move(proven, "ACKED", "the broker shows the new price", market_at)
-    for change in waiting:
-        if change.revision < proven.revision:
-            _change_move(change, "REJECTED", f"overtaken by revision {proven.revision}", market_at)
+def _quantities(order: Order) -> frozenset[Decimal]:
+    """An order's quantity by our row, and by the broker's word."""
+    return frozenset({order.quantity, order.broker_quantity or order.quantity})
 
 
 def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
@@ -265,10 +240,11 @@ def _message(event: types.OrderMessage) -> None:
         detail = f"{event.code} {event.message}"[:500]
         if order.broker_detail != detail:
             swap(order, broker_detail=detail)
-        change = OrderChange.objects.filter(order=order, state="SENDING").order_by("revision").last()
-        if event.code in CHANGE_REFUSED_CODES and change is not None:
-            _change_move(change, "REJECTED", detail, event.time)
-        elif event.code in REFUSING_CODES and order.broker_status in ("", "Inactive") and not order.rejected:
+        if cancel_refused(order, event, detail):
+            return
+        if event.code in CHANGE_REFUSED_CODES and change_refused(order, detail, event.time):
+            return
+        if event.code in REFUSING_CODES and order.broker_status in ("", "Inactive") and not order.rejected:
             swap(order, rejected=True)
             _settle(order, cause=detail, market_at=event.time)
 
@@ -283,7 +259,7 @@ def _missing(event: types.OrderMissing) -> None:
 
     def write() -> None:
         if event.revision:
-            _change_missing(order, event)
+            change_missing(order, event)
             return
         word = "proven" if event.proven else "unproven"
         if order.missing != word:
@@ -291,12 +267,6 @@ def _missing(event: types.OrderMissing) -> None:
         _settle(order, cause=event.detail, market_at=event.time)
 
     _as_order(order, write)
-
-
-def _change_missing(order: Order, event: types.OrderMissing) -> None:
-    change = OrderChange.objects.filter(order=order, revision=event.revision, state="SENDING").first()
-    if change is not None:
-        _change_move(change, "UNKNOWN", event.detail, event.time)
 
 
 @apply.register
