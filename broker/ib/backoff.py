@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-FIRST, LONGEST = 0.2, 30.0  # seconds
-FLAPPING = 2.0  # the longest wait after a connection that worked, but not for long
-SETTLED = 60.0  # a connection that lived so long has proven itself
+from autotrader.core.ops.pace import paced
+
+FIRST, LONGEST = paced(0.2), paced(30)  # seconds
+FLAPPING = paced(2)  # the longest wait after a connection that worked, but not for long
+SETTLED = paced(60)  # a connection that lived so long has proven itself
 
 
 class Backoff:

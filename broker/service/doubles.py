@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from autotrader.core.ops.pace import paced
 from broker import types
 from broker.errors import BrokerError
 from broker.ib.client import IbClient
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 MOST_TRIES = 5
-PATIENCE = timedelta(seconds=10)  # after this a cancel without any effect was lost or refused
+PATIENCE = timedelta(seconds=paced(10))  # after this a cancel without any effect was lost or refused
 RECORD_LIMIT = 10.0
 ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
 Prices = tuple[Decimal | None, Decimal | None]  # limit and stop

@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict
 from autotrader.core.ops.crashpoints import crashpoint
+from autotrader.core.ops.pace import paced
 from broker import types
 from broker.errors import BrokerUnavailable
 from broker.service import desk as desks
@@ -25,9 +26,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 BOUND = 10_000
 IDLE = 30.0
-FIRST_PAUSE = 0.05
-SHORT_PAUSE = 0.2  # up to here it is a delay, no outage
-LONGEST_PAUSE = 2.0
+FIRST_PAUSE = paced(0.05)
+SHORT_PAUSE = paced(0.2)  # up to here it is a delay, no outage
+LONGEST_PAUSE = paced(2)
 # What another try may mend; where it comes back this often although the database answers, it belongs to the message.
 PASSING = (OperationalError, InterfaceError, Conflict)
 PATIENCE = 5

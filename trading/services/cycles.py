@@ -13,13 +13,14 @@ from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
+from autotrader.core.ops.pace import paced
 from trading.models import Cycle, Strategy, WorkflowExecution
 from trading.models.cycle import CycleState, ExecutionState
 from trading.selectors.executions import abandoned_cycles, unfinished
 from trading.services.rows import swap
 from trading.services.wake import wake_worker
 
-ABANDONED_AFTER = timedelta(minutes=2)
+ABANDONED_AFTER = timedelta(seconds=paced(120))
 
 
 def _runnable(strategies: Iterable[Strategy], symbols: Sequence[str]) -> list[tuple[Strategy, int]]:

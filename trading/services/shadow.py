@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from autotrader.core import audit
 from autotrader.core.clock import system_now
+from autotrader.core.ops.pace import paced
 from broker import types
 from trading.models import Order, WorkflowExecution
 from trading.models.order import OrderState, Role
@@ -21,7 +22,7 @@ from trading.services.rows import swap
 # The fixed commission schedule of the broker's own paper account, so that both ledgers cost the same.
 PER_SHARE, LEAST, MOST = Decimal("0.005"), Decimal("1.00"), Decimal("0.01")
 # A worker that wrote an order and has not placed it by now is dead.
-ABANDONED = timedelta(seconds=60)
+ABANDONED = timedelta(seconds=paced(60))
 
 
 def shadow_commission(quantity: Decimal, price: Decimal) -> Decimal:

@@ -13,6 +13,7 @@ from django.db import close_old_connections, connection
 
 from autotrader.core import audit
 from autotrader.core.errors import AutoTraderError
+from autotrader.core.ops.pace import paced
 from broker import get_broker
 from broker.errors import AccountError, BrokerUnavailable
 from broker.port import Broker
@@ -24,7 +25,7 @@ from trading.services.executions import execution_claim
 from trading.workflow.engine import execute
 
 logger = logging.getLogger(__name__)
-NO_NEW_CLAIM_AFTER = 60.0
+NO_NEW_CLAIM_AFTER = paced(60)
 
 
 def worker_name() -> str:
