@@ -2,95 +2,54 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
-from autotrader.core import audit
-from autotrader.core.audit.event_types import EventType
 from autotrader.core.build import build_id
-from autotrader.core.clock import system_now
+from broker import latch as latches
 from broker import types
 from broker.errors import TradingDisabled
-from broker.models import Halt
+from broker.halts import HaltReading, halt_reading, halt_release, halt_set, halt_state, halt_sync
+from broker.latch import STRICTNESS, Cancel, HaltState
 
+__all__ = [
+    "STRICTNESS",
+    "Cancel",
+    "HaltReading",
+    "HaltState",
+    "check_cancel",
+    "check_kill",
+    "check_preview",
+    "check_send",
+    "halt_file",
+    "halt_file_gate",
+    "halt_reading",
+    "halt_release",
+    "halt_set",
+    "halt_state",
+    "halt_sync",
+    "refuse_in_transaction",
+    "snapshot",
+]
 logger = logging.getLogger(__name__)
 PAPER_PREFIXES = ("DU", "DF")
 MOST_SKEW = 2  # seconds between the broker's clock and ours
 
 
-class HaltState(StrEnum):
-    """ACTIVE: everything may leave. REDUCING: only what reduces a position. HALTED: only protective stops."""
-
-    ACTIVE = "ACTIVE"
-    REDUCING = "REDUCING"
-    HALTED = "HALTED"
-
-
-STRICTNESS = (HaltState.ACTIVE, HaltState.REDUCING, HaltState.HALTED)
-
-
-@dataclass(frozen=True, slots=True)
-class HaltReading:
-    """The Halt in force, with who set it and why; `version` is the row's, 0 without a row."""
-
-    state: HaltState
-    reason: str
-    actor: str
-    at: datetime | None
-    version: int
-
-
-def halt_state() -> HaltState:
-    """The stricter of the file latch and the row; HALTED where either cannot be read."""
-    return halt_reading().state
-
-
-def halt_reading() -> HaltReading:
-    """As `halt_state()`, with reason, actor and time for people."""
-    row = _row_reading()
-    if row.state is HaltState.HALTED:
-        return row
-    refusal = _file_refusal(Path(settings.AUTOTRADER_STATE_DIR))
-    if not refusal:
-        return row
-    return HaltReading(HaltState.HALTED, refusal, "file", None, row.version)
-
-
-def halt_set(state: HaltState | str, actor: str, reason: str) -> HaltReading:
-    """Set row and file. HALTED is in force by the file even where the database then raises."""
-    wanted = HaltState(state)
-    path = halt_file(Path(settings.AUTOTRADER_STATE_DIR))
-    now = system_now()
-    if wanted is HaltState.HALTED:
-        text = json.dumps({"state": wanted, "actor": actor, "reason": reason, "at": now.isoformat()})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    with audit.acting(actor=actor), audit.recording():
-        row = _write_row(wanted, actor, reason, now)
-    if wanted is not HaltState.HALTED:
-        # Not before the row is committed: a crash in between leaves the stricter one.
-        transaction.on_commit(lambda: path.unlink(missing_ok=True))
-    return HaltReading(wanted, reason, actor, now, row.version)
-
-
 def halt_file(state_dir: Path) -> Path:
-    """The file latch: its existence means HALTED, whatever it says."""
-    return state_dir / "HALT"
+    """The file latch: its existence means that something is halted, whatever it says."""
+    return latches.path_of(state_dir)
 
 
 def halt_file_gate(state_dir: Path, reduces: bool, protective: bool = False) -> None:
-    """The very last look, file only: raises TradingDisabled HALTED unless the order is a protective stop."""
-    refusal = _file_refusal(state_dir)
-    if refusal and not (reduces and protective):
-        raise TradingDisabled(f"Trading is halted: {refusal}", code="HALTED")
+    """The very last look, file only: raises TradingDisabled HALTED or REDUCING for what may not leave."""
+    file = latches.read(state_dir)
+    if file is not None:
+        _refuse_halted(HaltState(file.state), file.reason, reduces=reduces, protective=protective)
 
 
 def check_send(*, reduces: bool, account: str, status: types.BrokerStatus, protective: bool = False) -> None:
@@ -114,6 +73,11 @@ def check_cancel(*, account: str, status: types.BrokerStatus) -> None:
     _check_account(account, status)
     if not status.connected:
         raise TradingDisabled(f"The broker is not connected: {status.reason}", code="BROKER_NOT_READY")
+
+
+def check_kill(account: str) -> None:
+    """The gate of the kill switch's cancels: the account's proof alone; orders may be disabled."""
+    _check_account(account)
 
 
 def check_preview(*, account: str, status: types.BrokerStatus) -> None:
@@ -147,60 +111,16 @@ def _in_transaction() -> bool:
     return bool(transaction.get_connection().in_atomic_block)
 
 
-def _row_reading() -> HaltReading:
-    try:
-        row = Halt.objects.filter(pk=1).first()
-    except DatabaseError as error:
-        return HaltReading(HaltState.HALTED, f"the Halt cannot be read ({type(error).__name__})", "system", None, 0)
-    if row is not None:
-        return HaltReading(HaltState(row.state), row.reason, row.actor, row.at, row.version)
-    if settings.AUTOTRADER_BROKER == "paper":
-        return HaltReading(HaltState.ACTIVE, "", "system", None, 0)
-    return HaltReading(
-        HaltState.HALTED, "a new installation on a real gateway is halted until released", "system", None, 0
-    )
-
-
-def _file_refusal(state_dir: Path) -> str:
-    """Why the file latch holds; empty where it is proven open."""
-    path = halt_file(state_dir)
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return "" if state_dir.is_dir() else f"{state_dir} is missing"
-    except OSError as error:
-        return f"{path} cannot be read ({error.strerror})"
-    return _latch_reason(path)
-
-
-def _latch_reason(path: Path) -> str:
-    try:
-        reason = json.loads(path.read_text())["reason"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return f"{path} exists"
-    return str(reason)
-
-
-def _write_row(state: HaltState, actor: str, reason: str, now: datetime) -> Halt:
-    row = Halt.objects.select_for_update().filter(pk=1).first()
-    before = row.state if row else ""
-    if row is None:
-        row = Halt(pk=1, version=0)
-    row.state, row.actor, row.reason, row.at = state.value, actor, reason, now
-    row.version += 1
-    row.save()
-    audit.record(
-        EventType.HALT_CHANGED, "halt:1", version=row.version, old_state=before, new_state=state.value, cause=reason
-    )
-    return row
-
-
 def _check_halt(*, reduces: bool, protective: bool) -> None:
     reading = halt_reading()
-    if reading.state is HaltState.HALTED and not (reduces and protective):
-        raise TradingDisabled(f"Trading is halted: {reading.reason}", code="HALTED")
-    if reading.state is HaltState.REDUCING and not reduces:
-        raise TradingDisabled(f"Only orders that reduce a position may leave: {reading.reason}", code="REDUCING")
+    _refuse_halted(reading.state, reading.reason, reduces=reduces, protective=protective)
+
+
+def _refuse_halted(state: HaltState, reason: str, *, reduces: bool, protective: bool) -> None:
+    if state is HaltState.HALTED and not (reduces and protective):
+        raise TradingDisabled(f"Trading is halted: {reason}", code="HALTED")
+    if state is HaltState.REDUCING and not reduces:
+        raise TradingDisabled(f"Only orders that reduce a position may leave: {reason}", code="REDUCING")
 
 
 def _check_enabled() -> None:
@@ -208,7 +128,7 @@ def _check_enabled() -> None:
         raise TradingDisabled("ORDERS_ENABLED is false; no order leaves.", code="ORDERS_DISABLED")
 
 
-def _check_account(account: str, status: types.BrokerStatus) -> None:
+def _check_account(account: str, status: types.BrokerStatus | None = None) -> None:
     if settings.TRADING_MODE == "paper" and not account.startswith(PAPER_PREFIXES):
         raise TradingDisabled(
             f"TRADING_MODE=paper, but {account or 'the account'} does not prove to be a paper account (DU…, DF…).",
@@ -218,7 +138,7 @@ def _check_account(account: str, status: types.BrokerStatus) -> None:
     listed = settings.TRADING_MODE == "live" or (settings.AUTOTRADER_BROKER == "tws" and allowed)
     if listed and account not in allowed:
         raise TradingDisabled(f"{account} is not in AUTOTRADER_ALLOWED_ACCOUNTS.", code="ACCOUNT_NOT_ALLOWED")
-    if status.account and account != status.account:
+    if status is not None and status.account and account != status.account:
         raise TradingDisabled(
             f"The connection trades {status.account}, the order names {account}.", code="ACCOUNT_NOT_ALLOWED"
         )

@@ -101,6 +101,9 @@ class Halt(models.Model):
         help_text="What this halt cancels; goes on after a restart until confirmed.",
     )
     cancelled_at = models.DateTimeField(null=True, blank=True, help_text="When that was confirmed.")
+    asked = models.PositiveIntegerField(null=True, blank=True, help_text="Orders that were asked to end.")
+    confirmed = models.PositiveIntegerField(null=True, blank=True, help_text="Of them, those that work no longer.")
+    working = models.JSONField(default=list, blank=True, help_text="Those whose end is not proven.")
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="broker_halt_single")]

@@ -22,4 +22,19 @@ class Migration(migrations.Migration):
             name="cancelled_at",
             field=models.DateTimeField(blank=True, help_text="When that was confirmed.", null=True),
         ),
+        migrations.AddField(
+            model_name="halt",
+            name="asked",
+            field=models.PositiveIntegerField(blank=True, help_text="Orders that were asked to end.", null=True),
+        ),
+        migrations.AddField(
+            model_name="halt",
+            name="confirmed",
+            field=models.PositiveIntegerField(blank=True, help_text="Of them, those that work no longer.", null=True),
+        ),
+        migrations.AddField(
+            model_name="halt",
+            name="working",
+            field=models.JSONField(blank=True, default=list, help_text="Those whose end is not proven."),
+        ),
     ]

@@ -13,7 +13,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from autotrader.core.audit.models import Event
-from broker import gates, types
+from broker import gates, latch, types
 from broker.errors import TradingDisabled
 from broker.gates import HaltState
 from broker.models import Halt
@@ -88,16 +88,30 @@ def test_what_each_state_lets_pass(halt: str, reduces: bool, protective: bool, c
 def test_halt_and_release_are_events_and_the_file_comes_and_goes(state: Path) -> None:
     gates.halt_set(HaltState.HALTED, "ann", "strange fills")
     assert gates.halt_file(state).exists()
-    gates.halt_set(HaltState.REDUCING, "ann", "only out")
+    gates.halt_release("ann", "only out", to=HaltState.REDUCING)
+    assert latch.read(state) is not None
+    assert gates.halt_state() is HaltState.REDUCING
+    reading = gates.halt_release("bob", "found it")
     assert not gates.halt_file(state).exists()
-    reading = gates.halt_set("ACTIVE", "bob", "found it")
-    assert (reading.version, reading.actor) == (3, "bob")
+    assert (reading.state, reading.version, reading.actor) == (HaltState.ACTIVE, 3, "bob")
     events = Event.objects.filter(type="HALT_CHANGED").order_by("seq")
     assert [(event.old_state, event.new_state, event.actor) for event in events] == [
         ("", "HALTED", "ann"),
         ("HALTED", "REDUCING", "ann"),
         ("REDUCING", "ACTIVE", "bob"),
     ]
+
+
+def test_a_halt_never_loosens_a_stricter_one(state: Path) -> None:
+    gates.halt_set(HaltState.HALTED, "ann", "strange fills")
+    reading = gates.halt_set(HaltState.REDUCING, "loss guard", "2 % lost")
+    assert (reading.state, reading.actor, reading.reason) == (HaltState.HALTED, "ann", "strange fills")
+    found = latch.read(state)
+    assert found is not None
+    assert found.state == "HALTED"
+    last = Event.objects.filter(type="HALT_CHANGED").latest("seq")
+    assert (last.actor, last.old_state, last.new_state) == ("loss guard", "HALTED", "HALTED")
+    assert "2 % lost" in last.cause
 
 
 def test_the_file_alone_halts_whatever_it_says(state: Path) -> None:

@@ -1,0 +1,256 @@
+"""The Halt, row and file: the stricter of both holds; the file is written first and goes last."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.clock import system_now
+from autotrader.core.errors import Conflict
+from autotrader.core.ops.crashpoints import crashpoint
+from broker import latch as latches
+from broker.latch import Cancel, HaltState, Latch
+from broker.models import Halt
+
+logger = logging.getLogger(__name__)
+# Who halts writes file and row himself; only what was left undone for so long is put right by others.
+GRACE = timedelta(seconds=3)
+NEW_INSTALLATION = "a new installation on a real gateway is halted until released"
+
+
+@dataclass(frozen=True, slots=True)
+class HaltReading:
+    """The Halt in force, with who set it and why; `version` is the row's, 0 without a row.
+
+    `cancel` is what it cancels and `cancelled_at` when the end of those orders was proven. `seen` names exactly this
+    Halt, so that a release can say which one it means.
+    """
+
+    state: HaltState
+    reason: str
+    actor: str
+    at: datetime | None
+    version: int
+    cancel: Cancel = ""
+    cancelled_at: datetime | None = None
+    seen: str = ""
+
+
+def halt_reading() -> HaltReading:
+    """The stricter of the file latch and the row, for people; HALTED where either cannot be read."""
+    file = latches.read(_state_dir())
+    try:
+        row = _of_row(Halt.objects.filter(pk=1).first())
+    except DatabaseError as error:
+        problem = f"the Halt cannot be read ({type(error).__name__})"
+        row = HaltReading(HaltState.HALTED, problem, "system", None, 0)
+        if file is not None and file.state == HaltState.HALTED:
+            return _of_file(file, row)
+    row = replace(row, seen=f"{row.version}.{file.mark if file else ''}")
+    if file is None or not latches.stricter(file.state, row.state):
+        return row
+    return _of_file(file, row)
+
+
+def halt_state() -> HaltState:
+    """The stricter of the file latch and the row; HALTED where either cannot be read."""
+    return halt_reading().state
+
+
+def halt_set(state: HaltState | str, actor: str, reason: str, *, cancel: Cancel = "") -> HaltReading:
+    """Tighten: file first, then row; a stricter state that is in force stays. ACTIVE releases.
+
+    `cancel`: the owner ends these orders, and goes on after a restart until their end is proven. What was written to
+    the file is in force even where the database then raises.
+    """
+    wanted = HaltState(state)
+    if wanted is HaltState.ACTIVE:
+        return halt_release(actor, reason)
+    wish = wish_of(wanted, actor, reason, cancel)
+    latches.tighten(_state_dir(), wish)
+    crashpoint("halt_file_written")
+    with audit.acting(actor=actor), audit.recording():
+        _tighten_row(wish)
+    crashpoint("halt_row_committed")
+    return halt_reading()
+
+
+def wish_of(state: HaltState, actor: str, reason: str, cancel: Cancel) -> Latch:
+    """A new wish, as of now."""
+    run = latches.new_mark() if cancel else ""
+    return Latch(state.value, actor, reason, system_now(), cancel, mark=latches.new_mark(), run=run)
+
+
+def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, seen: str = "") -> HaltReading:
+    """Loosen row, then file: a crash in between leaves the stricter one. A wish to cancel ends with it.
+
+    Raises Conflict: HALT_CHANGED where the Halt in force is not the one `seen`, LATCH_UNREADABLE where the file is
+    none that a release may remove.
+    """
+    folder = _state_dir()
+    with audit.acting(actor=actor), audit.recording():
+        row = _locked_row()
+        file = latches.read(folder)
+        _refuse_release(row, file, seen)
+        row.cancel, row.cancelled_at, row.asked, row.confirmed, row.working = "", None, None, None, []
+        _write_row(row, to, actor, reason, system_now())
+        # Not before the row is committed.
+        transaction.on_commit(lambda: _loosen_file(folder, file, wish_of(to, actor, reason, "")))
+    return halt_reading()
+
+
+def halt_sync(*, grace: timedelta = GRACE) -> None:
+    """Make row and file agree, the stricter one winning, and record what has become of the cancels."""
+    folder, before = _state_dir(), system_now() - grace
+    file, row = latches.read(folder), Halt.objects.filter(pk=1).first()
+    if file is not None and file.problem:
+        return  # it halts as long as it cannot be read, and no longer
+    if not (_row_is_behind(row, file, before) or _file_is_behind(row, file) or _is_news(row, file)):
+        return
+    with audit.recording():
+        row, file = _locked_row(), latches.read(folder)
+        if _row_is_behind(row, file, before) and file is not None:
+            with audit.acting(actor=file.actor):
+                row = _tighten_row(file)
+        if _file_is_behind(row, file):
+            # The row is locked until the file stands there, so that no release can come in between.
+            file = latches.tighten(folder, wish_of(HaltState(row.state), row.actor, row.reason, _open_cancel(row)))
+        if file is not None and _is_news(row, file):
+            _record_progress(row, file)
+
+
+def _state_dir() -> Path:
+    return Path(settings.AUTOTRADER_STATE_DIR)
+
+
+def _of_row(row: Halt | None) -> HaltReading:
+    if row is not None:
+        cancel: Cancel = row.cancel  # type: ignore[assignment]
+        return HaltReading(HaltState(row.state), row.reason, row.actor, row.at, row.version, cancel, row.cancelled_at)
+    if settings.AUTOTRADER_BROKER == "paper":
+        return HaltReading(HaltState.ACTIVE, "", "system", None, 0)
+    return HaltReading(HaltState.HALTED, NEW_INSTALLATION, "system", None, 0)
+
+
+def _of_file(file: Latch, row: HaltReading) -> HaltReading:
+    return HaltReading(
+        HaltState(file.state),
+        file.reason,
+        file.actor,
+        file.at,
+        row.version,
+        file.cancel,
+        file.cancelled_at,
+        f"{row.version}.{file.mark}",
+    )
+
+
+def _locked_row() -> Halt:
+    """The row under its lock; without one, as a new installation has it, not saved yet."""
+    known = _of_row(None)
+    unsaved = {"state": known.state.value, "reason": known.reason, "actor": known.actor, "at": system_now()}
+    row = Halt.objects.select_for_update().filter(pk=1).first()
+    if row is None:
+        Halt.objects.bulk_create([Halt(pk=1, version=0, **unsaved)], ignore_conflicts=True)
+        row = Halt.objects.select_for_update().get(pk=1)
+    return row
+
+
+def _open_cancel(row: Halt) -> Cancel:
+    cancel: Cancel = row.cancel if row.cancelled_at is None else ""  # type: ignore[assignment]
+    return cancel
+
+
+def _tighten_row(wish: Latch) -> Halt:
+    """The stricter state and the larger wish to cancel into the row; asking for less than stands there is recorded."""
+    row = _locked_row()
+    if wish.cancel:
+        row.cancel = latches.more(_open_cancel(row), wish.cancel)
+        row.cancelled_at = row.asked = row.confirmed = None
+        row.working = []
+    if latches.stricter(row.state, wish.state):
+        cause = f"{wish.state} was asked for, {row.state} stays: {wish.reason}"
+        return _write_row(row, HaltState(row.state), row.actor, row.reason, row.at, cause=cause)
+    return _write_row(row, HaltState(wish.state), wish.actor, wish.reason, wish.at or system_now())
+
+
+def _write_row(row: Halt, state: HaltState, actor: str, reason: str, at: datetime, *, cause: str = "") -> Halt:
+    """Save the locked row, with its Event."""
+    old = row.state if row.version else ""
+    row.state, row.actor, row.reason, row.at = state.value, actor, reason, at
+    row.version += 1
+    row.save()
+    audit.record(
+        EventType.HALT_CHANGED,
+        "halt:1",
+        version=row.version,
+        old_state=old,
+        new_state=row.state,
+        cause=cause or reason,
+        document={"cancel": row.cancel},
+    )
+    return row
+
+
+def _refuse_release(row: Halt, file: Latch | None, seen: str) -> None:
+    if file is not None and file.problem:
+        raise Conflict(f"{file.problem}; put that right on its machine, then release.", code="LATCH_UNREADABLE")
+    version = row.version
+    if seen and seen != f"{version}.{file.mark if file else ''}":
+        raise Conflict("The Halt has changed since you looked; read why, then decide anew.", code="HALT_CHANGED")
+
+
+def _loosen_file(folder: Path, file: Latch | None, wish: Latch) -> None:
+    """Only the file that was seen goes: one that came since is another halt, and stays."""
+    try:
+        if wish.state == HaltState.ACTIVE:
+            latches.replace_with(folder, file.mark if file else "", None)
+        elif file is not None:
+            latches.replace_with(folder, file.mark, wish)
+        else:
+            latches.tighten(folder, wish)
+    except OSError:
+        logger.exception("the file latch could not be loosened; it goes on halting")
+
+
+def _row_is_behind(row: Halt | None, file: Latch | None, before: datetime) -> bool:
+    if file is None or (file.at is not None and file.at > before):
+        return False
+    if row is None:
+        return True
+    return latches.stricter(file.state, row.state) or (file.is_cancelling and row.cancel != file.cancel)
+
+
+def _file_is_behind(row: Halt | None, file: Latch | None) -> bool:
+    if row is None or row.state == HaltState.ACTIVE:
+        return False
+    return file is None or latches.stricter(row.state, file.state)
+
+
+def _is_news(row: Halt | None, file: Latch | None) -> bool:
+    """True where the cancels are further on than the row tells."""
+    if file is None or file.asked_at is None or row is None or row.cancel != file.cancel or not file.cancel:
+        return False
+    told = (row.asked, row.confirmed, tuple(row.working), row.cancelled_at)
+    return told != (file.asked, file.confirmed, file.working, file.cancelled_at)
+
+
+def _record_progress(row: Halt, file: Latch) -> None:
+    """Events for the first cancels and for the end of them; the numbers in between only in the row."""
+    steps = [(EventType.HALT_CANCELS_ASKED, row.asked is None)]
+    steps.append((EventType.HALT_CANCELS_CONFIRMED, row.cancelled_at is None and file.cancelled_at is not None))
+    row.asked, row.confirmed, row.working = file.asked, file.confirmed, list(file.working)
+    row.cancelled_at = file.cancelled_at
+    row.save(update_fields=["asked", "confirmed", "working", "cancelled_at"])
+    numbers = {name: getattr(file, name) for name in ("cancel", "asked", "confirmed", "working", "kept", "owner")}
+    with audit.acting(actor=file.actor, correlation_id=f"halt.{file.run}"):
+        for kind, is_due in steps:
+            if is_due:
+                audit.record(kind, "halt:1", version=row.version, cause=file.reason, document=numbers)
