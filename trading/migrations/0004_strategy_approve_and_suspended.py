@@ -32,6 +32,15 @@ class Migration(migrations.Migration):
                 help_text="Why a control stopped new entries until a person resumes the strategy.",
             ),
         ),
+        migrations.AddField(
+            model_name="strategy",
+            name="resumed_at",
+            field=models.DateTimeField(
+                editable=False,
+                help_text="When a person resumed it; the entries of the day are counted from then.",
+                null=True,
+            ),
+        ),
         migrations.AlterField(
             model_name="strategy",
             name="mode",

@@ -31,6 +31,11 @@ class Migration(migrations.Migration):
                 decimal_places=6, help_text="The new total, where that was changed.", max_digits=15, null=True
             ),
         ),
+        migrations.AddField(
+            model_name="orderchange",
+            name="market_at",
+            field=models.DateTimeField(blank=True, null=True),
+        ),
         migrations.AlterField(
             model_name="orderchange",
             name="revision",

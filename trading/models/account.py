@@ -44,6 +44,15 @@ class AccountSnapshot(models.Model):
     market_at = models.DateTimeField()
     day = models.DateField(null=True, blank=True, help_text="The exchange's day it belongs to.")
     net_liquidation = money_field(null=True)
+    day_base = money_field(null=True, help_text="Net liquidation that the day's loss is measured from.")
+    peak = money_field(null=True, help_text="Highest net liquidation, which drawdown is measured from.")
+    flow = money_field(default=0, help_text="Money that came or went while nothing was held; no gain and no loss.")
+    limit_reached = models.CharField(
+        max_length=8,
+        blank=True,
+        choices=[("REDUCING", "Reducing"), ("HALTED", "Halted")],
+        help_text="The level of loss that was acted on at this snapshot.",
+    )
     cash = money_field(null=True)
     realized_pnl = money_field(null=True)
     unrealized_pnl = money_field(null=True)

@@ -115,7 +115,11 @@ class Order(models.Model):
             ),
             models.CheckConstraint(condition=models.Q(quantity__gt=0), name="order_quantity_positive"),
         ]
-        indexes = [models.Index(fields=["account", "instrument", "state"], name="order_account_instrument")]
+        indexes = [
+            models.Index(fields=["account", "instrument", "state"], name="order_account_instrument"),
+            models.Index(fields=["account", "state"], name="order_account_state"),
+            models.Index(fields=["account", "market_at"], name="order_account_market"),
+        ]
 
     def __str__(self) -> str:
         return self.order_ref
@@ -146,6 +150,7 @@ class OrderChange(models.Model):
     reason = models.TextField(blank=True)
     configuration = models.JSONField(default=dict)
     created_at = models.DateTimeField()
+    market_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -222,6 +227,7 @@ class Fill(models.Model):
                 fields=["account", "exec_root"], name="one_current_fill", condition=models.Q(superseded=False)
             ),
         ]
+        indexes = [models.Index(fields=["account", "time"], name="fill_account_time")]
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} @ {self.price}"

@@ -175,6 +175,9 @@ class Strategy(models.Model):
     suspended_reason = models.TextField(
         blank=True, editable=False, help_text="Why a control stopped new entries until a person resumes the strategy."
     )
+    resumed_at = models.DateTimeField(
+        null=True, editable=False, help_text="When a person resumed it; the entries of the day are counted from then."
+    )
 
     class Meta:
         ordering = ["name"]
