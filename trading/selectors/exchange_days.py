@@ -1,0 +1,31 @@
+"""The exchange's calendar: which of its days a moment belongs to, and when that day began."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+HOME = "America/New_York"  # the zone of an account that has traded nothing yet
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The zone of this name, or `HOME` where there is no such zone: limits of a day must have some day."""
+    try:
+        return ZoneInfo(name or HOME)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo(HOME)
+
+
+def exchange_day(moment: datetime, time_zone: str) -> date:
+    """The calendar day of `moment` (aware) where the exchange is."""
+    return moment.astimezone(zone_of(time_zone)).date()
+
+
+def day_beginning(day: date, time_zone: str) -> datetime:
+    """The first instant of the exchange's `day`, aware UTC; a day on which clocks change has 23 or 25 hours."""
+    return datetime.combine(day, time.min, zone_of(time_zone)).astimezone(UTC)
+
+
+def day_began(moment: datetime, time_zone: str) -> datetime:
+    """When the exchange's day of `moment` began, aware UTC: what "today" means in a limit."""
+    return day_beginning(exchange_day(moment, time_zone), time_zone)
