@@ -12,6 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Round
 
 from autotrader.core.clock import system_now
+from autotrader.core.ops.crashpoints import crashpoint
 from research.llm.budget import BudgetExhausted, CallDraft, CallOutcome, StoredAnswer
 from research.models import ModelBudget, ModelCall
 from research.types import ModelCallRecord
@@ -55,6 +56,8 @@ class DatabaseLedger:
                 cache_key=draft.cache_key,
                 created_at=now,
             )
+            crashpoint("model_open_committing")
+        crashpoint("model_open_committed")
         return int(call.pk)
 
     def close(self, call_id: int, outcome: CallOutcome) -> None:
@@ -76,6 +79,8 @@ class DatabaseLedger:
                 call = ModelCall.objects.get(pk=call_id)
                 for scope, _ in self._limits(call.created_at):
                     ModelBudget.objects.filter(scope=scope).update(committed=_plus(outcome.cost - call.reserved))
+            crashpoint("model_close_committing")
+        crashpoint("model_close_committed")
 
     def _limits(self, moment: datetime) -> list[tuple[str, Decimal]]:
         limits = [(f"day:{moment:%Y-%m-%d}", self.limit_per_day)]

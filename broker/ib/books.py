@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from autotrader.core.ops.crashpoints import crashpoint
 from broker import types
 from broker.errors import OrderInvalid
 from broker.ib import mapping
@@ -29,8 +30,12 @@ class Book:
 async def book(connection: Connection) -> Book:
     """In this order, so that an order which ends meanwhile is seen at least once."""
     working = await _working(connection)
+    crashpoint("look_open_orders")
     finished = await _finished(connection)
-    return Book(working, finished, await _fills(connection))
+    crashpoint("look_completed")
+    fills = await _fills(connection)
+    crashpoint("look_executions")
+    return Book(working, finished, fills)
 
 
 async def open_orders(asking: Asking, request: types.Nothing) -> tuple[types.OrderReport, ...]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from autotrader.core.ops.crashpoints import crashpoint
 from broker.errors import BrokerUnavailable
 from broker.ib.errors import NeedsPerson
 from broker.ib.library import ib_insync
@@ -15,7 +16,7 @@ from broker.ib.wrapper import Hooks, ReportingWrapper
 
 T = TypeVar("T")
 ANSWER_LIMIT = 30.0
-ORDER_MESSAGES = ("3\0", "4\0")
+ORDER_MESSAGES = {"3\0": "frame", "4\0": "cancel"}
 LOG_IN = "Log in at TWS or IB Gateway, with the second factor: it takes connections but names no account."
 RequestError = ib_insync.RequestError
 
@@ -37,8 +38,19 @@ class PacedClient(ib_insync.Client):  # type: ignore[misc]
 
     def sendMsg(self, msg: str) -> None:
         """Send one message now."""
-        self._pacer.note(is_order=msg.startswith(ORDER_MESSAGES))
+        kind = ORDER_MESSAGES.get(msg[:2], "")
+        self._pacer.note(is_order=bool(kind))
+        if not kind:
+            super().sendMsg(msg)
+            return
+        crashpoint(f"{kind}_writing")
+        crashpoint(f"{kind}_half", lambda: self._send_half(msg))
         super().sendMsg(msg)
+        crashpoint(f"{kind}_written")
+
+    def _send_half(self, msg: str) -> None:
+        data = self._prefix(msg.encode())
+        self.conn.sendMsg(data[: len(data) // 2])
 
 
 class Connection(ib_insync.IB):  # type: ignore[misc]

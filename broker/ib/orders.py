@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from autotrader.core.ops.crashpoints import crashpoint
 from broker import types
 from broker.errors import BrokerUnavailable, OrderInvalid
 from broker.ib import order_terms
@@ -31,6 +32,7 @@ def build(connection: Connection, contract: types.Contract, request: types.Place
 
 def place(connection: Connection, orders: list[tuple[Any, Any]]) -> None:
     """Write all frames. Raises BrokerUnavailable where it is not known how many have left."""
+    crashpoint("bracket_begins")
     with _outcome_unknown():
         for contract, order in orders:
             connection.placeOrder(contract, order)

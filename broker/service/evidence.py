@@ -28,7 +28,7 @@ def key_of(event: types.BrokerEvent) -> str:
 
 def apply(event: types.BrokerEvent, desk: Desk, now: datetime) -> None:
     """Store and book the event; whatever is raised leaves nothing behind."""
-    with audit.acting(actor=ACTOR), audit.recording():
+    with audit.acting(actor=ACTOR), audit.recording(point=f"evidence_{type(event).__name__}"):
         _message(event, now, State.APPLIED, "").save()
         _book(event, desk)
 
@@ -113,7 +113,7 @@ def retry(rows: Iterable[BrokerMessage], desk: Desk) -> str:
     for row in rows:
         event = codec.loads(getattr(types, row.kind), row.payload)
         try:
-            with audit.acting(actor=ACTOR), audit.recording():
+            with audit.acting(actor=ACTOR), audit.recording(point="retry"):
                 BrokerMessage.objects.filter(pk=row.pk, version=row.version).update(
                     state=State.APPLIED, error="", version=row.version + 1
                 )

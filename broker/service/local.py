@@ -235,13 +235,16 @@ class LocalBroker:
             before = submissions.recorded(rows)
             if before is not None:
                 return _outcome(before.rows, repeated=True)
+            crashpoint("send_asked")
             self._check_gates(rows[0].account, reduces=reduces, protective=protective)
+            crashpoint("gates_passed")
             claim = submissions.claim(rows)
-            crashpoint("submission_committed")
             self._report(claim.rows)
             if not claim.won:
                 return _outcome(claim.rows, repeated=True)
-            return _outcome(claim.rows, repeated=False, detail=self._send(claim.rows, frame))
+            outcome = _outcome(claim.rows, repeated=False, detail=self._send(claim.rows, frame))
+            crashpoint("send_answered")
+            return outcome
 
     def _check_gates(self, account: str, *, reduces: bool, protective: bool) -> None:
         state = self.client.state()
@@ -253,7 +256,7 @@ class LocalBroker:
         """Let the frame leave; the detail for the caller. What is proven not to have left becomes VOID."""
         try:
             frame()
-            crashpoint("frames_written")
+            crashpoint("bracket_written")
         except Exception as error:
             if _proven_unsent(error):
                 return self._void(rows, error)

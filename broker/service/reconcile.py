@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from django.db import connections
 
 from autotrader.core.clock import system_now
+from autotrader.core.ops.crashpoints import crashpoint
+from autotrader.core.ops.pace import paced
 from broker import types
 from broker.errors import BrokerError
 from broker.ib.client import Book, ConnectionState, IbClient
@@ -36,13 +38,13 @@ class Timing:
     since a book tells finished orders and fills of the current day only.
     """
 
-    interval: float = 30
-    hurry: float = 5
-    retry: float = 1
+    interval: float = field(default_factory=lambda: paced(30))
+    hurry: float = field(default_factory=lambda: paced(5))
+    retry: float = field(default_factory=lambda: paced(1))
     book_timeout: float = 20
-    void_after: float = 10
-    grace: float = 2
-    proof_after: float = 10
+    void_after: float = field(default_factory=lambda: paced(10))
+    grace: float = field(default_factory=lambda: paced(2))
+    proof_after: float = field(default_factory=lambda: paced(10))
     proof_until: float = 3600
 
 
@@ -187,6 +189,7 @@ class Reconciler:
         book = self._client.book(self._timing.book_timeout)
         # Last: what filled before this answer is told by then, unless it is never told.
         positions = self._client.read("positions", types.Nothing(), self._timing.book_timeout)
+        crashpoint("look_positions")
         market_now = self._client.market_now()
         if self._client.state().since != before.since:
             self._wake.set()
@@ -207,11 +210,13 @@ class Reconciler:
             self._holdings.forget()
         self._writer.retry_blocked()
         self._feed(look.reports)
+        crashpoint("book_fed")
         intents = [i for i in desks.registered().unresolved(self._now()) if i.account == look.state.account]
         known = {report.order_ref for report in look.reports}
         absent = [intent for intent in intents if not intent.revision and intent.order_ref not in known]
         self._misses = {i.order_ref: self._misses[i.order_ref] for i in absent if i.order_ref in self._misses}
         self._judge_all(absent, look)
+        crashpoint("absent_judged")
         # Asked again: what the book has just told may have settled a change.
         changes = [
             i for i in desks.registered().unresolved(self._now()) if i.account == look.state.account and i.revision
@@ -219,6 +224,7 @@ class Reconciler:
         self._judge_changes(changes, look)
         self._compare_positions(look)
         self._doubles.judge(look)
+        crashpoint("look_compared")
         hurry = absent or changes or self._holdings.unsettled or self._doubles.unsettled
         self._pause = self._timing.hurry if hurry else self._timing.interval
         self._become_ready(look)
@@ -287,7 +293,7 @@ class Reconciler:
     def _void(self, intent: types.UnresolvedIntent) -> Submission | None:
         """Race for the intent's key; the row where it is VOID now, None where the sender was first."""
         detail = "no frame was ever recorded for this order; none will leave"
-        claim = submissions.claim([submissions.void_row(intent, detail, self._now())])
+        claim = submissions.claim([submissions.void_row(intent, detail, self._now())], point="void_claim")
         return claim.rows[0] if claim.void else None
 
     def _report_missing(self, intent: types.UnresolvedIntent, *, proven: bool, detail: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from autotrader.core.ops.crashpoints import crashpoint
 from broker import types
 from broker.codec import to_json
 from broker.errors import OrderInvalid
@@ -98,16 +99,21 @@ def are_recorded(order_refs: Sequence[str], revision: int) -> bool:
     return Submission.objects.filter(revision=revision, order_ref__in=order_refs).exists()
 
 
-def claim(rows: Sequence[Submission]) -> Claim:
-    """Insert the rows in one durable transaction; where a key is taken, the winner's rows instead."""
+def claim(rows: Sequence[Submission], *, point: str = "submission") -> Claim:
+    """Insert the rows in one durable transaction; where a key is taken, the winner's rows instead.
+
+    `point` names the commit, see `audit.recording`.
+    """
     try:
         with transaction.atomic(durable=True):
             Submission.objects.bulk_create(rows)
+            crashpoint(f"{point}_committing")
     except IntegrityError:
         taken = recorded(rows)
         if taken is None:
             raise
         return taken
+    crashpoint(f"{point}_committed")
     return Claim(won=True, rows=tuple(rows))
 
 
@@ -118,6 +124,8 @@ def mark_void(rows: Sequence[Submission], detail: str) -> None:
             Submission.objects.filter(pk=row.pk, state=State.SENT, version=row.version).update(
                 state=State.VOID, detail=detail, version=row.version + 1
             )
+        crashpoint("void_committing")
+    crashpoint("void_committed")
 
 
 def of_orders(order_refs: Sequence[str]) -> dict[str, Submission]:

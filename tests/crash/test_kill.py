@@ -99,12 +99,12 @@ def states() -> dict[str, str]:
     return dict(Order.objects.values_list("role", "state"))
 
 
-@pytest.mark.parametrize("point", ["committed_fetch_data", "committed_decide", "committed_validate_risk"])
-def test_a_worker_killed_before_the_order_goes_on_where_it_stopped(processes: Processes, point: str) -> None:
+@pytest.mark.parametrize("step", ["fetch_data", "decide", "validate_risk"])
+def test_a_worker_killed_before_the_order_goes_on_where_it_stopped(processes: Processes, step: str) -> None:
     processes.owner()
     cycle = processes.cycle()
 
-    assert processes.work(crash=point) == -signal.SIGKILL
+    assert processes.work(crash=f"step_{step}_committed") == -signal.SIGKILL
     done = set(StepRun.objects.values_list("name", "epoch"))
     expire_lease()
     assert processes.work() == 0
@@ -157,7 +157,7 @@ def test_an_owner_killed_before_the_first_byte_leaves_nothing_at_the_broker(proc
 
 
 def test_an_owner_killed_after_the_last_byte_adopts_what_the_broker_knows(processes: Processes) -> None:
-    owner = processes.owner(crash="frames_written")
+    owner = processes.owner(crash="bracket_written")
     processes.cycle()
 
     assert processes.work() == 0
@@ -178,7 +178,7 @@ def test_an_exit_whose_worker_died_before_the_modify_is_voided_and_tried_anew(pr
     processes.model.otherwise = agreeable("sell", target=0.92, stop=1.04)
 
     cycle_queue(strategies=[strategy], trigger="manual", actor="test", wake=False)
-    assert processes.work(crash="intent_committed") == -signal.SIGKILL
+    assert processes.work(crash="change_committed") == -signal.SIGKILL
     eventually(lambda: OrderChange.objects.get().state == "REJECTED", 60)
     cycle_queue(strategies=[strategy], trigger="manual", actor="test", wake=False)
     expire_lease()

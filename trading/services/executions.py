@@ -15,12 +15,13 @@ from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict
+from autotrader.core.ops.pace import paced
 from trading.models import Dispatch, StepRun, WorkflowExecution
 from trading.models.cycle import CycleState, ExecutionState
 from trading.selectors.executions import claimable
 from trading.services.rows import swap
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=paced(30))
 Work = WorkflowExecution | Dispatch  # what a worker claims: both have an epoch and a lease
 
 
@@ -50,7 +51,7 @@ def execution_claim(lane: str, worker: str, cycle_id: int | None = None) -> Work
     """Take the next free row by compare-and-swap on its epoch; None where there is nothing to do."""
     for row in claimable(lane, cycle_id).select_related("cycle")[:20]:
         resumed = row.state == ExecutionState.RUNNING
-        with audit.acting(actor=f"worker:{worker}", correlation_id=row.correlation_id), audit.recording():
+        with audit.acting(actor=f"worker:{worker}", correlation_id=row.correlation_id), audit.recording(point="claim"):
             free = claimable(lane, cycle_id).filter(pk=row.pk, epoch=row.epoch).order_by()
             won = free.update(
                 epoch=F("epoch") + 1,
@@ -87,8 +88,8 @@ def epoch_hold(work: Work, lease: timedelta = LEASE, **changes: Any) -> None:
 
 def lease_extend(work: Work, seconds: float) -> None:
     """Commit a longer lease before a call that may take that long."""
-    with audit.recording():
-        epoch_hold(work, timedelta(seconds=seconds + 10))
+    with audit.recording(point="lease"):
+        epoch_hold(work, timedelta(seconds=paced(seconds + 10)))
 
 
 def step_commit(execution: WorkflowExecution, step: StepRecord, *, failed: bool = False) -> StepRun:
@@ -124,7 +125,7 @@ def step_commit(execution: WorkflowExecution, step: StepRecord, *, failed: bool 
 
 def execution_wait(execution: WorkflowExecution, step_index: int, seconds: int) -> None:
     """Give the row back until the step's delay has passed; no thread is held meanwhile."""
-    with audit.recording():
+    with audit.recording(point="wait"):
         due = lease_end(timedelta(seconds=seconds))
         epoch_hold(execution, delayed_step=step_index, state=ExecutionState.WAITING)
         WorkflowExecution.objects.filter(pk=execution.pk).update(due_at=due)
@@ -145,7 +146,7 @@ def cycle_started(execution: WorkflowExecution, market_at: datetime, account_id:
     cycle.refresh_from_db()
     if cycle.state != CycleState.QUEUED:
         return
-    with audit.acting(correlation_id=cycle.correlation_id), suppress(Conflict), audit.recording():
+    with audit.acting(correlation_id=cycle.correlation_id), suppress(Conflict), audit.recording(point="cycle_start"):
         # Conflict: another execution of the cycle has started it.
         swap(cycle, state=CycleState.RUNNING, started_at=system_now(), market_at=market_at, account_id=account_id)
         audit.record(

@@ -31,7 +31,7 @@ def entry_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SE
     Raises NoRoomLeft where the position, exposure or open orders changed so that the limits no longer admit it, or
     where the decision is too old, and EpochLost.
     """
-    with audit.recording(durable=True):
+    with audit.recording(durable=True, point="intent"):
         account = _begin(work, intent)
         _check_room(account, intent)
         legs = orders_draft(work, intent)
@@ -137,7 +137,7 @@ def exit_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SEN
 
     Raises NoRoomLeft where it could leave more than flat: by what is held now and by what closes it already.
     """
-    with audit.recording(durable=True):
+    with audit.recording(durable=True, point="exit"):
         account = _begin(work, intent)
         _check_reduces(account, intent, intent.quantity)
         _check_protection(account, intent)
@@ -175,7 +175,7 @@ def change_write(work: Work, intent: Intent, target: Order, quantity: Decimal | 
     `quantity` is the leg's part of the exit where several legs close it. Raises NoRoomLeft where the leg works no
     more, another exit works, or it would not only reduce what is held now.
     """
-    with audit.recording(durable=True):
+    with audit.recording(durable=True, point="change"):
         account = _begin(work, intent)
         target.refresh_from_db()
         if target.state not in WORKING:
@@ -207,7 +207,7 @@ def change_write(work: Work, intent: Intent, target: Order, quantity: Decimal | 
 
 def cancel_request_write(work: Work, order: Order, market_at: datetime) -> None:
     """Record the wish to end an order; what becomes of it is told by evidence."""
-    with audit.recording():
+    with audit.recording(point="cancel_wish"):
         epoch_hold(work)
         order = Order.objects.select_for_update().get(pk=order.pk)
         if order.cancel_requested_at is not None:

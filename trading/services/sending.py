@@ -64,7 +64,7 @@ def leg_of(order: Order, oca_ref: str = "") -> types.OrderLeg:
 
 def tell(call: Callable[[], object]) -> str:
     """Make the call; what it says of a failure, for people. Sent or not is told by the owner's evidence alone."""
-    crashpoint("intent_committed")
+    crashpoint("place_asking")
     try:
         call()
     except (BrokerUnavailable, OrderError) as error:

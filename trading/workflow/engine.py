@@ -10,7 +10,6 @@ from typing import Any
 from autotrader.core import audit
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError
-from autotrader.core.ops.crashpoints import crashpoint
 from broker import types
 from broker.port import Broker
 from trading.models import StepRun, WorkflowExecution
@@ -52,7 +51,7 @@ def _fail(execution: WorkflowExecution, reason: str) -> None:
     if execution.state == ExecutionState.FAILED:
         return
     try:
-        with audit.recording():
+        with audit.recording(point="failure"):
             execution_end(execution, outcome="failed", reason=reason, failed=True)
     except EpochLost:
         logger.info("execution %s was taken over", execution.pk)
@@ -77,7 +76,7 @@ def _bind(execution: WorkflowExecution, status: types.BrokerStatus) -> None:
     if execution.account_id is None:
         shadow = execution.strategy.mode == Mode.SHADOW
         account = shadow_account(execution.strategy, real.base_currency) if shadow else real
-        with audit.recording():
+        with audit.recording(point="bind"):
             epoch_hold(execution, account_id=account.pk)
         execution.account = account
     cycle_started(execution, status.market_now, status.account)
@@ -101,12 +100,11 @@ def _step(
     except Exception as error:
         _commit_failure(execution, spec, started, status, error)
         raise
-    with audit.recording():
+    with audit.recording(point=f"step_{spec.name}"):
         output = result.output | (result.write() if result.write else {})
         step_commit(execution, _record(execution, spec, started, status, result, output))
         if result.stop or last:
             execution_end(execution, outcome=result.stop or "decided", reason=result.reason)
-    crashpoint(f"committed_{spec.name}")
     return bool(result.stop or last)
 
 
@@ -130,6 +128,6 @@ def _commit_failure(
     record = StepRecord(execution.next_step, spec.name, given, {}, started, text[:2000], status.market_now)
     code = f"{error.reason}: " if isinstance(error, AutoTraderError) else ""
     # In one transaction: a failed step is never found without its failed execution, which would run it again.
-    with audit.recording():
+    with audit.recording(point="failure"):
         step_commit(execution, record, failed=True)
         execution_end(execution, outcome="failed", reason=f"{code}{text}", failed=True)

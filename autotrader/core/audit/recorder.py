@@ -17,6 +17,7 @@ from autotrader.core.audit.chain import event_hash, storable, to_document
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AlreadyDone
+from autotrader.core.ops.crashpoints import crashpoint
 
 if TYPE_CHECKING:
     from autotrader.core.audit.models import Event
@@ -72,10 +73,11 @@ def acting(*, actor: str | None = None, correlation_id: str | None = None) -> It
 
 
 @contextmanager
-def recording(*, durable: bool = False) -> Iterator[None]:
+def recording(*, durable: bool = False, point: str = "") -> Iterator[None]:
     """One transaction (outermost) or one savepoint (nested) with its events.
 
-    `durable` refuses to run inside another transaction: leaving the block means the rows are committed.
+    `durable` refuses to run inside another transaction: leaving the block means the rows are committed. `point` names
+    this commit: where it is the outermost, a test can end the process right before and right after it.
     Raises AlreadyDone, with everything rolled back, where the same event of the same subject version is on record.
     """
     stack = _stack()
@@ -87,10 +89,14 @@ def recording(*, durable: bool = False) -> Iterator[None]:
             yield
             if outermost:
                 _write(frame.events)
+                if point:
+                    crashpoint(f"{point}_committing")
     finally:
         stack.pop()
     if not outermost:
         stack[-1].events.extend(frame.events)
+    elif point:
+        crashpoint(f"{point}_committed")
 
 
 def record(
