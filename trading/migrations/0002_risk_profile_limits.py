@@ -3,6 +3,8 @@ from decimal import Decimal
 import django.core.validators
 from django.db import migrations, models
 
+import trading.models.strategy
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -19,6 +21,10 @@ class Migration(migrations.Migration):
                 help_text="From this value on a person approves, whatever the mode. Empty: never.",
                 max_digits=15,
                 null=True,
+                validators=[
+                    django.core.validators.MinValueValidator(Decimal("0")),
+                    django.core.validators.MaxValueValidator(Decimal("1000000000")),
+                ],
             ),
         ),
         migrations.AddField(
@@ -169,7 +175,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="riskprofile",
             name="restricted_symbols",
-            field=models.JSONField(blank=True, default=list, help_text="Never traded, whatever else allows them."),
+            field=models.JSONField(
+                blank=True,
+                default=list,
+                help_text="Symbols or contract ids that are never entered, whatever else allows them.",
+                validators=[trading.models.strategy.names_contracts],
+            ),
         ),
         migrations.AddField(
             model_name="riskprofile",
@@ -180,6 +191,10 @@ class Migration(migrations.Migration):
                 help_text="From this value on two persons approve. Empty: never.",
                 max_digits=15,
                 null=True,
+                validators=[
+                    django.core.validators.MinValueValidator(Decimal("0")),
+                    django.core.validators.MaxValueValidator(Decimal("1000000000")),
+                ],
             ),
         ),
         migrations.AddField(
@@ -194,6 +209,16 @@ class Migration(migrations.Migration):
                     django.core.validators.MinValueValidator(Decimal("0.001")),
                     django.core.validators.MaxValueValidator(Decimal("1")),
                 ],
+            ),
+        ),
+        migrations.AlterField(
+            model_name="riskprofile",
+            name="allowed_symbols",
+            field=models.JSONField(
+                blank=True,
+                default=list,
+                help_text='Symbols or contract ids, as in ["AAPL", 756733]. Empty: the strategy\'s own instruments.',
+                validators=[trading.models.strategy.names_contracts],
             ),
         ),
         migrations.AddConstraint(

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from autotrader.core.money import money_field, quantity_field, ratio_field
 
+SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9. ]{0,19}")
+# (the smaller, the larger, why): limits of one profile that must not contradict each other.
+NOT_ABOVE = (
+    ("max_daily_loss_reducing", "max_daily_loss_halted", "The loss that reduces comes before the loss that halts."),
+    ("approval_above_value", "second_approver_above_value", "A second person is asked above where the first is."),
+    ("price_collar", "limit_collar", "A marketable limit must lie inside the collar that limits are held to."),
+    ("price_collar", "session_collar", "A marketable limit must lie inside the collar around the last close."),
+)
+
 
 def within(low: str, high: str) -> list[MinValueValidator | MaxValueValidator]:
     """Validators of a limit: what lies outside is a slip, not a choice."""
     return [MinValueValidator(Decimal(low)), MaxValueValidator(Decimal(high))]
+
+
+def names_contracts(value: object) -> None:
+    """A list of symbols as the broker writes them, and of contract ids; a typing error would restrict nothing."""
+    names = value if isinstance(value, list) else [None]
+    for name in names:
+        is_id = isinstance(name, int) and not isinstance(name, bool) and name > 0
+        if not is_id and not (isinstance(name, str) and SYMBOL.fullmatch(name)):
+            raise ValidationError('Write a list of symbols in capitals or of contract ids, as in ["AAPL", 756733].')
 
 
 class Mode(models.TextChoices):
@@ -63,9 +83,17 @@ class RiskProfile(models.Model):
     max_orders_per_day = models.PositiveIntegerField(
         validators=within("0", "1000"), default=10, help_text="Entries of a strategy in one market day."
     )
-    allowed_symbols = models.JSONField(default=list, blank=True, help_text="Empty: the strategy's own instruments.")
+    allowed_symbols = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[names_contracts],
+        help_text='Symbols or contract ids, as in ["AAPL", 756733]. Empty: the strategy\'s own instruments.',
+    )
     restricted_symbols = models.JSONField(
-        default=list, blank=True, help_text="Never traded, whatever else allows them."
+        default=list,
+        blank=True,
+        validators=[names_contracts],
+        help_text="Symbols or contract ids that are never entered, whatever else allows them.",
     )
     is_desk = models.BooleanField(
         default=False, help_text="The desk's own limits: for orders without a strategy, and for the daily loss."
@@ -104,10 +132,16 @@ class RiskProfile(models.Model):
         validators=within("0", "86400"), default=300, help_text="No new entry in an instrument after a stop-out."
     )
     approval_above_value = money_field(
-        null=True, blank=True, help_text="From this value on a person approves, whatever the mode. Empty: never."
+        null=True,
+        blank=True,
+        validators=within("0", "1000000000"),
+        help_text="From this value on a person approves, whatever the mode. Empty: never.",
     )
     second_approver_above_value = money_field(
-        null=True, blank=True, help_text="From this value on two persons approve. Empty: never."
+        null=True,
+        blank=True,
+        validators=within("0", "1000000000"),
+        help_text="From this value on two persons approve. Empty: never.",
     )
     approval_minutes = models.PositiveIntegerField(
         validators=within("1", "1440"), default=10, help_text="How long an approval may be given, and is good for."
@@ -127,6 +161,17 @@ class RiskProfile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raise ValidationError, naming the field, where two limits contradict each other."""
+        for smaller, larger, why in NOT_ABOVE:
+            low, high = getattr(self, smaller), getattr(self, larger)
+            if low is not None and high is not None and low > high:
+                name = self._meta.get_field(larger).verbose_name
+                raise ValidationError({smaller: f"{why} At most {high} ({name})."})
+        both = {str(name) for name in self.allowed_symbols} & {str(name) for name in self.restricted_symbols}
+        if both:
+            raise ValidationError({"restricted_symbols": f"Allowed and restricted at once: {', '.join(sorted(both))}."})
 
 
 class RiskProfileVersion(models.Model):

@@ -6,7 +6,7 @@ from typing import Any
 
 from autotrader.core import audit
 from trading.models import Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion
-from trading.services.strategies import risk_profile_save, strategy_save
+from trading.services.strategies import desk_profile_ensure, risk_profile_save, strategy_save
 from trading.services.workflows import workflow_publish, workflow_version_add
 
 TWO_INDICATORS: list[dict[str, Any]] = [
@@ -29,6 +29,7 @@ def demo_seed() -> Strategy:
     if found is not None:
         return found
     with audit.acting(actor="seed_demo"), audit.recording():
+        desk_profile_ensure(actor="seed_demo")
         strategy = Strategy(
             name="demo",
             workflow_version=_workflow(),

@@ -12,10 +12,11 @@ from django.db.migrations.executor import MigrationExecutor
 
 from trading.models import Strategy
 from trading.services.schedules import schedules_ensure
+from trading.services.strategies import desk_profile_ensure
 
 
 class Command(BaseCommand):
-    help = "Apply missing migrations, make the demo strategy where there is none, and the queue's schedules."
+    help = "Apply missing migrations, make the demo strategy, the desk's limits and the queue's schedules where missing."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -28,4 +29,5 @@ class Command(BaseCommand):
             self.stdout.write(f"database: {len(missing)} migrations applied")
         if not Strategy.objects.exists():
             call_command("seed_demo", stdout=self.stdout)
+        desk_profile_ensure(actor="prepare")
         schedules_ensure()
