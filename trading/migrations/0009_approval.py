@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ("digest", models.CharField(help_text="What this person was shown.", max_length=64)),
                 ("reason", models.TextField(blank=True)),
                 ("at", models.DateTimeField()),
+                ("market_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 "ordering": ["id"],

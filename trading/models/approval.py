@@ -72,6 +72,7 @@ class ApprovalVote(models.Model):
     digest = models.CharField(max_length=64, help_text="What this person was shown.")
     reason = models.TextField(blank=True)
     at = models.DateTimeField()
+    market_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["id"]

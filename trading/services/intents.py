@@ -12,7 +12,7 @@ from typing import Any
 
 from autotrader.core.audit.chain import canonical, instant
 from autotrader.core.errors import AutoTraderError
-from trading.models import Account, Decision, Instrument, Order, OrderRequest, Strategy
+from trading.models import Account, Approval, Decision, Instrument, Order, OrderRequest, Strategy
 from trading.models.decision import Purpose
 from trading.models.order import Role
 from trading.risk.base import Proposal
@@ -33,7 +33,8 @@ class Intent:
     """An entry with its protection, or an exit, as the controls allowed it; prices on the tick grid.
 
     Its cause is a decision or a request. `limit_price` is None of a market order; `expires_at` is the close at which
-    a DAY order ends. `proposal` is what the controls judged, and judge again under the account's lock.
+    a DAY order ends. `proposal` is what the controls judged, and judge again under the account's lock. With an
+    `approval` the rows are those that were approved, and it is used in the transaction that makes them SENDING.
     """
 
     account: Account
@@ -53,6 +54,7 @@ class Intent:
     market_now: datetime
     configuration: dict[str, Any]
     proposal: Proposal
+    approval: Approval | None = None
 
     @property
     def is_entry(self) -> bool:

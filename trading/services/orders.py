@@ -12,10 +12,13 @@ from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from trading.models import Account, Order, OrderChange
+from trading.models.approval import ApprovalState
 from trading.models.decision import DecisionState
 from trading.models.order import LIVE, SUFFIX, WORKING, OrderState, Role
+from trading.selectors.approvals import rows_of
 from trading.selectors.orders import entries_since, live_entry
 from trading.selectors.positions import exposure, position_quantity
+from trading.services.approval_states import approval_use
 from trading.services.executions import Work, epoch_hold
 from trading.services.intents import Intent, NoRoomLeft, digest_of, legs_of, new_group, terms_of
 from trading.services.order_moves import order_document, order_move
@@ -29,15 +32,27 @@ def entry_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SE
     """Commit the bracket's three rows in `state` (SENDING or SIMULATED), durable, under the account's lock.
 
     Raises NoRoomLeft where the position, exposure or open orders changed so that the limits no longer admit it, or
-    where the decision is too old, and EpochLost.
+    where the decision is too old, ApprovalRefused where its approval is not good for exactly this, and EpochLost.
     """
     with audit.recording(durable=True, point="intent"):
-        account = _begin(work, intent)
-        _check_room(account, intent)
-        legs = orders_draft(work, intent)
-        for leg in legs:
-            _send_mark(leg, state, intent)
-    return legs
+        return intent_rows(work, intent, state)
+
+
+def intent_rows(work: Work, intent: Intent, state: OrderState) -> list[Order]:
+    """An entry's rows in `state`, checked under the account's lock; call it in a durable transaction.
+
+    Of an exit that waits for a person nothing but the checks: how it leaves is known when it does.
+    """
+    account = _begin(work, intent)
+    if not intent.is_entry:
+        _check_reduces(account, intent, intent.quantity)
+        return []
+    _check_room(account, intent)
+    _spend_approval(intent)
+    rows = rows_of(intent.approval) if intent.approval else orders_draft(work, intent)
+    for row in rows:
+        _move_on(work, row, state, intent)
+    return rows
 
 
 def _begin(work: Work, intent: Intent) -> Account:
@@ -48,16 +63,25 @@ def _begin(work: Work, intent: Intent) -> Account:
     if decision is not None:
         if decision.state != DecisionState.ALLOWED:
             raise NoRoomLeft(f"The decision is {decision.state}, not allowed.", code="NOT_ALLOWED")
-        if decision.quote_at is None or intent.market_now - decision.quote_at > LONGEST_AGE:
+        # An approved order is as fresh as the word on it, which ends by itself; the market's drift is judged apart.
+        aged = decision.quote_at is None or intent.market_now - decision.quote_at > LONGEST_AGE
+        if aged and intent.approval is None:
             raise NoRoomLeft(f"The decision was judged on a quote of {decision.quote_at}.", code="STALE_DECISION")
     if intent.expires_at is not None and intent.expires_at <= intent.market_now:
         raise NoRoomLeft(f"The session it was made for ended at {intent.expires_at}.", code="STALE_DECISION")
     return account
 
 
+def _spend_approval(intent: Intent) -> None:
+    """The last check of an approved order: its approval, once, whatever number of legs it moves."""
+    if intent.approval is not None and intent.approval.state != ApprovalState.USED:
+        approval_use(intent.approval, digest_of(terms_of(intent)), intent.market_now)
+
+
 def _check_room(account: Account, intent: Intent) -> None:
     limits, strategy = intent.proposal.limits, intent.strategy
-    if live_entry(account, strategy, intent.instrument) is not None:
+    own = intent.approval.order if intent.approval else None
+    if live_entry(account, strategy, intent.instrument) not in (None, own):
         raise NoRoomLeft(f"An entry of {strategy} in {intent.instrument} is already at work.")
     held = position_quantity(account, strategy, intent.instrument)
     if intent.decision is not None and held != intent.decision.position_quantity:
@@ -118,12 +142,16 @@ def _draft(work: Work, intent: Intent, group: str, digest: str, parent: Order | 
     return order
 
 
-def _send_mark(order: Order, state: OrderState, intent: Intent) -> None:
-    """On to SENDING or SIMULATED; what needs no person's word is approved by its mode or its requester."""
+def _move_on(work: Work, order: Order, state: OrderState, intent: Intent) -> None:
+    """On to `state`; what needs no person's word is approved by its mode or its requester."""
+    if state == OrderState.PENDING_APPROVAL:
+        order_move(order, state, cause="a person is asked", market_at=intent.market_now)
+        return
     if order.state == OrderState.DRAFT:
         order_move(order, OrderState.APPROVED, cause=_approved_by(intent), market_at=intent.market_now)
     if state == OrderState.SENDING:
-        order_move(order, state, cause="intent", market_at=intent.market_now, sending_at=system_now())
+        now = {"sending_at": system_now(), "epoch": work.epoch, "configuration": intent.configuration}
+        order_move(order, state, cause="intent", market_at=intent.market_now, **now)
     else:
         order_move(order, state, cause="ORDERS_ENABLED=false", market_at=intent.market_now)
 
@@ -141,8 +169,9 @@ def exit_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SEN
         account = _begin(work, intent)
         _check_reduces(account, intent, intent.quantity)
         _check_protection(account, intent)
+        _spend_approval(intent)
         order = orders_draft(work, intent)[0]
-        _send_mark(order, state, intent)
+        _move_on(work, order, state, intent)
     return order
 
 
@@ -181,6 +210,7 @@ def change_write(work: Work, intent: Intent, target: Order, quantity: Decimal | 
         if target.state not in WORKING:
             raise NoRoomLeft(f"The target {target} is {target.state}.", code="POSITION_CHANGED")
         _check_reduces(account, intent, intent.quantity if quantity is None else quantity)
+        _spend_approval(intent)
         last = OrderChange.objects.filter(order=target).order_by("revision").last()
         change = OrderChange.objects.create(
             order=target,

@@ -1,0 +1,78 @@
+"""Which orders wait for a person, which have their word and wait for a worker, and who asked for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.db.models.functions import Now
+
+from trading.models import Approval, ApprovalVote, Dispatch, Order, OrderChange
+from trading.models.approval import ApprovalState
+
+OPEN = (ApprovalState.PENDING, ApprovalState.APPROVED)
+
+
+def claimable_dispatches(lane: str, pk: int | None = None) -> QuerySet[Dispatch]:
+    """Dispatches nobody works on: queued, or with a lease that ran out by the database's clock."""
+    free = Q(state="QUEUED") | Q(state="RUNNING", lease_until__lt=Now())
+    rows = Dispatch.objects.filter(free, lane=lane)
+    if pk is not None:
+        rows = rows.filter(pk=pk)
+    return rows.order_by("id")
+
+
+def overdue(account_id: str, market_now: datetime) -> QuerySet[Approval]:
+    """Open approvals of the account whose time is over at this market time."""
+    return Approval.objects.filter(state__in=OPEN, account_id=account_id, expires_at__lte=market_now).order_by("id")
+
+
+def approvals_recent(limit: int = 100) -> list[Approval]:
+    """The newest approvals with what a list shows, those that wait first."""
+    rows = with_details().order_by("-id")
+    waiting = list(rows.filter(state=ApprovalState.PENDING)[:limit])
+    return waiting + list(rows.exclude(state=ApprovalState.PENDING)[: max(limit - len(waiting), 0)])
+
+
+def with_details() -> QuerySet[Approval]:
+    """Approvals with what a page about one needs."""
+    votes = Prefetch("votes", ApprovalVote.objects.select_related("user").order_by("id"))
+    return Approval.objects.select_related(
+        "account", "instrument", "order__strategy", "decision__strategy", "request", "dispatch"
+    ).prefetch_related(votes)
+
+
+def approval_of(*, decision_id: int | None = None, request_id: int | None = None) -> Approval | None:
+    """The approval a decision or a request waits for, whatever became of it."""
+    rows = Approval.objects.filter(decision_id=decision_id) if decision_id else Approval.objects.none()
+    if request_id:
+        rows = Approval.objects.filter(request_id=request_id)
+    return rows.first()
+
+
+def rows_of(approval: Approval) -> list[Order]:
+    """The rows that were written when it was asked for, the parent first; none of an exit."""
+    if approval.order is None:
+        return []
+    return list(Order.objects.filter(group=approval.order.group).select_related("instrument", "parent").order_by("id"))
+
+
+def sent_of(approval: Approval | None, decision_id: int | None, request_id: int | None) -> list[Order]:
+    """What has left, or was about to, for this cause: the rows committed as SENDING or beyond, or the moved targets."""
+    cause = Q(pk__in=[])
+    if decision_id:
+        cause |= Q(decision_id=decision_id)
+    if request_id:
+        cause |= Q(request_id=request_id)
+    if approval is not None and approval.order is not None:
+        cause |= Q(group=approval.order.group)
+    rows = list(
+        Order.objects.filter(cause)
+        .exclude(state__in=("DRAFT", "PENDING_APPROVAL", "APPROVED", "REFUSED"))
+        .order_by("id")
+    )
+    if rows:
+        return rows
+    changed = Q(decision_id=decision_id) if decision_id else Q(request_id=request_id)
+    changes = OrderChange.objects.filter(changed, kind="modify").select_related("order")
+    return [change.order for change in changes] if decision_id or request_id else []
