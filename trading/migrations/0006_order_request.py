@@ -34,6 +34,16 @@ class Migration(migrations.Migration):
                 ("version", models.PositiveIntegerField(default=1)),
                 ("code", models.CharField(blank=True, help_text="Why it was refused.", max_length=40)),
                 ("message", models.TextField(blank=True)),
+                (
+                    "status",
+                    models.PositiveSmallIntegerField(default=0, help_text="The refusal's status as HTTP has it."),
+                ),
+                (
+                    "details",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="What a program needs to correct the request."
+                    ),
+                ),
                 ("correlation_id", models.CharField(max_length=64, unique=True)),
                 ("created_at", models.DateTimeField()),
                 ("market_at", models.DateTimeField(blank=True, null=True)),
@@ -41,7 +51,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
-                "permissions": [("request_order", "Can place, change and cancel orders")],
+                "permissions": [
+                    ("request_order", "Can place, change and cancel orders"),
+                    ("remove_protection", "Can cancel the stop of an open position"),
+                ],
             },
         ),
         migrations.AddField(
@@ -97,5 +110,11 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="orderrequest",
             constraint=models.UniqueConstraint(fields=("client", "idempotency_key"), name="request_once"),
+        ),
+        migrations.AddIndex(
+            model_name="orderrequest",
+            index=models.Index(
+                condition=models.Q(("state", "RECEIVED")), fields=["created_at"], name="request_waiting"
+            ),
         ),
     ]

@@ -33,6 +33,8 @@ class OrderRequest(models.Model):
     version = models.PositiveIntegerField(default=1)
     code = models.CharField(max_length=40, blank=True, help_text="Why it was refused.")
     message = models.TextField(blank=True)
+    status = models.PositiveSmallIntegerField(default=0, help_text="The refusal's status as HTTP has it.")
+    details = models.JSONField(default=dict, blank=True, help_text="What a program needs to correct the request.")
     correlation_id = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField()
     market_at = models.DateTimeField(null=True, blank=True)
@@ -40,8 +42,12 @@ class OrderRequest(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        permissions = [("request_order", "Can place, change and cancel orders")]
+        permissions = [
+            ("request_order", "Can place, change and cancel orders"),
+            ("remove_protection", "Can cancel the stop of an open position"),
+        ]
         constraints = [models.UniqueConstraint(fields=["client", "idempotency_key"], name="request_once")]
+        indexes = [models.Index(fields=["created_at"], name="request_waiting", condition=models.Q(state="RECEIVED"))]
 
     def __str__(self) -> str:
         return f"request {self.pk}"
