@@ -21,8 +21,11 @@ __all__ = [
     "Cancel",
     "HaltReading",
     "HaltState",
+    "check_broker",
     "check_cancel",
+    "check_clocks",
     "check_kill",
+    "check_money",
     "check_preview",
     "check_send",
     "halt_file",
@@ -58,13 +61,25 @@ def check_send(*, reduces: bool, account: str, status: types.BrokerStatus, prote
     `reduces`: it can only reduce a position; `protective`: it is a stop that protects one, open even when HALTED.
     """
     _check_halt(reduces=reduces, protective=protective)
+    check_money(account=account, status=status)
+    check_broker(status)
+    check_clocks(status)
+    if settings.TRADING_MODE == "live":
+        logger.warning("a live order passes the gates")
+
+
+def check_money(*, account: str, status: types.BrokerStatus) -> None:
+    """The live-money gates: orders enabled, the account's proof, and for live money the list and the override file."""
     _check_enabled()
     _check_account(account, status)
     _check_live()
+
+
+def check_broker(status: types.BrokerStatus) -> None:
+    """The broker's own state: connected and reconciled, and not about to restart."""
     _check_restart(status)
     if not status.ready:
         raise TradingDisabled(f"The broker is not ready: {status.reason}", code="BROKER_NOT_READY")
-    _check_clocks(status)
 
 
 def check_cancel(*, account: str, status: types.BrokerStatus) -> None:
@@ -152,7 +167,6 @@ def _check_live() -> None:
             "TRADING_MODE=live, but the file of LIVE_TRADING_OVERRIDE_FILE does not exist.",
             code="LIVE_OVERRIDE_MISSING",
         )
-    logger.warning("a live order passes the gates")
 
 
 def _check_restart(status: types.BrokerStatus) -> None:
@@ -163,7 +177,7 @@ def _check_restart(status: types.BrokerStatus) -> None:
         )
 
 
-def _check_clocks(status: types.BrokerStatus) -> None:
+def check_clocks(status: types.BrokerStatus) -> None:
     """Deadlines and sessions are judged by our clock, so it must agree with the broker's; a set clock is nobody's."""
     if status.clock == "system" and status.skew_s is not None and abs(status.skew_s) > MOST_SKEW:
         raise TradingDisabled(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from trading.models import Order
+
 HOME = "America/New_York"  # the zone of an account that has traded nothing yet
 
 
@@ -29,3 +31,9 @@ def day_beginning(day: date, time_zone: str) -> datetime:
 def day_began(moment: datetime, time_zone: str) -> datetime:
     """When the exchange's day of `moment` began, aware UTC: what "today" means in a limit."""
     return day_beginning(exchange_day(moment, time_zone), time_zone)
+
+
+def account_zone(account_id: str) -> str:
+    """The zone whose days the account's losses are counted by: that of the first contract it ever traded."""
+    zones = Order.objects.filter(account=account_id).exclude(instrument__time_zone="").order_by("id")
+    return zones.values_list("instrument__time_zone", flat=True).first() or HOME

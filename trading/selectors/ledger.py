@@ -1,0 +1,229 @@
+"""The ledger as the controls judge it: read anew under the account's lock, in few indexed queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.db.models.functions import Coalesce
+
+from trading.models import Account, Fill, Instrument, OrderChange, Strategy
+from trading.models.order import Role
+from trading.selectors.discrepancies import blocking
+from trading.selectors.equity import UNKNOWN, Equity, equity_read
+from trading.selectors.exchange_days import account_zone, exchange_day
+from trading.selectors.ledger_rows import (
+    Held,
+    Recent,
+    Wanted,
+    Working,
+    crosses,
+    entry_value,
+    held_rows,
+    is_twin,
+    recent_rows,
+    working_rows,
+)
+from trading.selectors.positions import position_quantity
+
+ZERO = Decimal(0)
+MINUTE, SECOND, DAY = timedelta(minutes=1), timedelta(seconds=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalFacts:
+    """An approval beside the order that would be sent under it; `terms` is the digest of that order."""
+
+    state: str
+    digest: str
+    terms: str
+    expires_at: datetime
+    votes: int
+    needed: int
+
+
+class Twin(NamedTuple):
+    """An equal order, and when it left by the market's clock."""
+
+    order_ref: str
+    market_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What has been done and may still happen in an account, as one order meets it. Amounts in the base currency.
+
+    `position` is the strategy's in the instrument, negative = short. `reserved` is the value of entries that may still
+    fill. `messages_…` are new orders and changes of the strategy in the account within that time. `twins` are equal
+    orders of the last 24 hours, `crossing` our own working orders that this one would trade with, by reference.
+    `closing_quantity` may still close the position beside its protective legs. `held`: the account holds
+    anything; `entry_working`: the strategy's live entry in the instrument. `mode` and `suspended` are the strategy's,
+    empty without one.
+    """
+
+    position: Decimal
+    exposure_total: Decimal
+    exposure_instrument: Decimal
+    open_entries: int
+    entries_today: int
+    reserved: Decimal
+    messages_minute: int
+    messages_second: int
+    twins: tuple[Twin, ...]
+    crossing: tuple[str, ...]
+    stop_outs_today: int
+    last_stop_out_at: datetime | None
+    closing_quantity: Decimal
+    equity: Equity
+    blocking: tuple[str, ...]
+    suspended: str
+    mode: str
+    held: bool = False
+    entry_working: str = ""
+    approval: ApprovalFacts | None = None
+
+    @property
+    def day_loss(self) -> Decimal | None:
+        """The day's loss as a fraction of where the day began, by the last snapshot; negative = a gain."""
+        return self.equity.day_loss()
+
+    @property
+    def drawdown(self) -> Decimal | None:
+        """The loss from the highest equity as a fraction of it, by the last snapshot."""
+        return self.equity.drawdown()
+
+
+EMPTY = Ledger(
+    position=ZERO,
+    exposure_total=ZERO,
+    exposure_instrument=ZERO,
+    open_entries=0,
+    entries_today=0,
+    reserved=ZERO,
+    messages_minute=0,
+    messages_second=0,
+    twins=(),
+    crossing=(),
+    stop_outs_today=0,
+    last_stop_out_at=None,
+    closing_quantity=ZERO,
+    equity=UNKNOWN,
+    blocking=(),
+    suspended="",
+    mode="",
+)
+
+
+def ledger_read(
+    account: Account,
+    strategy: Strategy | None,
+    instrument: Instrument,
+    side: str,
+    order_type: str,
+    quantity: Decimal,
+    limit_price: Decimal | None,
+    market_now: datetime,
+    day_began: datetime,
+    *,
+    group: str = "",
+    approval: ApprovalFacts | None = None,
+) -> Ledger:
+    """The ledger as this order meets it. `limit_price` is the worst price it may trade at, None = any.
+
+    `day_began` is when the exchange's day began; `group` names rows that were written for this very order already,
+    which count for nothing here. Where it decides, call it under the account's lock.
+    """
+    wanted = Wanted(side, order_type, quantity, limit_price, group)
+    working = working_rows(account, group)
+    here = [row for row in working if row.instrument_id == instrument.pk]
+    recent = recent_rows(account, min(day_began, market_now - DAY), group)
+    own = strategy.pk if strategy else None
+    mine = [row for row in recent if row.strategy_id == own and row.role != Role.EXTERNAL]
+    messages = _messages(account, strategy, mine, market_now - MINUTE)
+    stop_outs = _stop_outs(account, min(day_began, market_now - DAY))
+    stake = _at_stake(held_rows(account), working, instrument)
+    return Ledger(
+        position=position_quantity(account, strategy, instrument),
+        exposure_total=stake.total,
+        exposure_instrument=stake.instrument,
+        open_entries=stake.entries,
+        held=stake.held,
+        reserved=stake.reserved,
+        entries_today=_entries_since(mine, strategy, day_began),
+        messages_minute=len(messages),
+        messages_second=sum(at > market_now - SECOND for at in messages),
+        twins=tuple(
+            Twin(row.order_ref, row.market_at)
+            for row in recent
+            if row.instrument_id == instrument.pk and row.market_at > market_now - DAY and is_twin(row, wanted)
+        ),
+        crossing=tuple(row.order_ref for row in here if crosses(row, wanted)),
+        stop_outs_today=len({out.order_id for out in stop_outs if out.strategy_id == own and out.at >= day_began}),
+        last_stop_out_at=max((out.at for out in stop_outs if out.instrument_id == instrument.pk), default=None),
+        closing_quantity=sum((row.left for row in here if _closes(row, own, side)), ZERO),
+        entry_working=next((row.order_ref for row in here if row.role == Role.ENTRY and row.strategy_id == own), ""),
+        equity=equity_read(account, exchange_day(market_now, account_zone(account.pk))),
+        blocking=tuple(str(row) for row in blocking(account.pk)),
+        suspended=(strategy.suspended_reason or "by a control") if strategy and strategy.suspended_at else "",
+        mode=strategy.mode if strategy else "",
+        approval=approval,
+    )
+
+
+def _closes(row: Working, strategy_id: int | None, side: str) -> bool:
+    """True for an order that works beside protective legs, and may fill beside one."""
+    return row.role in (Role.EXIT, Role.EXTERNAL) and row.strategy_id == strategy_id and row.side == side
+
+
+def _entries_since(mine: Sequence[Recent], strategy: Strategy | None, day_began: datetime) -> int:
+    """Entries of the day; after a person resumed the strategy, those since then."""
+    since = strategy.resumed_at if strategy else None
+    today = [row for row in mine if row.role == Role.ENTRY and row.market_at >= day_began]
+    return sum(since is None or row.created_at > since for row in today)
+
+
+def _messages(account: Account, strategy: Strategy | None, mine: Sequence[Recent], since: datetime) -> list[datetime]:
+    """When each new order and each change of the strategy left, by the market's clock. A bracket is one order; a
+    cancel is none."""
+    changes = OrderChange.objects.filter(kind="modify", order__account=account, order__strategy=strategy)
+    at = changes.annotate(sent=Coalesce("market_at", "created_at")).filter(sent__gt=since).order_by()
+    placed = [row.market_at for row in mine if row.parent_id is None and row.market_at > since]
+    return [*placed, *at.values_list("sent", flat=True)]
+
+
+class _StopOut(NamedTuple):
+    order_id: int
+    strategy_id: int | None
+    instrument_id: int
+    at: datetime
+
+
+def _stop_outs(account: Account, since: datetime) -> list[_StopOut]:
+    """The fills of protective stops, by the exchange's time."""
+    fills = Fill.objects.filter(account=account, time__gte=since, order__role=Role.STOP, superseded=False).order_by()
+    names = ("order_id", "order__strategy_id", "order__instrument_id", "time")
+    return [_StopOut(*row) for row in fills.values_list(*names)]
+
+
+class _Stake(NamedTuple):
+    total: Decimal
+    instrument: Decimal
+    entries: int
+    reserved: Decimal
+    held: bool
+
+
+def _at_stake(held: Sequence[Held], working: Sequence[Working], instrument: Instrument) -> _Stake:
+    """Positions at their entry price, and live entries at what they may still cost."""
+    entries = [(row.instrument_id, entry_value(row, working)) for row in working if row.role == Role.ENTRY]
+    values = [(row.instrument_id, row.open_quantity * row.entry_price) for row in held] + entries
+    return _Stake(
+        total=sum((value for _, value in values), ZERO),
+        instrument=sum((value for key, value in values if key == instrument.pk), ZERO),
+        entries=len(entries),
+        reserved=sum((value for _, value in entries), ZERO),
+        held=bool(held),
+    )
