@@ -40,7 +40,7 @@ def entries_since(strategy: Strategy, account: Account, since: datetime) -> int:
 def unresolved(now: datetime) -> list[UnresolvedIntent]:
     """What the owner's reconcile has to look up: our own orders, and their changes, that are or may be at a broker."""
     orders = Order.objects.filter(state__in=AT_BROKER).exclude(account__kind=AccountKind.SHADOW)
-    changes = OrderChange.objects.filter(state__in=("SENDING", "UNKNOWN"), order__state__in=AT_BROKER)
+    changes = OrderChange.objects.filter(kind="modify", state__in=("SENDING", "UNKNOWN"), order__state__in=AT_BROKER)
     return [
         UnresolvedIntent(order.account_id, order.order_ref, order.state, order.sending_at or order.created_at)
         for order in orders.exclude(role=Role.EXTERNAL).order_by("id")

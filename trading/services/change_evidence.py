@@ -14,7 +14,9 @@ from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from broker import types
 from trading.models import Order, OrderChange
+from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import OrderState
+from trading.services.discrepancies import discrepancy_settle
 from trading.services.rows import swap
 
 OPEN_CHANGE = ("SENDING", "UNKNOWN")
@@ -48,6 +50,11 @@ def change_move(change: OrderChange, state: str, reason: str, market_at: datetim
     old = change.state
     ended = None if state == "UNKNOWN" else system_now()
     swap(change, state=state, reason=reason[:2000], ended_at=ended)
+    if change.kind == "cancel" and state != "UNKNOWN":
+        told = f"the cancel is {state}: {reason}"
+        discrepancy_settle(
+            change.order.account_id, DiscrepancyKind.CANCEL, change_subject(change), cause=told, market_at=market_at
+        )
     audit.record(
         EventType[f"ORDER_CHANGE_{state}"],
         change_subject(change),
@@ -118,7 +125,7 @@ def cancel_refused(order: Order, event: types.OrderMessage, detail: str) -> bool
 
     Where it says so because the order is being cancelled or has been, the order's own end is the proof.
     """
-    if event.code not in CANCEL_REFUSED_CODES or "cancel" in event.message.lower().rpartition("state:")[2]:
+    if event.code not in CANCEL_REFUSED_CODES or "cancel" in event.message.lower().partition("state:")[2]:
         return False
     cancel = OrderChange.objects.filter(order=order, kind="cancel", state__in=OPEN_CHANGE).first()
     if cancel is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,6 @@ from trading.services.approval_states import approval_use
 from trading.services.executions import Work, epoch_hold
 from trading.services.intents import Intent, NoRoomLeft, digest_of, legs_of, new_group, terms_of
 from trading.services.order_moves import order_document, order_move
-from trading.services.rows import swap
 
 # A worker that comes back later than this after the rules had spoken sends nothing on their old word.
 LONGEST_AGE = timedelta(minutes=5)
@@ -233,23 +232,3 @@ def change_write(work: Work, intent: Intent, target: Order, quantity: Decimal | 
             document={"limit_price": intent.limit_price},
         )
     return change
-
-
-def cancel_request_write(work: Work, order: Order, market_at: datetime) -> None:
-    """Record the wish to end an order; what becomes of it is told by evidence."""
-    with audit.recording(point="cancel_wish"):
-        epoch_hold(work)
-        order = Order.objects.select_for_update().get(pk=order.pk)
-        if order.cancel_requested_at is not None:
-            return
-        swap(order, cancel_requested_at=system_now())
-        audit.record(
-            EventType.ORDER_CANCEL_REQUESTED,
-            f"order:{order.order_ref}",
-            version=order.version,
-            old_state=order.state,
-            new_state=order.state,
-            account=order.account_id,
-            cause="an exit was decided",
-            market_at=market_at,
-        )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from autotrader.core import audit
 from autotrader.core.ops.crashpoints import crashpoint
 from broker import types
 from broker.errors import BrokerUnavailable, OrderError
@@ -16,9 +18,10 @@ from broker.port import TABLE, Broker
 from trading.models import Order, OrderChange
 from trading.models.order import OrderState, Role
 from trading.selectors.orders import live_entry, working_legs
+from trading.services.cancels import NotAllowed, cancel_send, cancel_write, order_withdraw
 from trading.services.executions import Work
 from trading.services.intents import Intent, NoRoomLeft
-from trading.services.orders import cancel_request_write, change_write, exit_write
+from trading.services.orders import change_write, exit_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,12 @@ def exit_send(work: Work, broker: Broker, intent: Intent) -> Sent:
 
 def _end_entry_first(work: Work, broker: Broker, entry: Order, intent: Intent) -> None:
     """An entry that still fills would outlive the exit and its own protection: it ends first, the exit comes after."""
-    cancel_request_write(work, entry, intent.market_now)
-    note = tell(lambda: broker.cancel(types.OrderRef(entry.account_id, entry.order_ref)))
+    note = ""
+    with audit.recording():
+        order_withdraw(entry, actor="the desk", reason="an exit comes first", market_at=intent.market_now)
+    with suppress(NotAllowed):  # it has ended meanwhile, or never was at the broker
+        wish = cancel_write(entry, market_at=intent.market_now, reason="an exit comes first", work=work)
+        note = cancel_send(wish, broker, intent.market_now)
     message = f"its entry {entry.order_ref} still works and was cancelled first"
     raise NoRoomLeft(f"{message} ({note})" if note else message, code="ENTRY_WORKING")
 
