@@ -11,11 +11,13 @@ from django.conf import settings
 from broker import gates
 from broker.errors import TradingDisabled
 from broker.port import TABLE
-from trading.models import Decision, Order, OrderChange
+from trading.models import Approval, Decision, Order, OrderChange
 from trading.models.decision import Purpose
 from trading.models.order import OrderState
 from trading.models.strategy import Mode
+from trading.selectors.approvals import approval_of, rows_of
 from trading.selectors.orders import orders_of
+from trading.services.approvals import Needed, approval_needed, approval_request, what_if
 from trading.services.decisions import decision_refuse
 from trading.services.intents import Intent, NoRoomLeft
 from trading.services.orders import entry_write, exit_write
@@ -46,6 +48,9 @@ def run(context: StepContext) -> StepResult:
     )
     if context.cycle.dry_run:
         return StepResult({"orders": []}, stop="dry_run", reason="dry run: stopped before the order row")
+    asked = approval_of(decision_id=decision.pk)
+    if asked is not None:
+        return _asked(asked)
     written = orders_of(decision) or _changed(decision)
     if written:
         return _report(context, written, "found again: nothing is sent a second time")
@@ -76,12 +81,33 @@ def _new(context: StepContext, decision: Decision) -> StepResult:
     gates.check_send(
         reduces=decision.purpose == Purpose.EXIT, account=decision.account_id, status=context.broker.status()
     )
+    needed = approval_needed(intent)
+    if needed is not None:
+        return _ask(context, intent, needed)
     context.lease(TABLE["place"].timeout)
     if decision.purpose == Purpose.ENTRY:
         orders = entry_write(context.execution, intent)
         return _report(context, orders, place(context.broker, orders, reduces=False))
     sent = exit_send(context.execution, context.broker, intent)
     return _report(context, sent.orders, sent.note)
+
+
+def _ask(context: StepContext, intent: Intent, needed: Needed) -> StepResult:
+    """Write the order down for a person, with what it would cost by the broker's word."""
+    context.lease(TABLE["preview"].timeout)
+    cost = what_if(context.broker, intent)
+    return _asked(approval_request(context.execution, intent, needed, cost, asked_by=context.cycle.requested_by))
+
+
+def _asked(approval: Approval) -> StepResult:
+    """The execution ends here; the order goes on as a dispatch when it is approved."""
+    persons = "a person" if approval.needed == 1 else f"{approval.needed} persons"
+    reason = (
+        f"approval {approval.pk} waits for {persons} until {approval.expires_at:%Y-%m-%d %H:%M:%S} UTC;"
+        f" give it on /approvals/{approval.pk}/ or in the admin under Approvals"
+    )
+    output = {"orders": orders_report(rows_of(approval)), "approval": approval.pk}
+    return StepResult(output, stop="pending_approval", reason=reason)
 
 
 def _intent(context: StepContext, decision: Decision) -> Intent:
