@@ -75,10 +75,9 @@ def halt_set(state: HaltState | str, actor: str, reason: str, *, cancel: Cancel 
         return halt_release(actor, reason)
     wish = wish_of(wanted, actor, reason, cancel)
     latches.tighten(_state_dir(), wish)
-    crashpoint("halt_file_written")
-    with audit.acting(actor=actor), audit.recording():
+    crashpoint("halt_file")
+    with audit.acting(actor=actor), audit.recording(point="halt_row"):
         _tighten_row(wish)
-    crashpoint("halt_row_committed")
     return halt_reading()
 
 

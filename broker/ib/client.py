@@ -190,6 +190,14 @@ class IbClient:
 
         self._submit(1, write, CANCEL_LIMIT)
 
+    def cancel_everything(self) -> None:
+        """Ask for the end of every order of every client, and of those made by hand: one frame."""
+
+        def write() -> None:
+            orders.cancel_everything(self._writable(synced=False))
+
+        self._submit(1, write, CANCEL_LIMIT)
+
     # Inside
 
     async def _begin(self) -> None:

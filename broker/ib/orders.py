@@ -102,6 +102,12 @@ def cancel(connection: Connection, order_ids: list[int]) -> None:
             connection.client.cancelOrder(order_id)
 
 
+def cancel_everything(connection: Connection) -> None:
+    """Write the one frame that ends the orders of all clients and those made by hand."""
+    with _outcome_unknown():
+        connection.client.reqGlobalCancel()
+
+
 @contextmanager
 def _outcome_unknown() -> Iterator[None]:
     try:

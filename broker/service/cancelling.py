@@ -17,6 +17,7 @@ from broker.service import submissions
 
 logger = logging.getLogger(__name__)
 PROTECTION = frozenset({"stop", "target"})
+REDUCES_BY_NAME = {"-E": False, "-S": True, "-T": True, "-X": True}
 Reports = list[types.OrderReport]
 
 
@@ -47,7 +48,7 @@ def choose(
     `recorded`: the Submission of each by its reference; `held`: the account's quantity by contract.
     """
     ours = [report for report in working if report.origin == "ours"]
-    kept = [report for report in ours if only_reduces(report, recorded.get(report.order_ref), held)]
+    kept = [report for report in ours if _stays(report, recorded.get(report.order_ref), held)]
     entries = [report for report in ours if report not in kept]
     return (entries, kept) if which == "entries" else (entries + kept, [])
 
@@ -76,6 +77,18 @@ def only_reduces(report: types.OrderReport, row: Submission | None, held: Mappin
         return True
     quantity = held.get(report.con_id, Decimal(0))
     return report.remaining <= abs(quantity) and report.side == ("SELL" if quantity > 0 else "BUY")
+
+
+def is_named(report: types.OrderReport) -> bool:
+    """True where the reference tells by its suffix what the order is for."""
+    return report.order_ref[-2:] in REDUCES_BY_NAME
+
+
+def _stays(report: types.OrderReport, row: Submission | None, held: Mapping[int, Decimal]) -> bool:
+    """By our record; without one by its name, if it has one that tells."""
+    if row is None and is_named(report):
+        return REDUCES_BY_NAME[report.order_ref[-2:]]
+    return only_reduces(report, row, held)
 
 
 def _recorded(working: Reports) -> dict[str, Submission]:

@@ -68,10 +68,12 @@ class OwnerApp:
         # Of their own, so that no order waits behind slow reads, and slow calls never make the owner look dead.
         self._sends = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
         self._pings = ThreadPoolExecutor(4, thread_name_prefix="ping")
+        # Nor does the kill switch wait behind orders that wait for a database.
+        self._kills = ThreadPoolExecutor(4, thread_name_prefix="kill")
 
     def close(self) -> None:
         """Take no more work; what runs is left to end by its own time-out."""
-        for pool in (self._calls, self._sends, self._pings):
+        for pool in (self._calls, self._sends, self._pings, self._kills):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -103,7 +105,7 @@ class OwnerApp:
         call = TABLE.get(request.path.removeprefix("/call/"))
         if call is None:
             raise Refused(404, "NOT_FOUND", f"There is no {request.path}.")
-        pool = self._sends if call.kind == "send" else self._calls
+        pool = self._calls if call.kind == "read" else self._kills if call.name == "kill" else self._sends
         return await self._run(pool, caller, lambda: self._call(call, request.body, deadline))
 
     def _ping(self) -> dict[str, float]:

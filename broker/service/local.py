@@ -22,6 +22,7 @@ from broker.port import TABLE, Call, with_async_twins
 from broker.service import cancelling, submissions, validate
 from broker.service.contract_cache import ContractCache
 from broker.service.flights import Flights
+from broker.service.halting import Halting
 from broker.service.in_flight import InFlight
 from broker.service.reconcile import Reconciler, submission_report
 from broker.service.writer import Writer
@@ -29,6 +30,7 @@ from broker.service.writer import Writer
 logger = logging.getLogger(__name__)
 READY_WAIT = 5.0
 SETTLE_STEP = 0.2
+LOOP_LIMIT = 1.0
 
 
 @with_async_twins
@@ -45,6 +47,7 @@ class LocalBroker:
         cache: ContractCache,
         state_dir: Path,
         name: str,
+        halting: Halting | None,
         now: Callable[[], datetime] = system_now,
     ) -> None:
         self.client = client
@@ -54,6 +57,7 @@ class LocalBroker:
         self._cache = cache
         self._state_dir = state_dir
         self._name = name
+        self._halting = halting
         self._now = now
         self._market_now = now()
         self._flights = Flights()
@@ -216,6 +220,14 @@ class LocalBroker:
         gates.refuse_in_transaction()
         gates.check_cancel(account=request.account, status=self.status())
         return cancelling.cancel_all(self.client, request, _timeout("cancel_all", timeout))
+
+    def kill(self, request: types.Kill, timeout: float | None = None) -> types.KillReport:
+        """Halt by the file, end orders and tell what the book then shows. Raises BrokerUnavailable where this hangs."""
+        gates.refuse_in_transaction()
+        if self._halting is None:
+            raise BrokerUnavailable("This connection is a replay's own; the kill switch is the desk's.")
+        self.client.ping(LOOP_LIMIT)
+        return self._halting.kill(request, _timeout("kill", timeout))
 
     @staticmethod
     def _check(check: Callable[[], None], order_refs: Sequence[str], revision: int) -> None:

@@ -24,6 +24,7 @@ from broker.ib.restart import Schedule
 from broker.paper_gateway.store import read_account
 from broker.service import lock
 from broker.service.contract_cache import ContractCache
+from broker.service.halting import Halting
 from broker.service.in_flight import InFlight
 from broker.service.local import LocalBroker
 from broker.service.reconcile import Reconciler, Timing
@@ -131,6 +132,9 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
     def gate(account: str) -> None:
         gates.check_cancel(account=account, status=broker.status())
 
+    name = f"pid {os.getpid()} on {socket.gethostname()}"
+    # A replay has a gateway of its own, and no order there is the desk's to end.
+    halting = Halting(client, writer, place.state_dir, name) if place.accounts is None else None
     reconciler = Reconciler(client, writer, in_flight, timing=timing, gate=gate)
     broker = LocalBroker(
         client=client,
@@ -139,10 +143,13 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
         in_flight=in_flight,
         cache=cache,
         state_dir=place.state_dir,
-        name=f"pid {os.getpid()} on {socket.gethostname()}",
+        name=name,
+        halting=halting,
     )
     owner = Owner(place, held, broker, system_now())
     writer.start()
+    if halting is not None:
+        halting.start()
     client.start()
     reconciler.start()
     with _owners_lock:
@@ -152,6 +159,8 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
     finally:
         with _owners_lock:
             _owners.remove(owner)
+        if halting is not None:
+            halting.stop(STOP_LIMIT)
         reconciler.stop(STOP_LIMIT)
         client.stop()
         writer.stop(STOP_LIMIT)

@@ -19,6 +19,7 @@ from broker.types.contracts import (
     TradingHours,
 )
 from broker.types.events import (
+    CancelsReport,
     BrokerEvent,
     CommissionReport,
     ConnectionReport,
@@ -47,6 +48,8 @@ from broker.types.market import (
 from broker.types.orders import (
     CancelAll,
     CancelAllOutcome,
+    Kill,
+    KillReport,
     LegOutcome,
     ModifyOrder,
     OrderLeg,
@@ -86,6 +89,7 @@ __all__ = [
     "BrokerStatus",
     "CancelAll",
     "CancelAllOutcome",
+    "CancelsReport",
     "CommissionReport",
     "ConId",
     "ConIds",
@@ -104,6 +108,8 @@ __all__ = [
     "HeadTimestampQuery",
     "Headline",
     "HeadlinesQuery",
+    "Kill",
+    "KillReport",
     "LegOutcome",
     "LineUse",
     "ModifyOrder",

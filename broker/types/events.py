@@ -172,6 +172,24 @@ class OrderDoubled:
     given_up: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CancelsReport:
+    """The kill switch's cancels: their end is proven (`done`), or still is not after a minute.
+
+    `working` names the orders in doubt; `asked` and `confirmed` count.
+    """
+
+    account: str
+    run: str
+    cancel: Literal["", "entries", "all"]
+    asked: int
+    confirmed: int
+    working: tuple[str, ...]
+    done: bool
+    detail: str
+    time: datetime
+
+
 BrokerEvent = (
     OrderReport
     | ExecutionReport
@@ -183,6 +201,7 @@ BrokerEvent = (
     | ConnectionReport
     | PositionMismatch
     | OrderDoubled
+    | CancelsReport
 )
 
 

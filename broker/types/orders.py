@@ -148,6 +148,40 @@ class CancelAll:
 
 
 @dataclass(frozen=True, slots=True)
+class Kill:
+    """The kill switch: halt, and end orders: `entries` so that protection stays, or `all` orders of every client.
+
+    `run` names the wish, so that asking again joins it; `wait_s` is how long to wait for the proof that they ended.
+    """
+
+    state: Literal["REDUCING", "HALTED"]
+    cancel: Literal["", "entries", "all"]
+    actor: str
+    reason: str
+    run: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KillReport:
+    """How far the cancels of a `run` are: how many were asked and how many of those work no longer by the book.
+
+    `working` names those whose end is not proven, `kept` those that stay on purpose. `done`: nothing is left to end.
+    `problem` says why it is not done.
+    """
+
+    run: str
+    cancel: Literal["", "entries", "all"]
+    owner: str
+    asked: int
+    confirmed: int
+    working: tuple[str, ...]
+    kept: tuple[str, ...]
+    done: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LegOutcome:
     """What became of one leg of a submission, as far as this call knows; evidence tells the rest."""
 

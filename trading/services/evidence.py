@@ -29,6 +29,7 @@ from trading.services.change_evidence import (
     shown_by,
 )
 from trading.services.fills import commission_book, fill_book, filled_quantity
+from trading.services.halt_cancels import cancels_report_apply
 from trading.services.instruments import instrument_of_contract
 from trading.services.order_moves import order_document, order_move
 from trading.services.order_states import CANCELLED_WORDS, ENDED, FINAL_WORDS, derive, evidence_of, may_move
@@ -293,6 +294,11 @@ def _position(event: types.PositionMismatch) -> None:
         market_at=event.time,
         document={"con_id": event.con_id, "quantity": event.quantity, "booked": event.booked},
     )
+
+
+@apply.register
+def _cancels(event: types.CancelsReport) -> None:
+    cancels_report_apply(event)
 
 
 @apply.register
