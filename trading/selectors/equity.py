@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from trading.models import Account, AccountSnapshot
+from trading.models import Account, AccountSnapshot, RiskProfile
 from trading.models.account import AccountKind
 
 # A snapshot from before a holiday is still where the day began; one from before a long rest is not.
@@ -20,7 +20,7 @@ class Equity:
     """`base`: where the day began; `peak`: the highest; `last`: as of `at` (market time). None = not known.
 
     `level` is the level of loss that was acted on already this day ("", REDUCING, HALTED). `binds`: nobody else keeps
-    orders out at that level, since no Halt concerns this ledger. `live`: the broker's figure is this ledger's too.
+    orders out at that level, since no Halt concerns this ledger.
     """
 
     base: Decimal | None
@@ -29,7 +29,6 @@ class Equity:
     at: datetime | None
     level: str
     binds: bool
-    live: bool
 
     def day_loss(self, now: Decimal | None = None) -> Decimal | None:
         """The loss of the day as a fraction, at the equity `now` where it is given; negative = a gain."""
@@ -40,7 +39,37 @@ class Equity:
         return _lost(self.peak, self.last if now is None else now)
 
 
-UNKNOWN = Equity(None, None, None, None, "", binds=False, live=True)
+UNKNOWN = Equity(None, None, None, None, "", binds=False)
+
+LEVELS = ("", "REDUCING", "HALTED")
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The level that a loss calls for, with the code and sentence of the limit that was reached; "" = none."""
+
+    state: str
+    code: str = ""
+    message: str = ""
+
+
+def level_of(loss: Decimal, drawdown: Decimal, limits: RiskProfile) -> Level:
+    """What these fractions call for: HALTED at the drawdown or the deeper day's loss, REDUCING at the lesser one."""
+    if loss >= limits.max_daily_loss_halted:
+        return Level(
+            "HALTED", "DAY_LOSS", f"the day's loss is {loss:.2%}, HALTED from {limits.max_daily_loss_halted:.2%} on"
+        )
+    if drawdown >= limits.max_drawdown:
+        return Level("HALTED", "DRAWDOWN", f"the drawdown is {drawdown:.2%}, HALTED from {limits.max_drawdown:.2%} on")
+    if loss >= limits.max_daily_loss_reducing:
+        most = limits.max_daily_loss_reducing
+        return Level("REDUCING", "DAY_LOSS", f"the day's loss is {loss:.2%}, REDUCING from {most:.2%} on")
+    return Level("")
+
+
+def deeper(level: str, than: str) -> bool:
+    """True where `level` is stricter than the other."""
+    return LEVELS.index(level) > LEVELS.index(than)
 
 
 def _lost(before: Decimal | None, now: Decimal | None) -> Decimal | None:
@@ -83,5 +112,4 @@ def equity_read(account: Account, day: date) -> Equity:
         at=last.market_at if last else None,
         level=level_before(last, day, account.kind),
         binds=account.kind in OF_THEIR_OWN,
-        live=account.kind != AccountKind.SHADOW,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from django.db.models.functions import Coalesce
 
-from trading.models import Account, Fill, Instrument, OrderChange, Strategy
+from trading.models import Account, Fill, Instrument, OrderChange, RiskProfile, Strategy
+from trading.models.account import AccountKind
 from trading.models.order import Role
 from trading.selectors.discrepancies import blocking
 from trading.selectors.equity import UNKNOWN, Equity, equity_read
@@ -35,7 +36,8 @@ MINUTE, SECOND, DAY = timedelta(minutes=1), timedelta(seconds=1), timedelta(days
 
 @dataclass(frozen=True, slots=True)
 class ApprovalFacts:
-    """An approval beside the order that would be sent under it; `terms` is the digest of that order."""
+    """An approval beside the order that would be sent under it: `terms` is the digest of that order, `state` that of
+    the approval as it was found, or as it was just spent on this order."""
 
     state: str
     digest: str
@@ -43,6 +45,10 @@ class ApprovalFacts:
     expires_at: datetime
     votes: int
     needed: int
+
+
+# The order's rows are written for a person to decide about; nothing is sent yet.
+ASKING = ApprovalFacts("ASKING", "", "", datetime.max.replace(tzinfo=UTC), 0, 0)
 
 
 class Twin(NamedTuple):
@@ -59,9 +65,9 @@ class Ledger:
     `position` is the strategy's in the instrument, negative = short. `reserved` is the value of entries that may still
     fill. `messages_…` are new orders and changes of the strategy in the account within that time. `twins` are equal
     orders of the last 24 hours, `crossing` our own working orders that this one would trade with, by reference.
-    `closing_quantity` may still close the position beside its protective legs. `held`: the account holds
-    anything; `entry_working`: the strategy's live entry in the instrument. `mode` and `suspended` are the strategy's,
-    empty without one.
+    `closing_quantity` may still close the position beside its protective legs. `held`: the account holds anything;
+    `shadow`: we fill its orders ourselves; `entry_working`: the strategy's live entry in the instrument. `mode` and
+    `suspended` are the strategy's, empty without one; `desk_…` are the values from which the desk wants approvals.
     """
 
     position: Decimal
@@ -82,7 +88,10 @@ class Ledger:
     suspended: str
     mode: str
     held: bool = False
+    shadow: bool = False
     entry_working: str = ""
+    desk_approval_above: Decimal | None = None
+    desk_second_approver_above: Decimal | None = None
     approval: ApprovalFacts | None = None
 
     @property
@@ -144,6 +153,7 @@ def ledger_read(
     mine = [row for row in recent if row.strategy_id == own and row.role != Role.EXTERNAL]
     messages = _messages(account, strategy, mine, market_now - MINUTE)
     stop_outs = _stop_outs(account, min(day_began, market_now - DAY))
+    desk = _desk_values()
     stake = _at_stake(held_rows(account), working, instrument)
     return Ledger(
         position=position_quantity(account, strategy, instrument),
@@ -169,8 +179,22 @@ def ledger_read(
         blocking=tuple(str(row) for row in blocking(account.pk)),
         suspended=(strategy.suspended_reason or "by a control") if strategy and strategy.suspended_at else "",
         mode=strategy.mode if strategy else "",
+        shadow=account.kind == AccountKind.SHADOW,
+        desk_approval_above=desk.approval_above,
+        desk_second_approver_above=desk.second_approver_above,
         approval=approval,
     )
+
+
+class _DeskValues(NamedTuple):
+    approval_above: Decimal | None
+    second_approver_above: Decimal | None
+
+
+def _desk_values() -> _DeskValues:
+    rows = RiskProfile.objects.filter(is_desk=True)
+    found = rows.values_list("approval_above_value", "second_approver_above_value").first()
+    return _DeskValues(*found) if found else _DeskValues(None, None)
 
 
 def _closes(row: Working, strategy_id: int | None, side: str) -> bool:
