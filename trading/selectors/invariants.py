@@ -1,0 +1,233 @@
+"""What must hold of our own rows at every moment, whatever died: each check answers with what breaks it, and writes
+nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import Count, Q, Sum
+
+from autotrader.core.audit.models import Event
+from autotrader.core.money import quantize_price
+from trading.models import Approval, Decision, Discrepancy, Fill, Order, OrderChange, StepRun, Trade
+from trading.models.account import AccountKind
+from trading.models.order import OrderState, Role
+from trading.selectors.positions import SIGNED
+
+ZERO = Decimal(0)
+UNRESOLVED_AFTER = timedelta(seconds=60)
+STATE_EVENTS = frozenset(
+    {"ORDER_DRAFTED", "ORDER_EXTERNAL", "ORDER_REFUSED", "ORDER_PENDING_APPROVAL", "ORDER_APPROVED", "ORDER_SENDING",
+     "ORDER_PLACED", "ORDER_ACCEPTED", "ORDER_PARTIALLY_FILLED", "ORDER_FILLED", "ORDER_CANCELLED", "ORDER_REJECTED",
+     "ORDER_EXPIRED", "ORDER_UNKNOWN", "ORDER_ABSENT", "ORDER_SIMULATED"}
+)  # fmt: skip
+CLAIMS = frozenset({"EXECUTION_CLAIMED", "EXECUTION_RESUMED", "DISPATCH_CLAIMED", "DISPATCH_RESUMED"})
+UNCERTAIN = (OrderState.SENDING, OrderState.SUBMITTED, OrderState.UNKNOWN)
+Graph = Mapping[OrderState, Collection[OrderState]]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One break: `rule` is the check's name, `subject` "kind:identity", `detail` the facts."""
+
+    rule: str
+    subject: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.subject}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the checks are measured by: which state may follow which, the system's time, and how long is too long."""
+
+    graph: Graph
+    now: datetime
+    unresolved_after: timedelta = UNRESOLVED_AFTER
+
+
+Check = Callable[[Terms], Iterator[Violation]]
+
+
+def lives(terms: Terms) -> Iterator[Violation]:
+    """Every state an order had has its event, the next follows by the graph, and the row is where the last one says."""
+    last: dict[str, str] = {}
+    rows = Event.objects.filter(type__in=STATE_EVENTS).order_by("seq")
+    for seq, subject, old, new in rows.values_list("seq", "subject", "old_state", "new_state").iterator(5000):
+        before = last.get(subject, "")
+        if old != before:
+            yield Violation("lives", subject, f"event {seq} leaves {old or 'nothing'}, the one before came to {before}")
+        elif old and new not in terms.graph[OrderState(old)]:
+            yield Violation("lives", subject, f"event {seq} goes from {old} to {new}, which the graph forbids")
+        last[subject] = new
+    for order_ref, state in Order.objects.values_list("order_ref", "state").iterator(5000):
+        told = last.get(f"order:{order_ref}", "")
+        if told != state:
+            yield Violation("lives", f"order:{order_ref}", f"the row is {state}, its events end at {told or 'nothing'}")
+
+
+def quantities(terms: Terms) -> Iterator[Violation]:
+    """An order's fills add up to what its row says, and no more than its quantity has filled without an alarm."""
+    booked = dict(Fill.objects.filter(superseded=False).order_by().values_list("order").annotate(total=Sum("quantity")))
+    alarmed = set(Event.objects.filter(type="OVERFILL").values_list("subject", flat=True))
+    names = ("pk", "order_ref", "quantity", "filled_quantity", "role")
+    for pk, order_ref, quantity, filled, role in Order.objects.values_list(*names).iterator(5000):
+        subject, total = f"order:{order_ref}", quantize_price(booked.get(pk) or ZERO)
+        if total != filled:
+            yield Violation("quantities", subject, f"its fills add up to {total}, the row says {filled}")
+        if filled > quantity and role != Role.EXTERNAL and subject not in alarmed:
+            yield Violation("quantities", subject, f"{filled} of {quantity} has filled, and nobody was told")
+
+
+def sent_knowingly(terms: Terms) -> Iterator[Violation]:
+    """What the broker knows as ours has been SENDING before, with its intent's digest."""
+    known = Order.objects.filter(perm_id__isnull=False).exclude(role=Role.EXTERNAL)
+    for order in known.filter(Q(sending_at=None) | Q(intent_hash="")):
+        yield Violation(
+            "sent_knowingly", f"order:{order.order_ref}", f"permId {order.perm_id}, but it was never to be sent"
+        )
+
+
+def sent_with_consent(terms: Terms) -> Iterator[Violation]:
+    """What was sent to open a position had every control's yes; where a person was asked, also that one's, in time."""
+    yield from _without_verdicts()
+    yield from _without_a_person()
+    for approval in Approval.objects.filter(Q(order__sending_at__isnull=False) | Q(dispatch__outcome="sent")):
+        yield from _of_approval(approval)
+
+
+def _without_verdicts() -> Iterator[Violation]:
+    sent = Order.objects.filter(role=Role.ENTRY, sending_at__isnull=False)
+    spoken, refused = (
+        Count("decision__verdicts", filter=Q(decision__verdicts__allowed=allowed)) for allowed in (True, False)
+    )
+    asked, denied = (
+        Count("request__verdicts", filter=Q(request__verdicts__allowed=allowed)) for allowed in (True, False)
+    )
+    by_decision = sent.filter(decision__isnull=False).annotate(yes=spoken, no=refused)
+    by_request = sent.filter(decision=None, request__isnull=False).annotate(yes=asked, no=denied)
+    for rows in (by_decision, by_request):
+        for order_ref, yes, no in rows.filter(Q(no__gt=0) | Q(yes=0)).values_list("order_ref", "yes", "no"):
+            yield Violation(
+                "sent_with_consent", f"order:{order_ref}", f"sent on {yes} allowing and {no} refusing verdicts"
+            )
+    for order_ref in sent.filter(decision=None, request=None).values_list("order_ref", flat=True):
+        yield Violation("sent_with_consent", f"order:{order_ref}", "sent without a decision or a request")
+
+
+def _without_a_person() -> Iterator[Violation]:
+    """A strategy that must ask has asked; its order says by which mode it was approved."""
+    named = Event.objects.filter(type="ORDER_APPROVED", cause="mode approve").values_list("subject", flat=True)
+    for subject in named.iterator(5000):
+        yield Violation("sent_with_consent", subject, "its strategy must ask a person, and asked nobody")
+
+
+def _of_approval(approval: Approval) -> Iterator[Violation]:
+    subject = f"approval:{approval.pk}"
+    if approval.state != "USED":
+        yield Violation("sent_with_consent", subject, f"its order was sent while it is {approval.state}")
+    if approval.order is not None and approval.order.intent_hash != approval.digest:
+        yield Violation("sent_with_consent", subject, "another order was sent than the one approved")
+    yes = approval.votes.filter(approve=True, digest=approval.digest).count()
+    if yes < approval.needed:
+        yield Violation("sent_with_consent", subject, f"{yes} of {approval.needed} persons said yes to this digest")
+    used = Event.objects.filter(type="APPROVAL_USED", subject=subject).order_by("seq").first()
+    if used is not None and used.market_at is not None and used.market_at > approval.expires_at:
+        yield Violation("sent_with_consent", subject, f"used at {used.market_at}, it ended at {approval.expires_at}")
+
+
+def trades_from_fills(terms: Terms) -> Iterator[Violation]:
+    """What the open trades of a ledger hold is what its fills add up to."""
+    ledger = ("order__account", "order__strategy", "order__instrument")
+    fills = Fill.objects.filter(superseded=False).order_by().values_list(*ledger).annotate(total=Sum(SIGNED))
+    held = {(account, strategy, instrument): quantize_price(total) for account, strategy, instrument, total in fills}
+    traded: defaultdict[tuple[str, int | None, int], Decimal] = defaultdict(Decimal)
+    names = ("account", "strategy", "instrument", "side", "open_quantity")
+    for account, strategy, instrument, side, quantity in Trade.objects.filter(state="OPEN").values_list(*names):
+        traded[account, strategy, instrument] += quantity if side == "long" else -quantity
+    for key in {*held, *traded}:
+        if held.get(key, ZERO) != traded.get(key, ZERO):
+            account, strategy, instrument = key
+            subject = f"ledger:{account}/{strategy}/{instrument}"
+            yield Violation(
+                "trades_from_fills", subject, f"fills hold {held.get(key, ZERO)}, trades {traded.get(key, ZERO)}"
+            )
+
+
+def epochs(terms: Terms) -> Iterator[Violation]:
+    """No row was written by a worker after another had taken its work: by the order of commits."""
+    claims: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    rows = Event.objects.filter(type__in=CLAIMS).order_by("seq").values_list("subject", "seq", "cause")
+    for subject, seq, cause in rows.iterator(5000):
+        claims[subject].append((seq, int(cause.rpartition(" ")[2])))
+    yield from _late_steps(claims)
+    yield from _late_orders(claims)
+
+
+def _late_steps(claims: Mapping[str, list[tuple[int, int]]]) -> Iterator[Violation]:
+    written = dict(Event.objects.filter(type__in=("STEP_DONE", "STEP_FAILED")).values_list("subject", "seq"))
+    for execution, index, epoch in StepRun.objects.values_list("execution", "index", "epoch").iterator(5000):
+        subject = f"step:{execution}.{index}"
+        taken = _taken_over(claims.get(f"execution:{execution}", []), epoch, written.get(subject, 0))
+        if taken:
+            yield Violation("epochs", subject, f"written in epoch {epoch} after epoch {taken} had begun")
+
+
+def _late_orders(claims: Mapping[str, list[tuple[int, int]]]) -> Iterator[Violation]:
+    drafted = dict(Event.objects.filter(type="ORDER_DRAFTED").values_list("subject", "seq"))
+    orders = Order.objects.filter(decision__isnull=False).values_list("order_ref", "epoch", "decision__execution")
+    for order_ref, epoch, execution in orders.iterator(5000):
+        subject = f"order:{order_ref}"
+        taken = _taken_over(claims.get(f"execution:{execution}", []), epoch, drafted.get(subject, 0))
+        if taken:
+            yield Violation("epochs", subject, f"written in epoch {epoch} after epoch {taken} had begun")
+
+
+def _taken_over(claims: list[tuple[int, int]], epoch: int, seq: int) -> int:
+    """The later epoch that had begun when event `seq` was written; 0 for none."""
+    return max((number for at, number in claims if at < seq and number > epoch), default=0)
+
+
+def unresolved(terms: Terms) -> Iterator[Violation]:
+    """Nothing stays uncertain for a minute without an open discrepancy that a person sees."""
+    since = terms.now - terms.unresolved_after
+    seen = set(Discrepancy.objects.filter(state="OPEN", order__isnull=False).values_list("order", flat=True))
+    waiting = Order.objects.filter(state__in=UNCERTAIN, sending_at__lt=since).exclude(account__kind=AccountKind.SHADOW)
+    for order in waiting.exclude(pk__in=seen):
+        yield Violation("unresolved", f"order:{order.order_ref}", f"{order.state} since {order.sending_at}")
+    changes = OrderChange.objects.filter(state__in=("SENDING", "UNKNOWN"), created_at__lt=since)
+    for change in changes.exclude(order__in=seen).select_related("order"):
+        subject = f"change:{change.order.order_ref}.{change.revision}"
+        yield Violation("unresolved", subject, f"{change.state} since {change.created_at}")
+
+
+def one_order_a_cause(terms: Terms) -> Iterator[Violation]:
+    """One decision and one request have led to one order at most, or to the change of one."""
+    groups = Count("orders__group", distinct=True)
+    for pk in Decision.objects.annotate(groups=groups).filter(groups__gt=1).values_list("pk", flat=True):
+        yield Violation("one_order_a_cause", f"decision:{pk}", "more than one order came of it")
+    both = Decision.objects.filter(orders__isnull=False, orderchange__isnull=False).distinct()
+    for pk in both.values_list("pk", flat=True):
+        yield Violation("one_order_a_cause", f"decision:{pk}", "an order and a change came of it")
+
+
+CHECKS: dict[str, Check] = {
+    "lives": lives,
+    "quantities": quantities,
+    "sent_knowingly": sent_knowingly,
+    "sent_with_consent": sent_with_consent,
+    "trades_from_fills": trades_from_fills,
+    "epochs": epochs,
+    "unresolved": unresolved,
+    "one_order_a_cause": one_order_a_cause,
+}
+
+
+def violations(terms: Terms) -> list[Violation]:
+    """Every break of every check."""
+    return [found for check in CHECKS.values() for found in check(terms)]
