@@ -86,7 +86,7 @@ def test_the_intent_keeps_what_was_in_force(desk: Desk) -> None:
     assert kept["gates"]["mode"] == "paper"
     assert kept["gates"]["orders_enabled"] is True
     assert kept["risk_profile"] == {"name": "test", "version": 1}
-    assert kept["verdicts"]["reward_ratio"]["least"] == "1.000000"
+    assert kept["verdicts"]["decision_freshness"]["least_r"] == "1.000000"
     assert entry.epoch == 1
 
 

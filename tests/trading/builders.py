@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from autotrader.core import audit
 from broker import types
+from broker.gates import HaltReading, HaltState
 from research import types as research
 from trading.models import Decision, Instrument, Order, RiskProfile, Strategy, Workflow, WorkflowExecution
 from trading.risk.base import Proposal
+from trading.selectors.desk_state import DeskState
+from trading.selectors.ledger import EMPTY, Ledger
 from trading.services.accounts import account_ensure
 from trading.services.cycles import cycle_queue
 from trading.services.decisions import Facts, decision_judge, decision_make
@@ -20,6 +23,7 @@ from trading.services.evidence import apply
 from trading.services.executions import execution_claim
 from trading.services.intents import Intent
 from trading.services.orders import entry_write
+from trading.services.proposals import Market, decision_proposal
 from trading.services.strategies import risk_profile_save, strategy_save
 from trading.services.workflows import workflow_publish, workflow_version_add
 
@@ -38,17 +42,31 @@ def D(text: str | int) -> Decimal:
 
 
 def proposal(**changes: Any) -> Proposal:
-    """A buy that every rule allows; fields by name, those of its limits as `limits={…}`."""
+    """A buy that every rule allows.
+
+    Changes by the name of a field: the proposal's own, else its ledger's, else its desk's; `held` is the ledger's
+    position, and `limits={…}`, `ledger={…}`, `desk={…}` name theirs.
+    """
     limits = RiskProfile(name="test", **changes.pop("limits", {}))
+    ledger, desk = changes.pop("ledger", {}), changes.pop("desk", {})
+    if "held" in changes:
+        ledger["position"] = changes.pop("held")
+    own = {field.name for field in fields(Proposal)}
+    for name in set(changes) - own:
+        part = ledger if name in {field.name for field in fields(Ledger)} else desk
+        part[name] = changes.pop(name)
     sound: dict[str, Any] = {
-        "purpose": "entry", "side": "BUY", "symbol": "AAPL", "currency": "USD", "base_currency": "USD",
-        "price": D(100), "claimed_price": D(100), "target_price": D(110), "stop_price": D(95),
-        "reward_ratio": D(2), "profit_margin": D("0.1"), "bid": D("99.98"), "ask": D(100), "quote_at": NOW,
-        "market_now": NOW, "limit_price": D(101), "quantity": D(100), "tick": D("0.01"), "position": D(0),
-        "equity": D(100_000), "available_funds": D(50_000), "exposure_total": D(0), "exposure_instrument": D(0),
-        "open_entries": 0, "entries_today": 0, "allow_short": False, "own_symbols": ("AAPL",),
+        "purpose": "entry", "side": "BUY", "order_type": "LMT", "quantity": D(100), "limit_price": D(101),
+        "stop_price": D(95), "target_price": D(110), "account": ACCOUNT, "strategy": None,
+        "instrument": Instrument(symbol="AAPL"), "symbol": "AAPL", "con_id": CON_IDS["AAPL"], "currency": "USD",
+        "base_currency": "USD", "tick": D("0.01"), "lot": D(1), "price": D(100), "bid": D("99.98"), "ask": D(100),
+        "close": D(100), "quote_at": NOW, "claimed_price": D(100), "reward_ratio": D(2), "profit_margin": D("0.1"),
+        "decided_at": NOW, "market_now": NOW, "day_began": NOW.replace(hour=4), "position": D(0),
+        "equity": D(100_000), "available_funds": D(50_000), "funds_in_flight": D(0),
+        "allowed_con_ids": frozenset(CON_IDS.values()), "restricted_con_ids": frozenset(), "allow_short": False,
+        "limits": limits, "ledger": replace(EMPTY, **ledger), "desk": replace(desk_of(status()), **desk),
     }  # fmt: skip
-    return Proposal(limits=limits, **(sound | changes))
+    return Proposal(**(sound | changes))
 
 
 def short_proposal(**changes: Any) -> Proposal:
@@ -58,6 +76,21 @@ def short_proposal(**changes: Any) -> Proposal:
         "bid": D(100), "ask": D("100.02"),
     }  # fmt: skip
     return proposal(**(mirrored | changes))
+
+
+def status(**changes: Any) -> types.BrokerStatus:
+    """A broker that is ready, on a set clock."""
+    ready = types.BrokerStatus(
+        ready=True, connected=True, reason="", account=ACCOUNT, accounts=(ACCOUNT,), clock="set", market_now=NOW,
+        since=NOW, owner="test", phase="ready",
+    )  # fmt: skip
+    return replace(ready, **changes)
+
+
+def desk_of(said: types.BrokerStatus | None) -> DeskState:
+    """A desk on which nothing is in the way."""
+    active = HaltReading(HaltState.ACTIVE, "", "test", None, 0)
+    return DeskState(halt=active, status=said, sends=True, money=None, broker=None, clock=None)
 
 
 # Rows
@@ -145,11 +178,20 @@ def intent(decision: Decision, **changes: Any) -> Intent:
 
 
 def _judged(decision: Decision) -> Proposal:
-    made = proposal() if decision.type == "buy" else short_proposal()
-    return replace(
-        made, purpose=decision.purpose, quantity=decision.quantity, limit_price=decision.limit_price,
-        position=decision.position_quantity, symbol=decision.instrument.symbol, own_symbols=tuple(CON_IDS),
-        limits=decision.strategy.risk_profile,
+    return decision_proposal(decision, market(decision.instrument.symbol))[0]
+
+
+def market(symbol: str = "AAPL", *, equity: str = "100000", at: datetime = NOW) -> Market:
+    """What the broker says at that time: a narrow quote at 100, and an account with this equity, all of it free."""
+    return Market(CON_IDS[symbol], quote(at=at, symbol=symbol), summary(equity), status(market_now=at))
+
+
+def summary(equity: str = "100000") -> types.AccountSummary:
+    value = D(equity)
+    return types.AccountSummary(
+        account=ACCOUNT, currency="USD", net_liquidation=value, cash=value, buying_power=value, available_funds=value,
+        gross_position_value=D(0), init_margin=D(0), maint_margin=D(0), realized_pnl=D(0), unrealized_pnl=D(0),
+        time=NOW,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from autotrader.core.money import to_tick
 from broker import types
 from research import facade
 from research import types as research
+from tests.trading.builders import market
 from trading.models import Analysis, Decision, Instrument, Order, Strategy, WorkflowExecution
 from trading.risk.base import Proposal
 from trading.risk.rules import judge
@@ -26,6 +27,7 @@ from trading.services.evidence import apply
 from trading.services.executions import StepRecord, cycle_started, execution_claim, execution_end, step_commit
 from trading.services.intents import Intent
 from trading.services.orders import entry_write
+from trading.services.proposals import decision_proposal
 
 MARKET = datetime(2020, 7, 20, 20, 0, tzinfo=UTC)
 TICK = Decimal("0.01")
@@ -165,16 +167,11 @@ def _limit(decision: Decision) -> Decimal:
 
 
 def _proposal(decision: Decision) -> Proposal:
-    return Proposal(
-        purpose="entry", side="BUY", symbol=decision.instrument.symbol, currency="USD", base_currency="USD",
-        price=decision.price, claimed_price=decision.claimed_price, target_price=decision.target_price,
-        stop_price=decision.stop_price, reward_ratio=decision.reward_ratio, profit_margin=decision.profit_margin,
-        bid=decision.bid, ask=decision.ask, quote_at=MARKET, market_now=MARKET, limit_price=_limit(decision),
-        quantity=QUANTITY, tick=TICK, position=Decimal(0), equity=Decimal(1_000_000),
-        available_funds=Decimal(1_000_000), exposure_total=Decimal(0), exposure_instrument=Decimal(0), open_entries=0,
-        entries_today=0, allow_short=False, own_symbols=("AAPL", "IBM", "SPY"),
-        limits=decision.strategy.risk_profile,
-    )  # fmt: skip
+    told = market(decision.instrument.symbol, equity="1000000", at=MARKET)
+    assert told.quote is not None
+    quote = replace(told.quote, bid=decision.bid, ask=decision.ask, close=decision.price)
+    made, _ = decision_proposal(decision, replace(told, quote=quote))
+    return replace(made, quantity=QUANTITY)
 
 
 def _ordered(execution: WorkflowExecution, decision: Decision) -> list[Order]:

@@ -178,7 +178,7 @@ def test_the_decision_page_tells_its_story(boss: Client, bought: Told, django_as
     ("kind", "words"),
     [
         ("hold", ["The timeframes point in opposite directions.", "the decision was to hold"]),
-        ("refused", ["Profit margin 3", "✗ refused", "the decision was refused"]),
+        ("refused", ["profit margin 3", "✗ refused", "the decision was refused"]),
     ],
 )
 def test_the_decision_page_works_without_an_order(boss: Client, kind: str, words: list[str]) -> None:

@@ -167,8 +167,7 @@ class RiskProfile(models.Model):
         for smaller, larger, why in NOT_ABOVE:
             low, high = getattr(self, smaller), getattr(self, larger)
             if low is not None and high is not None and low > high:
-                name = self._meta.get_field(larger).verbose_name
-                raise ValidationError({smaller: f"{why} At most {high} ({name})."})
+                raise ValidationError({smaller: f"{why} At most {high} ({larger.replace('_', ' ')})."})
         both = {str(name) for name in self.allowed_symbols} & {str(name) for name in self.restricted_symbols}
         if both:
             raise ValidationError({"restricted_symbols": f"Allowed and restricted at once: {', '.join(sorted(both))}."})

@@ -1,23 +1,37 @@
-"""There is at least one lot to trade, and neither its value nor its quantity exceeds the profile's limits."""
+"""P1: neither the quantity nor the value of one order exceeds the profile's limits; there is at least one lot.
+
+The value is counted at the dearest price the order allows: its limit, or the end of the collar at the market. What
+only reduces a position is not held up by its size.
+"""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from trading.risk.base import Finding, Proposal, Verdict, judged, known
 
-from trading.risk.base import Proposal, Verdict, verdict
-
-PURPOSES = ("entry",)
+CONTROL = "P1"
+PURPOSES = ("entry", "change")
 
 
 def check(proposal: Proposal) -> Verdict:
-    """Refuse an order that is empty or too large."""
-    limits, quantity = proposal.limits, proposal.quantity
-    value = quantity * (proposal.limit_price or Decimal("NaN"))
-    if quantity <= 0:
-        allowed, code, message = False, "NO_ROOM", "the limits leave no room for a single lot"
+    """Refuse an order that is empty, too large, or of unknown value."""
+    limits, quantity, value = proposal.limits, proposal.quantity, proposal.value
+    found: Finding | None = None
+    if not known(quantity) or quantity <= 0:
+        found = Finding("NO_ROOM", "the limits leave no room for a single lot")
+    elif proposal.reduces:
+        found = None
     elif quantity > limits.max_order_quantity:
-        allowed, code, message = False, "QUANTITY_TOO_LARGE", f"{quantity} exceeds {limits.max_order_quantity}"
-    else:
-        allowed = value.is_finite() and value <= limits.max_order_value
-        code, message = "VALUE_TOO_LARGE", f"order value {value:.2f}, at most {limits.max_order_value:.2f}"
-    return verdict(__name__, allowed=allowed, code=code, message=message, quantity=quantity, value=value)
+        found = Finding("QUANTITY_TOO_LARGE", f"{quantity} is more than {limits.max_order_quantity}")
+    elif not known(value):
+        found = Finding("VALUE_UNKNOWN", "the order's value is not known")
+    elif value > limits.max_order_value:
+        found = Finding("VALUE_TOO_LARGE", f"order value {value:.2f}, at most {limits.max_order_value:.2f}")
+    return judged(
+        __name__,
+        [found],
+        sound=f"{quantity} for at most {value:.2f}" if known(value) else f"{quantity}",
+        quantity=quantity,
+        value=value,
+        most_quantity=limits.max_order_quantity,
+        most_value=limits.max_order_value,
+    )

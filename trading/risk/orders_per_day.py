@@ -1,9 +1,10 @@
-"""The strategy has sent fewer entries this market day than the profile allows."""
+"""P5: the strategy has sent fewer entries this market day than the profile allows."""
 
 from __future__ import annotations
 
 from trading.risk.base import Proposal, Verdict, verdict
 
+CONTROL = "P5"
 PURPOSES = ("entry",)
 
 
@@ -12,9 +13,9 @@ def check(proposal: Proposal) -> Verdict:
     most = proposal.limits.max_orders_per_day
     return verdict(
         __name__,
-        allowed=proposal.entries_today < most,
+        allowed=proposal.ledger.entries_today < most,
         code="TOO_MANY_ORDERS_TODAY",
-        message=f"{proposal.entries_today} entries sent today, at most {most} may be",
-        sent=proposal.entries_today,
+        message=f"{proposal.ledger.entries_today} entries sent today, at most {most} may be",
+        sent=proposal.ledger.entries_today,
         most=most,
     )

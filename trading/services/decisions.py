@@ -14,10 +14,11 @@ from autotrader.core.clock import system_now
 from autotrader.core.money import quantize_price
 from broker.types import Quote
 from research.types import Opinion
-from trading.models import Decision, RiskVerdict, WorkflowExecution
+from trading.models import Decision, WorkflowExecution
 from trading.models.decision import DecisionState, Purpose
 from trading.risk.base import Verdict
 from trading.services.rows import swap
+from trading.services.verdicts import verdicts_save
 
 RATIO_PLACES = Decimal("0.000001")
 LARGEST = Decimal("1e8")
@@ -132,19 +133,7 @@ def decision_judge(
     decision: Decision, verdicts: Sequence[Verdict], *, quantity: Decimal, limit_price: Decimal | None
 ) -> None:
     """Keep every verdict and move the decision to ALLOWED or REFUSED; call inside `audit.recording()`."""
-    now = system_now()
-    RiskVerdict.objects.bulk_create(
-        RiskVerdict(
-            decision=decision,
-            rule=verdict.rule,
-            allowed=verdict.allowed,
-            code=verdict.code,
-            message=verdict.message,
-            values=verdict.values,
-            at=now,
-        )
-        for verdict in verdicts
-    )
+    verdicts_save(verdicts, decision=decision)
     refused = [verdict for verdict in verdicts if not verdict.allowed]
     _finish(
         decision,

@@ -16,7 +16,7 @@ from trading.services.strategies import desk_profile_ensure
 
 
 class Command(BaseCommand):
-    help = "Apply missing migrations, make the demo strategy, the desk's limits and the queue's schedules where missing."
+    help = "Apply missing migrations, make the demo strategy, the desk's limits, the queue's schedules."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
