@@ -1,0 +1,96 @@
+"""`python -m tests.crash.harness`: the matrix and the seeds, continued where an earlier run stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tests.crash.harness.jobs import Jobs, Task
+from tests.crash.harness.results import ROOT, Results, build, summary
+
+FILE = ROOT / ".make" / "crash" / "results.jsonl"
+DATABASES = ("sqlite", "postgresql")
+
+
+def main() -> int:
+    """Run what is asked for; 1 where anything failed."""
+    arguments = _parser().parse_args()
+    results = Results(arguments.results, build())
+    databases = tuple(arguments.database or DATABASES)
+    began = time.monotonic()
+    with Jobs(databases, arguments.jobs, keep=arguments.keep) as jobs:
+        _run(arguments, databases, results, jobs, began + arguments.seconds if arguments.seconds else None)
+    results.add_part(time.monotonic() - began)
+    print("\n".join(summary(results)))
+    for row in results.bad():
+        _explain(row, results.sha)
+    return 1 if results.bad() else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash.harness", description=__doc__)
+    parser.add_argument("--database", action="append", choices=DATABASES, help="only on this one")
+    parser.add_argument("--matrix", action="store_true", help="the matrix only")
+    parser.add_argument("--operation", action="append", help="only these operations")
+    parser.add_argument("--cell", action="append", default=[], help="replay one cell by its name")
+    parser.add_argument("--seed", type=int, action="append", default=[], help="replay one seed")
+    parser.add_argument("--seeds", type=int, help="that many seeds only, from --from-seed on")
+    parser.add_argument("--from-seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, help="stop after so many seconds; the next run goes on")
+    parser.add_argument("--every", type=int, default=1, help="only each n-th cell, for a quick look")
+    parser.add_argument("--jobs", type=int, default=4, help="cells at one time on each database")
+    parser.add_argument("--results", type=Path, default=FILE)
+    parser.add_argument("--again", action="store_true", help="play what has passed as well")
+    parser.add_argument("--keep", action="store_true", help="keep the folders with rows and logs")
+    return parser
+
+
+def _run(
+    arguments: argparse.Namespace, databases: tuple[str, ...], results: Results, jobs: Jobs, until: float | None
+) -> None:
+    replay = [Task("cell", name, name.rpartition(":")[2]) for name in arguments.cell]
+    replay += [Task("seed", number, database) for number in arguments.seed for database in databases]
+    if replay:
+        jobs.play(replay, results, until, again=True)
+        return
+    if not arguments.seeds:
+        jobs.play(_matrix(arguments, databases, results, jobs), results, until, again=arguments.again)
+    if not arguments.matrix:
+        last = arguments.from_seed + (arguments.seeds or 1000)
+        seeds = [Task("seed", number, database) for number in range(arguments.from_seed, last) for database in databases]
+        jobs.play(seeds, results, until, again=arguments.again)
+
+
+def _matrix(
+    arguments: argparse.Namespace, databases: tuple[str, ...], results: Results, jobs: Jobs
+) -> list[Task]:
+    """The reachable cells, from a run of each operation without a fault on each database."""
+    from tests.crash.harness.names import OPERATIONS
+
+    operations = arguments.operation or OPERATIONS
+    probes = [Task("probe", operation, database) for operation in operations for database in databases]
+    jobs.play(probes, results, None, again=True)
+    tasks: list[Task] = []
+    for probe in probes:
+        passes = jobs.passes.get(probe.name)
+        if passes is None:
+            continue
+        found, missing = jobs.cells(probe, passes)
+        print(f"{probe.argument} on {probe.database}: {len(found)} cells; {len(missing)} points are never passed")
+        tasks += found
+    return tasks[:: arguments.every]
+
+
+def _explain(row: dict[str, object], sha: str) -> None:
+    kind, argument, *rest = str(row["name"]).split(":")
+    replay = f"--seed {argument} --database {rest[0]}" if kind == "seed" else f"--cell {row['name']}"
+    print(f"\n{row['state'].upper()} {row['name']} at {sha}")  # type: ignore[attr-defined]
+    for line in row["detail"]:  # type: ignore[attr-defined]
+        print(f"  {line}")
+    print(f"  replay: .venv/bin/python -m tests.crash.harness {replay} --keep")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

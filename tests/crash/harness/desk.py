@@ -1,0 +1,165 @@
+"""The desk of a cell: its folder, database, gateway and processes, started and restarted by the usual path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connections
+
+from broker.service import run as owner_process
+from tests.crash.harness import operations
+from tests.crash.harness.board import Board
+from tests.crash.harness.databases import Database
+from tests.crash.harness.gateway import HOST, Gateway
+from tests.crash.harness.processes import Forked, Zygote
+
+READY_LIMIT = 30.0
+POLL = 0.01
+
+
+class NotStarted(Exception):
+    """The harness could not bring a cell to its beginning."""
+
+
+class Desk:
+    """Everything that one cell runs on."""
+
+    def __init__(self, zygote: Zygote, database: Database, folder: Path) -> None:
+        self.folder = folder
+        self.database = database
+        self.board: Board = zygote.board
+        self._zygote = zygote
+        self.gateway = Gateway(zygote, folder)
+        self.operator: Forked | None = None
+
+    def open(self) -> None:
+        """Begin with fresh rows, a gateway and a broker that is ready."""
+        self.database.renew(self.folder)
+        settings.AUTOTRADER_STATE_DIR = self.folder
+        settings.AUTOTRADER_BROKER_SECRET = "secret of this cell"
+        self.gateway.start()
+        settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT = HOST, self.gateway.port
+        self.start_broker()
+        self.await_broker()
+
+    def start_broker(self) -> Forked:
+        """The owner's process, as run_broker begins it."""
+        self.gateway.hang_up()
+        return self._zygote.fork("broker", self.folder, _own, self.board)
+
+    def await_broker(self) -> None:
+        """Wait until the newest broker is ready. Raises NotStarted."""
+        until = time.monotonic() + READY_LIMIT
+        while not (brokers := self._zygote.of("broker")) or self.board.signed("broker") != brokers[-1].pid:
+            if time.monotonic() > until or not brokers:
+                raise NotStarted("the broker was not ready")
+            time.sleep(POLL)
+
+    def operate(self, name: str, number: int = 1) -> None:
+        """Fork the operation's process and wait until it is about to begin. Raises NotStarted."""
+        self.gateway.hang_up()
+        self.board.arm(operations.START, operations.START, action="meet")
+        role = operations.OPERATIONS[name].role
+        self.operator = self._zygote.fork(role, self.folder, operations.perform, name, number, self.board)
+        while not self.board.reached(operations.START):
+            if not self.operator.alive:
+                raise NotStarted(f"{name} ended before it began")
+            time.sleep(POLL)
+
+    def begin(self) -> None:
+        """Let the operation begin."""
+        self.board.go_on(operations.START)
+
+    def start_worker(self) -> Forked:
+        """A worker that stays."""
+        self.gateway.hang_up()
+        return self._zygote.fork("worker", self.folder, operations.keep_working)
+
+    def start_retry(self, name: str, number: int = 1) -> Forked:
+        """The client of a request asks again with the same key."""
+        self.gateway.hang_up()
+        return self._zygote.fork("web", self.folder, operations.retry, name, number)
+
+    def restore(self) -> None:
+        """Start again whatever has ended: gateway, then broker."""
+        if not self.gateway.alive:
+            self.gateway.start()
+        if not self._zygote.of("broker"):
+            self.start_broker()
+
+    def processes(self, *roles: str) -> list[Forked]:
+        """The living processes of these roles."""
+        return [forked for role in roles for forked in self._zygote.of(role)]
+
+    def passes(self) -> dict[str, dict[str, int]]:
+        """How often each point was passed, by role, over all processes of the cell."""
+        found: dict[str, Counter[str]] = {}
+        for path in sorted(self.folder.glob("*.passed")):
+            found.setdefault(path.name.partition("-")[0], Counter()).update(path.read_text().split())
+        return {role: dict(counts) for role, counts in found.items()}
+
+    def quiet(self) -> dict[str, Any]:
+        """What is not settled; empty where the desk agrees with the gateway. A database that is away is unsettled."""
+        try:
+            found = operations.open_work()
+            if not found:
+                found = operations.differences(self.gateway.truth())
+        except (DatabaseError, OSError) as error:
+            connections.close_all()
+            self.gateway.hang_up()
+            return {"asking": repr(error)}
+        return found
+
+    def close(self) -> None:
+        """End every process."""
+        self.gateway.hang_up()
+        self._zygote.end_all()
+        self.database.start()
+        connections.close_all()
+
+
+def _own(board: Board) -> None:
+    sys.argv = ["manage.py", "run_broker"]
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+        if "ready" in line:
+            board.sign("broker", os.getpid())
+
+    owner_process.run(say)
+
+
+
+
+@contextmanager
+def desk(zygote: Zygote, database: Database, folder: Path, *, keep: bool) -> Iterator[Desk]:
+    """A desk in a new folder, which goes afterwards unless it is to be kept."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    made = Desk(zygote, database, folder)
+    try:
+        yield made
+    finally:
+        made.close()
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(done: Callable[[], object], seconds: float) -> bool:
+    """Ask until the answer is true; False where it was not within so many seconds."""
+    until = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > until:
+            return False
+        time.sleep(POLL)
+    return True

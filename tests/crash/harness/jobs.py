@@ -1,0 +1,195 @@
+"""Plays tasks on several job processes at a time; one that hangs is ended and replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autotrader.core.ops.children import die_with_parent, kill_session
+from tests.crash.harness import matrix
+from tests.crash.harness.results import ROOT, Results
+from tests.environment import fast_folder
+
+HUNG = 150.0
+START_LIMIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one job is to play: a `cell`, a `seed` or a `probe`."""
+
+    kind: str
+    argument: str | int
+    database: str
+
+    @property
+    def name(self) -> str:
+        """Its name in the results."""
+        return str(self.argument) if self.kind == "cell" else f"{self.kind}:{self.argument}:{self.database}"
+
+
+class Hung(Exception):
+    """A job gave no answer in time, or ended."""
+
+
+class Jobs:
+    """The templates of the databases, and as many jobs on each as are wanted."""
+
+    def __init__(self, databases: Sequence[str], count: int, *, keep: bool) -> None:
+        self._databases = databases
+        self._count = count
+        self._keep = keep
+        self._folder = Path(tempfile.mkdtemp(prefix="autotrader-crash-", dir=fast_folder()))
+        self._disk = Path(tempfile.mkdtemp(prefix="autotrader-crash-"))
+        # PostgreSQL runs as nobody, who must be able to look into it.
+        self._disk.chmod(0o755)
+        self._lock = threading.Lock()
+        self.passes: dict[str, dict[str, dict[str, int]]] = {}
+
+    def __enter__(self) -> Jobs:
+        from tests.crash.harness.databases import template
+
+        self._templates = {name: template(name, self._disk / f"template-{name}") for name in self._databases}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._keep:
+            print(f"kept: {self._folder}")
+        else:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._disk, ignore_errors=True)
+
+    def play(self, tasks: Iterable[Task], results: Results, until: float | None, *, again: bool) -> None:
+        """Play the tasks in order on the jobs of their databases; none is begun after `until`."""
+        waiting = {name: deque[Task]() for name in self._databases}
+        for task in tasks:
+            if again or not results.passed(task.name):
+                waiting[task.database].append(task)
+        threads = [
+            threading.Thread(target=self._serve, args=(name, number, queue, results, until))
+            for name, queue in waiting.items()
+            for number in range(min(self._count, len(queue)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def cells(self, probe: Task, passes: dict[str, dict[str, int]]) -> tuple[list[Task], list[str]]:
+        """The cells of a probed operation, and the points that it never passes."""
+        found = matrix.cells(str(probe.argument), probe.database, passes)
+        return [Task("cell", cell.name, probe.database) for cell in found], matrix.unreached(passes)
+
+    def _serve(
+        self, database: str, number: int, queue: deque[Task], results: Results, until: float | None
+    ) -> None:
+        job: Job | None = None
+        try:
+            while until is None or time.monotonic() < until:
+                with self._lock:
+                    if not queue:
+                        return
+                    task = queue.popleft()
+                job = job or self._job(database, number)
+                outcome = self._ask(job, task)
+                if outcome["state"] == "error":
+                    job.end()
+                    job = None
+                self._keep_outcome(task, outcome, results)
+        finally:
+            if job is not None:
+                job.end()
+
+    def _keep_outcome(self, task: Task, outcome: dict[str, Any], results: Results) -> None:
+        passes = outcome.pop("passes")
+        with self._lock:
+            if task.kind == "probe":
+                if outcome["state"] == "passed":
+                    self.passes[task.name] = passes
+                else:
+                    print(f"{task.name}: {outcome['state']} {outcome['detail']}")
+                return
+            results.add(outcome)
+        if outcome["state"] in ("failed", "error"):
+            print(f"{outcome['state']}: {task.name} {outcome['detail']}", flush=True)
+
+    def _ask(self, job: Job, task: Task) -> dict[str, Any]:
+        began = time.monotonic()
+        try:
+            return job.ask(task)
+        except Hung as error:
+            seconds = round(time.monotonic() - began, 1)
+            return {"name": task.name, "state": "error", "seconds": seconds, "detail": [str(error)], "passes": None}
+
+    def _job(self, database: str, number: int) -> Job:
+        # PostgreSQL lies on disk, since its fsync is to cost what it costs.
+        parent = self._disk if database == "postgresql" else self._folder
+        folder = parent / f"{database}-{number}-{time.monotonic_ns()}"
+        if database == "postgresql":
+            folder.mkdir()
+        return Job(database, self._templates[database], folder, keep=self._keep)
+
+
+class Job:
+    """One job process."""
+
+    def __init__(self, database: str, template: Path, folder: Path, *, keep: bool) -> None:
+        words = ["--database", database, "--template", str(template), "--folder", str(folder)]
+        self._log = (template.parent / f"job-{folder.name}.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.harness.job", *words, *(["--keep"] if keep else [])],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self._read(START_LIMIT)
+
+    def ask(self, task: Task) -> dict[str, Any]:
+        """Have it played. Raises Hung."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({task.kind: task.argument}).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise Hung("the job has ended") from error
+        return self._read(HUNG)
+
+    def end(self) -> None:
+        """Let it end by itself, else end it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            kill_session(self._process.pid)
+            self._process.wait(20)
+        self._log.close()
+
+    def _read(self, seconds: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
+        line = self._process.stdout.readline() if ready else b""
+        if not line:
+            kill_session(self._process.pid)
+            raise Hung("the job gave no answer")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

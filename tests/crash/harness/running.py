@@ -1,0 +1,157 @@
+"""Runs one cell, or one random story, from its first row to the oracle's word."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from django.db import connections
+
+from autotrader.core.ops.pace import paced
+from broker.paper_gateway.control import ControlError
+from tests.crash.harness.board import Action
+from tests.crash.harness.cells import SELF, Cell, Outcome
+from tests.crash.harness.databases import Database
+from tests.crash.harness.desk import Desk, NotStarted, desk, wait_for
+from tests.crash.harness.faults import STRIKES, release
+from tests.crash.harness.processes import Zygote
+from tests.crash.harness.seeds import Story, Strike
+from tests.crash.harness.verdict import violations
+
+REACH_LIMIT = 12.0
+SETTLE_LIMIT = 40.0
+QUIET = 5.0  # seconds, before they are paced: a look in a hurry must have found nothing more
+NESTED = ("look_executions", "look_open_orders")
+HARNESS_ERRORS = (NotStarted, TimeoutError, OSError, RuntimeError, ControlError)
+
+
+class Runner:
+    """Runs cells one after another on one database."""
+
+    def __init__(self, zygote: Zygote, database: Database, folder: Path, *, keep: bool = False) -> None:
+        self._zygote = zygote
+        self._database = database
+        self._folder = folder
+        self._keep = keep
+
+    def run(self, cell: Cell) -> Outcome:
+        """The cell's outcome."""
+        strike = Strike(cell.fault, cell.role, cell.point, cell.occurrence, REACH_LIMIT)
+        return self._play(cell.name, Story(cell.seed, ((cell.operation, (strike,)),), ()), strict=True)
+
+    def probe(self, operation: str) -> Outcome:
+        """The operation without any fault: which points it passes, and how often."""
+        return self._play(f"probe:{operation}:{self._database.name}", Story(0, ((operation, ()),), ()))
+
+    def tell(self, story: Story) -> Outcome:
+        """A random story's outcome."""
+        return self._play(f"seed:{story.seed}:{self._database.name}", story)
+
+    def _play(self, name: str, story: Story, *, strict: bool = False) -> Outcome:
+        """`strict`: a point that is not reached ends the story as `unreached`. What the harness could not do: `error`."""
+        began = time.monotonic()
+        folder = self._folder / name.replace(":", "-")
+        try:
+            with desk(self._zygote, self._database, folder, keep=self._keep) as made:
+                outcome = self._told(name, story, made, strict=strict)
+        except HARNESS_ERRORS as error:
+            outcome = Outcome(name, "error", detail=(f"{type(error).__name__}: {error}",))
+        outcome.seconds = round(time.monotonic() - began, 3)
+        return outcome
+
+    def _told(self, name: str, story: Story, made: Desk, *, strict: bool) -> Outcome:
+        made.open()
+        for link in story.links:
+            made.gateway.control.fault(**link)
+        for number, (operation, strikes) in enumerate(story.operations, start=1):
+            made.operate(operation, number)
+            before = made.passes()
+            if not self._strike_all(made, strikes) and strict:
+                return Outcome(name, "unreached")
+            unsettled = _recover(made)
+        found = [f"not settled: {unsettled}"] if unsettled else []
+        found += violations(made)
+        state = "failed" if found else "passed"
+        return Outcome(name, state, detail=tuple(found), passes=_since(before, made.passes()))
+
+    def _strike_all(self, made: Desk, strikes: tuple[Strike, ...]) -> bool:
+        """Let the operation begin and do what is to happen to it; False where a point was not reached."""
+        begun = reached = False
+        for strike in strikes:
+            action: Action = "stop" if strike.fault == "stop" else "kill" if strike.fault in SELF else "meet"
+            made.board.arm(strike.role, strike.point, occurrence=strike.occurrence, action=action)
+            if not begun:
+                made.begin()
+                begun = True
+            reached = wait_for(lambda: made.board.reached(strike.role), strike.latest)  # noqa: B023
+            _strike(made, strike)
+            made.board.disarm(strike.role)
+            made.restore()
+        if not begun:
+            made.begin()
+        return reached or not strikes
+
+
+def _strike(made: Desk, strike: Strike) -> None:
+    pid = made.board.reached(strike.role)
+    connections.close_all()
+    if pid or strike.fault not in SELF:
+        known = STRIKES.get(strike.fault)
+        with suppress(ConnectionError):
+            if known is not None:
+                known(made, pid)
+    release(made)
+    if strike.fault == "nested":
+        _nest(made)
+
+
+def _nest(made: Desk) -> None:
+    """The recovery is killed as well, twice, each time a little further on."""
+    for point in NESTED:
+        for forked in made.processes("broker"):
+            forked.end()
+        made.board.arm("broker", point)
+        made.restore()
+        wait_for(lambda: not made.processes("broker"), REACH_LIMIT)
+    made.board.disarm("broker")
+
+
+def _recover(made: Desk) -> dict[str, Any]:
+    """Start what is dead again, by the usual path, and wait until all is settled; what is not."""
+    worker = None
+    last: dict[str, Any] = {}
+    quiet_since = 0.0
+    with suppress(ConnectionError):
+        if made.gateway.alive:
+            made.gateway.control.heal()
+    until = time.monotonic() + SETTLE_LIMIT
+    while time.monotonic() < until:
+        made.restore()
+        ended = made.operator is None or not made.operator.alive
+        if ended and (worker is None or not worker.alive):
+            worker = made.start_worker()
+        last = made.quiet() if ended else {"operator": "runs"}
+        if last:
+            quiet_since = 0.0
+        elif not quiet_since:
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since > paced(QUIET):
+            break
+        time.sleep(0.02)
+    for forked in made.processes("worker", "web"):
+        forked.end()
+    return last
+
+
+def _since(before: dict[str, dict[str, int]], after: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """The passes of the operation itself, without those of what came before it."""
+    return {
+        role: {
+            point: count - before.get(role, {}).get(point, 0)
+            for point, count in points.items()
+            if count > before.get(role, {}).get(point, 0)
+        }
+        for role, points in after.items()
+    }
