@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from broker import types
 from broker.service import desk
+
+if TYPE_CHECKING:
+    from trading.services.compared import Comparison
 
 
 class TradingDesk:
@@ -30,6 +35,20 @@ class TradingDesk:
         from trading.selectors.positions import booked
 
         return booked(account)
+
+    def compared(self, found: types.Compared) -> types.Wishes:
+        """Compare the desk's rows with one complete look."""
+        return self._comparison.look(found)
+
+    def watched(self, now: datetime, blocked: Sequence[types.Blocked]) -> Sequence[int]:
+        """Raise what waits too long."""
+        return self._comparison.watch(now, blocked)
+
+    @cached_property
+    def _comparison(self) -> Comparison:
+        from trading.services.compared import Comparison
+
+        return Comparison()
 
 
 def connect() -> None:

@@ -34,11 +34,13 @@ class Submission(models.Model):
 
 
 class BrokerMessage(models.Model):
-    """One thing the broker said, as it came; ERROR where it could not be applied yet."""
+    """One thing the broker said, as it came; ERROR where it could not be applied yet, ASIDE where a person said that
+    it need not be."""
 
     class State(models.TextChoices):
         APPLIED = "APPLIED"
         ERROR = "ERROR"
+        ASIDE = "ASIDE"
 
     kind = models.CharField(max_length=40)
     order_ref = models.CharField(max_length=200, blank=True)

@@ -224,6 +224,15 @@ _ORDERS = (
         "placeOrder(whatIf)",
         "OrderInvalid OrderRejected TradingDisabled",
     ),
+    _read(
+        "reconcile",
+        types.Nothing,
+        types.ReconcileReport,
+        60,
+        "Look at the whole book now and compare it with the desk's rows; what differs is on the desk's record.",
+        "reqAllOpenOrders reqCompletedOrders reqExecutions reqPositions reqAccountUpdates",
+        "",
+    ),
     _send("place", types.PlaceOrder, types.PlaceOutcome, 15, "Send a bracket or a single order, once.", "placeOrder"),
     _send(
         "modify",
@@ -324,6 +333,7 @@ class Broker(Protocol):
     def completed_orders(self) -> tuple[types.OrderReport, ...]: ...
     def executions(self) -> tuple[types.ExecutionReport, ...]: ...
     def order(self, request: types.OrderRef) -> types.OrderReport: ...
+    def reconcile(self) -> types.ReconcileReport: ...
     def preview(self, request: types.PreviewOrder) -> types.Preview: ...
     def place(self, request: types.PlaceOrder) -> types.PlaceOutcome: ...
     def modify(self, request: types.ModifyOrder) -> types.PlaceOutcome: ...

@@ -22,6 +22,12 @@ class Desk(Protocol):
     def positions(self, account: str) -> Mapping[int, Decimal] | None:
         """What our fills say that the account holds, by con_id, negative for short; None where no fills are kept."""
 
+    def compared(self, found: types.Compared) -> types.Wishes:
+        """One complete look, after its orders and fills were applied; in the writer's thread, outside a transaction."""
+
+    def watched(self, now: datetime, blocked: Sequence[types.Blocked]) -> Sequence[int]:
+        """Every few seconds, with a broker or without: what waits too long. The messages that are to be set aside."""
+
 
 class NoDesk:
     """Takes evidence and keeps no orders: the owner alone."""
@@ -36,6 +42,14 @@ class NoDesk:
     def positions(self, account: str) -> Mapping[int, Decimal] | None:
         """No fills."""
         return None
+
+    def compared(self, found: types.Compared) -> types.Wishes:
+        """Nothing to compare with."""
+        return types.Wishes()
+
+    def watched(self, now: datetime, blocked: Sequence[types.Blocked]) -> Sequence[int]:
+        """Nobody to tell."""
+        return ()
 
 
 _desk: Desk = NoDesk()

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import F
+
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from broker import codec, types
@@ -87,6 +89,34 @@ def failed() -> dict[str, list[BrokerMessage]]:
     for row in BrokerMessage.objects.filter(state=State.ERROR).order_by("id"):
         blocked.setdefault(_key_of_row(row), []).append(row)
     return blocked
+
+
+def blocked() -> list[types.Blocked]:
+    """The same for people, as far as the messages tell their account."""
+    return [
+        types.Blocked(
+            key,
+            account,
+            rows[0].order_ref,
+            rows[0].perm_id,
+            rows[0].kind,
+            rows[0].error,
+            rows[0].received_at,
+            tuple(row.pk for row in rows),
+        )
+        for key, rows in failed().items()
+        if (account := _account_of(rows[0]))
+    ]
+
+
+def _account_of(row: BrokerMessage) -> str:
+    return getattr(_read(row.kind, row.payload), "account", "")
+
+
+def set_aside(messages: Collection[int]) -> None:
+    """A person has said that these need not be applied: they block nothing any more, and stay on record."""
+    rows = BrokerMessage.objects.filter(pk__in=messages, state=State.ERROR)
+    rows.update(state=State.ASIDE, version=F("version") + 1)
 
 
 def recent(now: datetime) -> list[tuple[types.BrokerEvent | None, bool]]:

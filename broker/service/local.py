@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,20 @@ from django.db import DatabaseError
 from autotrader.core.clock import system_now
 from autotrader.core.ops.crashpoints import crashpoint
 from broker import gates, types
-from broker.errors import BrokerUnavailable, ContractNotFound, OrderError, OrderInvalid, TradingDisabled
+from broker.errors import BrokerError, BrokerUnavailable, ContractNotFound, OrderError, OrderInvalid, TradingDisabled
 from broker.ib.client import IbClient
 from broker.ib.errors import NotSent
 from broker.models import Submission
 from broker.port import TABLE, Call, with_async_twins
 from broker.service import cancelling, submissions, validate
+from broker.service.comparing import reconcile_report, submission_report
 from broker.service.contract_cache import ContractCache
 from broker.service.flights import Flights
 from broker.service.halting import Halting
 from broker.service.in_flight import InFlight
-from broker.service.reconcile import Reconciler, submission_report
+from broker.service.outcomes import outcome_of, proven_unsent
+from broker.service.protective import is_protective
+from broker.service.reconcile import Reconciler
 from broker.service.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -144,6 +148,15 @@ class LocalBroker:
                 return False
         return True
 
+    def reconcile(self, timeout: float | None = None) -> types.ReconcileReport:
+        """Look at the broker's whole book now and compare it. Raises BrokerUnavailable where no look was complete."""
+        gates.refuse_in_transaction()
+        limit = _timeout("reconcile", timeout)
+        until = time.monotonic() + limit
+        self.settle(limit)
+        look = self._reconciler.look_now(max(until - time.monotonic(), 0.0))
+        return reconcile_report(look)
+
     def ping(self, timeout: float) -> None:
         """Go through the connection's loop and back; raises BrokerUnavailable where it hangs."""
         self.client.ping(timeout)
@@ -153,13 +166,17 @@ class LocalBroker:
     def place(self, request: types.PlaceOrder, timeout: float | None = None) -> types.PlaceOutcome:
         """Send a bracket or a single order, once; a repeat of the same key answers what is on record."""
         gates.refuse_in_transaction()
+        with self._telling([leg.order_ref for leg in request.legs], revision=0):
+            return self._place(request)
+
+    def _place(self, request: types.PlaceOrder) -> types.PlaceOutcome:
         contract = self._contract(request.con_id)
         self._check(
             lambda: validate.check_place(request, contract, self._now(), self.client.known_now()),
             [leg.order_ref for leg in request.legs],
             revision=0,
         )
-        protective = all(leg.role == "stop" for leg in request.legs)
+        protective = is_protective(request)
         last_look = self._last_look(reduces=request.reduces, protective=protective)
 
         def frame() -> None:
@@ -171,6 +188,10 @@ class LocalBroker:
     def modify(self, request: types.ModifyOrder, timeout: float | None = None) -> types.PlaceOutcome:
         """Change a working order, once a revision."""
         gates.refuse_in_transaction()
+        with self._telling([request.order_ref], request.revision):
+            return self._modify(request)
+
+    def _modify(self, request: types.ModifyOrder) -> types.PlaceOutcome:
         placed = self._placed(request.order_ref)
         terms = submissions.terms_of(placed)
         contract = self._contract(terms["con_id"])
@@ -239,6 +260,15 @@ class LocalBroker:
                 if refusal.reason != "LATE" or not submissions.are_recorded(order_refs, revision):
                     raise
 
+    @contextmanager
+    def _telling(self, order_refs: Sequence[str], revision: int) -> Iterator[None]:
+        """A refusal before the record is definite: nothing has left, and by this nothing ever will."""
+        try:
+            yield
+        except BrokerError as refusal:
+            self._reconciler.refused(order_refs, revision, f"{refusal.reason}: {refusal.message}")
+            raise
+
     def _once(
         self, rows: Sequence[Submission], frame: Callable[[], None], *, reduces: bool, protective: bool
     ) -> types.PlaceOutcome:
@@ -246,15 +276,15 @@ class LocalBroker:
         with self._in_flight.sending([row.order_ref for row in rows]), _storage():
             before = submissions.recorded(rows)
             if before is not None:
-                return _outcome(before.rows, repeated=True)
+                return outcome_of(before.rows, repeated=True)
             crashpoint("send_asked")
             self._check_gates(rows[0].account, reduces=reduces, protective=protective)
             crashpoint("gates_passed")
             claim = submissions.claim(rows)
             self._report(claim.rows)
             if not claim.won:
-                return _outcome(claim.rows, repeated=True)
-            outcome = _outcome(claim.rows, repeated=False, detail=self._send(claim.rows, frame))
+                return outcome_of(claim.rows, repeated=True)
+            outcome = outcome_of(claim.rows, repeated=False, detail=self._send(claim.rows, frame))
             crashpoint("send_answered")
             return outcome
 
@@ -270,7 +300,7 @@ class LocalBroker:
             frame()
             crashpoint("bracket_written")
         except Exception as error:
-            if _proven_unsent(error):
+            if proven_unsent(error):
                 return self._void(rows, error)
             logger.exception("the outcome of %s is not known", rows[0].order_ref)
             return f"outcome not known: {error}"
@@ -327,27 +357,6 @@ class _storage:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, DatabaseError):
             raise TradingDisabled("The database does not answer; nothing was sent.", code="STORAGE") from error
-
-
-def _proven_unsent(error: Exception) -> bool:
-    """The adapter raises these only before the first byte."""
-    late = isinstance(error, OrderError) and error.reason == "LATE"
-    return late or isinstance(error, (NotSent, TradingDisabled, OrderInvalid))
-
-
-def _outcome(rows: Sequence[Submission], *, repeated: bool, detail: str = "") -> types.PlaceOutcome:
-    return types.PlaceOutcome(
-        tuple(
-            types.LegOutcome(
-                row.order_ref,
-                row.revision,
-                "VOID" if row.state == Submission.State.VOID else "SENT",
-                repeated,
-                detail or row.detail,
-            )
-            for row in rows
-        )
-    )
 
 
 def _timeout(name: str, given: float | None) -> float:

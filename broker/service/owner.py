@@ -18,7 +18,7 @@ from autotrader.core.build import build_id
 from autotrader.core.clock import system_now
 from autotrader.core.ops.single import running_copy
 from broker import gates
-from broker.errors import AccountError
+from broker.errors import AccountError, TradingDisabled
 from broker.ib.client import IbClient
 from broker.ib.restart import Schedule
 from broker.paper_gateway.store import read_account
@@ -135,7 +135,21 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
     name = f"pid {os.getpid()} on {socket.gethostname()}"
     # A replay has a gateway of its own, and no order there is the desk's to end.
     halting = Halting(client, writer, place.state_dir, name) if place.accounts is None else None
-    reconciler = Reconciler(client, writer, in_flight, timing=timing, gate=gate)
+
+    def may_protect(account: str) -> None:
+        gates.check_send(reduces=True, account=account, status=broker.status(), protective=True)
+        if gates.halt_reading().cancel == "all":
+            raise TradingDisabled("A person has ended all orders, protective ones too.", code="HALTED")
+
+    reconciler = Reconciler(
+        client,
+        writer,
+        in_flight,
+        timing=timing,
+        gate=gate,
+        protect=lambda request: broker.place(request),
+        may_protect=may_protect,
+    )
     broker = LocalBroker(
         client=client,
         writer=writer,

@@ -5,90 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
 
 from django.db import connections
 
 from autotrader.core.clock import system_now
 from autotrader.core.ops.crashpoints import crashpoint
-from autotrader.core.ops.pace import paced
 from broker import types
-from broker.errors import BrokerError
-from broker.ib.client import Book, ConnectionState, IbClient
+from broker.errors import BrokerError, BrokerUnavailable
+from broker.ib.client import IbClient
 from broker.models import Submission
 from broker.service import desk as desks
 from broker.service import evidence, submissions
+from broker.service.comparing import Look, Record, Timing, Verdict, compared, judge, submission_report
 from broker.service.doubles import Doubles
 from broker.service.holdings import Holdings
 from broker.service.in_flight import InFlight
+from broker.service.watching import Watch
 from broker.service.writer import Writer
 
+__all__ = ["Look", "Reconciler", "Record", "Timing", "judge", "submission_report"]
+
 logger = logging.getLogger(__name__)
-Verdict = Literal["leave", "void", "void_again", "missing", "proven"]
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds. `interval` between looks, `hurry` while an order is missing or a look failed.
-
-    `void_after`: the age at which an intent without a Submission is voided; `grace`: how long after its Submission
-    an order may be missing from a book; `proof_after` to `proof_until`: the age at which its absence can be proof,
-    since a book tells finished orders and fills of the current day only.
-    """
-
-    interval: float = field(default_factory=lambda: paced(30))
-    hurry: float = field(default_factory=lambda: paced(5))
-    retry: float = field(default_factory=lambda: paced(1))
-    book_timeout: float = 20
-    void_after: float = field(default_factory=lambda: paced(10))
-    grace: float = field(default_factory=lambda: paced(2))
-    proof_after: float = field(default_factory=lambda: paced(10))
-    proof_until: float = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One complete answer: `started` when it was asked for, `connection` when that connection began."""
-
-    book: Book
-    started: datetime
-    state: ConnectionState
-    market_now: datetime
-    in_flight: frozenset[str]
-    positions: tuple[types.Position, ...]
-
-    @property
-    def reports(self) -> tuple[types.OrderReport | types.ExecutionReport, ...]:
-        """Orders first, then what filled them."""
-        return (*self.book.open_orders, *self.book.completed_orders, *self.book.executions)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What we know of an order: its Submission, and whether the broker ever told of it."""
-
-    submission: Submission | None
-    seen: bool = False
-
-
-def judge(intent: types.UnresolvedIntent, record: Record, look: Look, earlier_misses: int, timing: Timing) -> Verdict:
-    """What a book that does not know the intent's order says of it."""
-    submission = record.submission
-    age = (look.started - (submission.created_at if submission else intent.since)).total_seconds()
-    if intent.order_ref in look.in_flight:
-        return "leave"
-    if submission is None:
-        return "void" if age >= timing.void_after else "leave"
-    if submission.state == Submission.State.VOID:
-        return "void_again"
-    if age < timing.grace:
-        return "leave"
-    # The sender is gone with the connection before; what the broker once told of was there, and may have filled.
-    provable = look.state.since > submission.created_at and not record.seen
-    provable = provable and timing.proof_after <= age <= timing.proof_until
-    return "proven" if provable and earlier_misses > 0 else "missing"
+NEVER_RECORDED = "no frame was ever recorded for this order; none will leave"
 
 
 class Reconciler:
@@ -105,9 +44,12 @@ class Reconciler:
         *,
         timing: Timing,
         gate: Callable[[str], None],
+        protect: Callable[[types.PlaceOrder], object],
+        may_protect: Callable[[str], None],
         now: Callable[[], datetime] = system_now,
     ) -> None:
-        """`gate` raises TradingDisabled where no cancel may leave for an account."""
+        """`gate` raises TradingDisabled where no cancel may leave for an account, `may_protect` where no protective
+        order may; `protect` sends one."""
         self._client = client
         self._writer = writer
         self._in_flight = in_flight
@@ -123,21 +65,45 @@ class Reconciler:
         self._connection: datetime | None = None
         self._holdings = Holdings()
         self._doubles = Doubles(client, writer, gate)
+        self._protect, self._may_protect = protect, may_protect
+        self._wishes = types.Wishes()
+        self._last: Look | None = None
+        self._watch = Watch(writer, timing.watch, now)
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
 
     def start(self) -> None:
         """Start looking."""
         self._thread.start()
+        self._watch.start()
 
     def stop(self, timeout: float) -> None:
         """End the thread."""
         self._stopping = True
         self._wake.set()
+        self._watch.stop(timeout)
         self._thread.join(timeout)
 
     def wake(self) -> None:
         """Ask for a look now; never blocks."""
         self._wake.set()
+
+    def look_now(self, timeout: float) -> Look:
+        """The next look that is asked for from here on, once it is compared. Raises BrokerUnavailable."""
+        asked = self._now()
+        self.wake()
+
+        def compared_since() -> bool:
+            return self._last is not None and self._last.started >= asked
+
+        with self._changed:
+            if not self._changed.wait_for(compared_since, timeout) or self._last is None:
+                reason = self._client.state().reason or "it did not answer"
+                raise BrokerUnavailable(f"No complete look at the broker's book within {timeout:g} s: {reason}")
+            return self._last
+
+    def refused(self, order_refs: Sequence[str], revision: int, detail: str) -> None:
+        """These frames were refused before they were on record: void their intents now instead of at a later look."""
+        self._writer.submit(lambda: self._void_refused(frozenset(order_refs), revision, detail))
 
     def ready(self) -> bool:
         """True once a look on the connection of this moment was compared."""
@@ -179,6 +145,16 @@ class Reconciler:
             if self._stopping:
                 return
         self._doubles.end()
+        self._place_protection()
+
+    def _place_protection(self) -> None:
+        """The intents are committed; what a send refuses or leaves unknown is told by evidence."""
+        wishes, self._wishes = self._wishes, types.Wishes()
+        for request in wishes.place:
+            try:
+                self._protect(request)
+            except BrokerError as error:
+                logger.warning("%s was not placed: %s", request.legs[0].order_ref, error)
 
     def _ask(self) -> Look | None:
         """The book as one connection told it; None without a connection that has told its all."""
@@ -190,11 +166,21 @@ class Reconciler:
         # Last: what filled before this answer is told by then, unless it is never told.
         positions = self._client.read("positions", types.Nothing(), self._timing.book_timeout)
         crashpoint("look_positions")
+        account = self._account()
         market_now = self._client.market_now()
         if self._client.state().since != before.since:
             self._wake.set()
             return None
-        return Look(book, started, before, market_now, in_flight, positions)
+        return Look(book, started, before, market_now, in_flight, positions, account)
+
+    def _account(self) -> types.AccountSummary | None:
+        """The account's values; a look is complete without them, but then compares no cash."""
+        try:
+            values: types.AccountSummary = self._client.read("account", types.Nothing(), self._timing.book_timeout)
+        except BrokerError as error:
+            logger.info("the account's values were not read: %s", error)
+            return None
+        return values
 
     def _compare_then(self, look: Look, done: threading.Event) -> None:
         try:
@@ -224,11 +210,23 @@ class Reconciler:
         self._judge_changes(changes, look)
         self._compare_positions(look)
         self._doubles.judge(look)
+        self._wishes = desks.registered().compared(compared(look, self._unprotectable(look.state.account)))
         crashpoint("look_compared")
-        hurry = absent or changes or self._holdings.unsettled or self._doubles.unsettled
+        unsettled = self._holdings.unsettled or self._doubles.unsettled or self._wishes.soon
+        hurry = absent or changes or unsettled
         self._pause = self._timing.hurry if hurry else self._timing.interval
         self._become_ready(look)
         self.looks += 1
+        with self._changed:
+            self._last = look
+            self._changed.notify_all()
+
+    def _unprotectable(self, account: str) -> str:
+        try:
+            self._may_protect(account)
+        except BrokerError as error:
+            return f"{error.reason}: {error.message}"
+        return ""
 
     def _feed(self, reports: Iterable[types.OrderReport | types.ExecutionReport]) -> None:
         for report in reports:
@@ -290,11 +288,17 @@ class Reconciler:
         if verdict == "proven":
             self._report_missing(intent, proven=True, detail="two complete books of a new connection lack this order")
 
-    def _void(self, intent: types.UnresolvedIntent) -> Submission | None:
+    def _void(self, intent: types.UnresolvedIntent, detail: str = NEVER_RECORDED) -> Submission | None:
         """Race for the intent's key; the row where it is VOID now, None where the sender was first."""
-        detail = "no frame was ever recorded for this order; none will leave"
         claim = submissions.claim([submissions.void_row(intent, detail, self._now())], point="void_claim")
         return claim.rows[0] if claim.void else None
+
+    def _void_refused(self, order_refs: frozenset[str], revision: int, detail: str) -> None:
+        for intent in desks.registered().unresolved(self._now()):
+            if intent.order_ref in order_refs and intent.revision == revision:
+                row = self._void(intent, f"refused before it was sent: {detail}")
+                if row is not None:
+                    self._writer.apply(submission_report(row, self._client.known_now()))
 
     def _report_missing(self, intent: types.UnresolvedIntent, *, proven: bool, detail: str) -> None:
         at = self._client.known_now()
@@ -310,18 +314,3 @@ class Reconciler:
         with self._changed:
             self._ready_since = look.state.since
             self._changed.notify_all()
-
-
-def submission_report(row: Submission, now: datetime) -> types.SubmissionReport:
-    """What our own record says of a frame."""
-    terms = submissions.prices_of(row) if row.revision else {}
-    return types.SubmissionReport(
-        row.account,
-        row.order_ref,
-        row.revision,
-        "VOID" if row.state == Submission.State.VOID else "SENT",
-        now,
-        row.detail,
-        terms.get("limit_price"),
-        terms.get("stop_price"),
-    )

@@ -19,8 +19,8 @@ from broker.types.contracts import (
     TradingHours,
 )
 from broker.types.events import (
-    CancelsReport,
     BrokerEvent,
+    CancelsReport,
     CommissionReport,
     ConnectionReport,
     ExecutionReport,
@@ -64,6 +64,7 @@ from broker.types.orders import (
     TimeInForce,
     bracket,
 )
+from broker.types.reconciling import Blocked, Compared, ReconcileReport, Wishes
 from broker.types.reference import (
     Article,
     ArticleQuery,
@@ -85,12 +86,14 @@ __all__ = [
     "ArticleQuery",
     "Bars",
     "BarsQuery",
+    "Blocked",
     "BrokerEvent",
     "BrokerStatus",
     "CancelAll",
     "CancelAllOutcome",
     "CancelsReport",
     "CommissionReport",
+    "Compared",
     "ConId",
     "ConIds",
     "ConnectionReport",
@@ -137,6 +140,7 @@ __all__ = [
     "Quote",
     "RealTimeBar",
     "RealTimeBarsQuery",
+    "ReconcileReport",
     "Role",
     "ScannerCode",
     "ScannerQuery",
@@ -151,5 +155,6 @@ __all__ = [
     "TradingHours",
     "UnresolvedIntent",
     "WhatToShow",
+    "Wishes",
     "bracket",
 ]

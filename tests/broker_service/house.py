@@ -18,14 +18,15 @@ from broker.service.reconcile import Timing
 E = TypeVar("E")
 CLOSE = datetime(2019, 6, 3, 20, 0, tzinfo=UTC)  # a Monday's close in New York
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
-FAST = Timing(interval=0.1, hurry=0.1, retry=0.05)
+FAST = Timing(interval=0.1, hurry=0.1, retry=0.05, watch=0.1)
 ACCOUNT = "DU1"
 
 
 class MemoryDesk:
     """Keeps events in order; `failing` raises for the events of an order, `intents` are its open orders.
 
-    `booked` is what its fills hold by con_id, None for a desk that keeps none.
+    `booked` is what its fills hold by con_id, None for a desk that keeps none. `wishes` are granted once; messages of
+    the orders in `aside` are set aside.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,10 @@ class MemoryDesk:
         self.failing: dict[str, Exception] = {}
         self.booked: dict[int, Decimal] | None = None
         self.threads: set[str] = set()
+        self.looks: list[types.Compared] = []
+        self.wishes = types.Wishes()
+        self.blocked: list[types.Blocked] = []
+        self.aside: set[str] = set()
 
     def apply(self, event: types.BrokerEvent) -> None:
         self.threads.add(threading.current_thread().name)
@@ -47,6 +52,15 @@ class MemoryDesk:
 
     def positions(self, account: str) -> Mapping[int, Decimal] | None:
         return self.booked
+
+    def compared(self, found: types.Compared) -> types.Wishes:
+        self.looks.append(found)
+        wishes, self.wishes = self.wishes, types.Wishes()
+        return wishes
+
+    def watched(self, now: datetime, blocked: Sequence[types.Blocked]) -> Sequence[int]:
+        self.blocked = list(blocked)
+        return [pk for item in blocked for pk in item.messages if item.key in self.aside]
 
     def all(self, kind: type[E], order_ref: str | None = None) -> list[E]:
         """The events of a kind so far, of one order or of all."""

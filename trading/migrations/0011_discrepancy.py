@@ -90,4 +90,40 @@ class Migration(migrations.Migration):
                 name="one_open_discrepancy",
             ),
         ),
+        migrations.CreateModel(
+            name="Reconciliation",
+            fields=[
+                (
+                    "account",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        serialize=False,
+                        to="trading.account",
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("market_at", models.DateTimeField()),
+                ("orders", models.PositiveIntegerField()),
+                ("executions", models.PositiveIntegerField()),
+                ("positions", models.PositiveIntegerField()),
+                ("currency", models.CharField(blank=True, max_length=3)),
+                (
+                    "cash",
+                    models.DecimalField(decimal_places=4, help_text="The broker's.", max_digits=15, null=True),
+                ),
+                (
+                    "expected_cash",
+                    models.DecimalField(
+                        decimal_places=4,
+                        help_text="By our fills; empty while it cannot be known.",
+                        max_digits=15,
+                        null=True,
+                    ),
+                ),
+                ("cash_note", models.TextField(blank=True, help_text="Why cash is not compared now.")),
+                ("base_cash", models.DecimalField(decimal_places=4, max_digits=15, null=True)),
+                ("base_fill", models.BigIntegerField(default=0)),
+            ],
+        ),
     ]

@@ -4,7 +4,7 @@ from trading.models.account import Account, AccountSnapshot
 from trading.models.approval import Approval, ApprovalVote, Dispatch
 from trading.models.cycle import Cycle, StepRun, WorkflowExecution
 from trading.models.decision import Analysis, Decision, RiskVerdict
-from trading.models.discrepancy import Discrepancy
+from trading.models.discrepancy import Discrepancy, Reconciliation
 from trading.models.market import Instrument, Session
 from trading.models.order import Fill, Order, OrderChange, Trade
 from trading.models.request import OrderRequest
@@ -26,6 +26,7 @@ __all__ = [
     "Order",
     "OrderChange",
     "OrderRequest",
+    "Reconciliation",
     "RiskProfile",
     "RiskProfileVersion",
     "RiskVerdict",

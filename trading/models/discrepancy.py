@@ -1,8 +1,10 @@
-"""A difference between the broker and us that a person must see."""
+"""What reconcile compared last, and the differences between the broker and us that a person must see."""
 
 from __future__ import annotations
 
 from django.db import models
+
+from autotrader.core.money import money_field
 
 
 class DiscrepancyKind(models.TextChoices):
@@ -60,3 +62,26 @@ class Discrepancy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.subject}"
+
+
+class Reconciliation(models.Model):
+    """What the last complete look at the broker's book compared, one row an account.
+
+    The cash that we expect is `base_cash` and what the fills after `base_fill` have cost or brought since.
+    """
+
+    account = models.OneToOneField("trading.Account", primary_key=True, on_delete=models.PROTECT)
+    at = models.DateTimeField()
+    market_at = models.DateTimeField()
+    orders = models.PositiveIntegerField()
+    executions = models.PositiveIntegerField()
+    positions = models.PositiveIntegerField()
+    currency = models.CharField(max_length=3, blank=True)
+    cash = money_field(null=True, help_text="The broker's.")
+    expected_cash = money_field(null=True, help_text="By our fills; empty while it cannot be known.")
+    cash_note = models.TextField(blank=True, help_text="Why cash is not compared now.")
+    base_cash = money_field(null=True)
+    base_fill = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.at:%Y-%m-%d %H:%M:%S}"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db.models import QuerySet
 
 from trading.models import Discrepancy, Order
 from trading.models.discrepancy import DiscrepancyKind
+
+SYSTEM = "reconcile"  # resolves by itself what agrees again
+AGREED = "agreed_since"
 
 
 def blocking(account_id: str) -> list[Discrepancy]:
@@ -33,3 +38,10 @@ def all_open(account_id: str = "") -> QuerySet[Discrepancy]:
 def latest(account_id: str, kind: DiscrepancyKind, subject: str) -> Discrepancy | None:
     """The newest difference of this kind about this subject, open or resolved."""
     return Discrepancy.objects.filter(account=account_id, kind=kind, subject=subject).order_by("-id").first()
+
+
+def unsettled(account_id: str, kinds: Collection[DiscrepancyKind]) -> set[tuple[DiscrepancyKind, str]]:
+    """Kind and subject of what is open, or was resolved by a person while the sides still differed."""
+    rows = Discrepancy.objects.filter(account=account_id, kind__in=kinds).exclude(resolved_by=SYSTEM)
+    found = rows.values_list("kind", "subject", "document")
+    return {(DiscrepancyKind(kind), subject) for kind, subject, document in found if AGREED not in document}

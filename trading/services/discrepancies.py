@@ -15,12 +15,10 @@ from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
 from trading.models import Discrepancy, Instrument, Order
 from trading.models.discrepancy import DiscrepancyKind
-from trading.selectors.discrepancies import latest
+from trading.selectors.discrepancies import AGREED, SYSTEM, latest
 from trading.services.rows import swap
 
-SYSTEM = "reconcile"  # resolves what agrees again by itself
 DIFFERENCE = "difference"
-AGREED = "agreed_since"
 SHORTEST_REASON = 3
 WIDTH = 80
 

@@ -18,6 +18,14 @@ from trading.selectors.orders import live_entry
 from trading.selectors.positions import holdings
 from trading.services import doubles
 from trading.services.accounts import account_ensure, snapshot_take
+from trading.services.alarms import (
+    alarm,
+    bust_alarm,
+    doubled_alarm,
+    late_fill_alarm,
+    overfill_check,
+    position_alarm,
+)
 from trading.services.change_evidence import (
     Shown,
     cancel_refused,
@@ -31,7 +39,7 @@ from trading.services.change_evidence import (
 from trading.services.fills import commission_book, fill_book, filled_quantity
 from trading.services.halt_cancels import cancels_report_apply
 from trading.services.instruments import instrument_of_contract
-from trading.services.order_moves import order_document, order_move
+from trading.services.order_moves import correlation_of, order_document, order_move
 from trading.services.order_states import CANCELLED_WORDS, ENDED, FINAL_WORDS, derive, evidence_of, may_move
 from trading.services.rows import swap
 
@@ -51,7 +59,7 @@ def apply(event: object) -> None:
 
 
 def _find(account: str, order_ref: str, perm_id: int = 0) -> Order | None:
-    orders = Order.objects.select_for_update(of=("self",)).select_related("decision__execution__cycle")
+    orders = Order.objects.select_for_update(of=("self",)).select_related("decision__execution__cycle", "request")
     found = orders.filter(account=account, order_ref=order_ref).first() if order_ref else None
     if found is not None and perm_id and found.perm_id not in (None, perm_id):
         found = None  # one more order under our reference: a copy made by hand, or a change that became a second order
@@ -62,8 +70,7 @@ def _find(account: str, order_ref: str, perm_id: int = 0) -> Order | None:
 
 def _as_order(order: Order, write: Callable[[], None]) -> None:
     """Run `write` under the correlation id of what caused the order."""
-    execution = order.decision.execution if order.decision else None
-    with audit.acting(actor="broker", correlation_id=execution.correlation_id if execution else f"order.{order.pk}"):
+    with audit.acting(actor="broker", correlation_id=correlation_of(order)):
         write()
 
 
@@ -74,7 +81,7 @@ def _settle(order: Order, *, cause: str, market_at: datetime) -> None:
     state = derive(evidence_of(order, order.filled_quantity, market_at))
     if state != old and may_move(old, state):
         if _place_is_taken(order, state):
-            _alarm(order, EventType.BROKER_MESSAGE_FAILED, f"{state} at the broker beside another entry", market_at)
+            alarm(order, EventType.BROKER_MESSAGE_FAILED, f"{state} at the broker beside another entry", market_at)
         else:
             order_move(order, state, cause=cause, market_at=market_at)
     if order.state in TERMINAL:
@@ -88,28 +95,18 @@ def _book_filled(order: Order, cause: str, market_at: datetime) -> None:
         return
     swap(order, filled_quantity=filled.quantity, average_price=filled.price)
     if filled.quantity > before and order.state in ENDED:
-        _alarm(order, EventType.LATE_FILL, cause, market_at)
+        late_fill_alarm(order, cause, market_at)
     if filled.quantity < before:
-        _alarm(order, EventType.BUST, cause, market_at)
+        bust_alarm(order, cause, market_at)
+    if filled.quantity > before:
+        overfill_check(order, cause, market_at)
 
 
 def _place_is_taken(order: Order, state: OrderState) -> bool:
     """True where an entry that had ended lives again, but a later one took its place: its fills are booked, no more."""
-    if order.role != Role.ENTRY or order.strategy is None or order.state in LIVE or state not in LIVE:
+    if order.role != Role.ENTRY or order.state in LIVE or state not in LIVE:
         return False
     return live_entry(order.account, order.strategy, order.instrument) is not None
-
-
-def _alarm(order: Order, kind: EventType, cause: str, market_at: datetime) -> None:
-    audit.record(
-        kind,
-        f"order:{order.order_ref}",
-        account=order.account_id,
-        old_state=order.state,
-        cause=cause,
-        market_at=market_at,
-        document=order_document(order),
-    )
 
 
 @apply.register
@@ -282,18 +279,7 @@ def _connection(event: types.ConnectionReport) -> None:
 
 @apply.register
 def _position(event: types.PositionMismatch) -> None:
-    agree = event.quantity == event.booked
-    held, booked = (f"{number.normalize():f}" for number in (event.quantity, event.booked))
-    audit.record(
-        EventType.POSITION_MATCHED if agree else EventType.POSITION_MISMATCH,
-        f"position:{event.con_id}",
-        account=event.account,
-        old_state=booked,
-        new_state=held,
-        cause=f"the broker holds {held} {event.symbol}, our fills say {booked}",
-        market_at=event.time,
-        document={"con_id": event.con_id, "quantity": event.quantity, "booked": event.booked},
-    )
+    position_alarm(event)
 
 
 @apply.register
@@ -304,3 +290,4 @@ def _cancels(event: types.CancelsReport) -> None:
 @apply.register
 def _doubled(event: types.OrderDoubled) -> None:
     doubles.record(event)
+    doubled_alarm(event)

@@ -11,6 +11,7 @@ from autotrader.core.clock import system_now
 from autotrader.core.money import quantize_money, quantize_price
 from broker import types
 from trading.models import Fill, Order
+from trading.services.order_moves import correlation_of
 from trading.services.trades import trades_rebuild
 
 ZERO = Decimal(0)
@@ -81,7 +82,7 @@ def commission_book(event: types.CommissionReport) -> None:
     A commission that came before its execution names no account; one of a fill that a correction has replaced before
     it was booked is of no more use.
     """
-    fills = Fill.objects.select_related("order__decision__execution__cycle")
+    fills = Fill.objects.select_related("order__decision__execution__cycle", "order__request")
     if event.account:
         fills = fills.filter(account_id=event.account)
     fill = fills.filter(exec_id=event.exec_id).first()
@@ -91,9 +92,7 @@ def commission_book(event: types.CommissionReport) -> None:
             return
         raise Fill.DoesNotExist(f"no fill {event.exec_id} is booked")
     if fill.commission is None or fill.commission != quantize_money(event.commission):
-        execution = fill.order.decision.execution if fill.order.decision else None
-        correlation = execution.correlation_id if execution else f"order.{fill.order_id}"
-        with audit.acting(actor="broker", correlation_id=correlation):
+        with audit.acting(actor="broker", correlation_id=correlation_of(fill.order)):
             _commission(fill, event.commission, event.realized_pnl)
 
 

@@ -14,6 +14,13 @@ from trading.services.order_states import EVENT_OF, may_move
 from trading.services.rows import swap
 
 
+def correlation_of(order: Order) -> str:
+    """The correlation id of the cycle or the request that an order stems from, else one of its own."""
+    if order.decision is not None:
+        return order.decision.execution.correlation_id
+    return order.request.correlation_id if order.request is not None else f"order.{order.pk}"
+
+
 def order_document(order: Order) -> dict[str, Any]:
     """The order as events keep it."""
     names = (

@@ -1,0 +1,129 @@
+"""What the broker's evidence itself shows to be wrong: each becomes an Event and a difference for a person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from broker import types
+from trading.models import Instrument, Order, OrderChange
+from trading.models.discrepancy import DiscrepancyKind
+from trading.models.order import Role
+from trading.services.accounts import account_ensure
+from trading.services.discrepancies import discrepancy_open, discrepancy_settle
+from trading.services.order_moves import order_document
+
+
+def alarm(order: Order, kind: EventType, cause: str, market_at: datetime) -> None:
+    """Put on record what no transition of the order tells."""
+    audit.record(
+        kind,
+        f"order:{order.order_ref}",
+        account=order.account_id,
+        old_state=order.state,
+        cause=cause,
+        market_at=market_at,
+        document=order_document(order),
+    )
+
+
+def late_fill_alarm(order: Order, cause: str, market_at: datetime) -> None:
+    """An order that had ended has filled: what it bought or sold is booked, and is ours."""
+    alarm(order, EventType.LATE_FILL, cause, market_at)
+    detail = f"{order.order_ref} had ended ({order.state}) and filled all the same; the fill is booked."
+    _of_order(order, DiscrepancyKind.LATE_FILL, detail, market_at, blocking=False)
+
+
+def bust_alarm(order: Order, cause: str, market_at: datetime) -> None:
+    """A fill was taken back or made smaller."""
+    alarm(order, EventType.BUST, cause, market_at)
+    detail = f"The broker took back part of what {order.order_ref} had filled; the correction is booked."
+    _of_order(order, DiscrepancyKind.BUST, detail, market_at, blocking=False)
+
+
+def overfill_check(order: Order, cause: str, market_at: datetime) -> None:
+    """Raise an order of ours that has filled more than it, or a change of it under way, asked for."""
+    if order.role == Role.EXTERNAL or order.filled_quantity <= _asked_for(order):
+        return
+    alarm(order, EventType.OVERFILL, cause, market_at)
+    detail = f"{order.order_ref} has filled more than it asked for; all of it is booked. End what is too much."
+    _of_order(order, DiscrepancyKind.OVERFILL, detail, market_at, blocking=True)
+
+
+def position_alarm(event: types.PositionMismatch) -> None:
+    """What the broker holds and the sum of our fills differ, or agree again."""
+    agree = event.quantity == event.booked
+    held, booked = _plain(event.quantity), _plain(event.booked)
+    subject = f"position:{event.con_id}"
+    audit.record(
+        EventType.POSITION_MATCHED if agree else EventType.POSITION_MISMATCH,
+        subject,
+        account=event.account,
+        old_state=booked,
+        new_state=held,
+        cause=f"the broker holds {held} {event.symbol}, our fills say {booked}",
+        market_at=event.time,
+        document={"con_id": event.con_id, "quantity": event.quantity, "booked": event.booked},
+    )
+    account_ensure(event.account)
+    if agree:
+        cause = f"both sides hold {held} {event.symbol}"
+        discrepancy_settle(event.account, DiscrepancyKind.POSITION, subject, cause=cause, market_at=event.time)
+        return
+    excess = event.quantity - event.booked
+    discrepancy_open(
+        event.account,
+        DiscrepancyKind.POSITION,
+        subject,
+        detail=f"The broker holds {held} {event.symbol}, our fills say {booked}: a fill was never told, or it is not "
+        "from today.",
+        market_at=event.time,
+        ours=booked,
+        theirs=held,
+        instrument=Instrument.objects.filter(con_id=event.con_id).first(),
+        document={"con_id": event.con_id, "symbol": event.symbol, "excess": _plain(excess)},
+        difference=_plain(excess),
+    )
+
+
+def doubled_alarm(event: types.OrderDoubled) -> None:
+    """More than one order works under one reference of ours."""
+    order = Order.objects.filter(account=event.account, order_ref=event.order_ref).first()
+    discrepancy_open(
+        event.account,
+        DiscrepancyKind.DOUBLED,
+        f"order:{event.order_ref}",
+        detail=f"{event.order_ref}: {event.detail}.",
+        market_at=event.time,
+        ours="1",
+        theirs=str(len(event.perm_ids)),
+        order=order,
+        document={"perm_ids": list(event.perm_ids), "given_up": event.given_up},
+    )
+
+
+def _asked_for(order: Order) -> Decimal:
+    changes = OrderChange.objects.filter(order=order, kind="modify", state__in=("SENDING", "UNKNOWN"))
+    wanted = changes.exclude(quantity=None).values_list("quantity", flat=True)
+    most: Decimal = max([order.quantity, *wanted])
+    return most
+
+
+def _of_order(order: Order, kind: DiscrepancyKind, detail: str, market_at: datetime, *, blocking: bool) -> None:
+    discrepancy_open(
+        order.account_id,
+        kind,
+        f"order:{order.order_ref}",
+        detail=detail,
+        market_at=market_at,
+        ours=_plain(order.quantity),
+        theirs=_plain(order.filled_quantity),
+        order=order,
+        blocking=blocking,
+    )
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
