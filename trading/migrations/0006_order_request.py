@@ -65,6 +65,24 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            model_name="orderrequest",
+            name="strategy",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="requests",
+                to="trading.strategy",
+            ),
+        ),
+        migrations.AddField(
+            model_name="orderrequest",
+            name="instrument",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to="trading.instrument"
+            ),
+        ),
+        migrations.AddField(
             model_name="order",
             name="request",
             field=models.ForeignKey(

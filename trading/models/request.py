@@ -25,6 +25,10 @@ class OrderRequest(models.Model):
     body_hash = models.CharField(max_length=64)
     actor = models.CharField(max_length=80)
     account = models.ForeignKey("trading.Account", null=True, blank=True, on_delete=models.PROTECT)
+    strategy = models.ForeignKey(
+        "trading.Strategy", null=True, blank=True, on_delete=models.PROTECT, related_name="requests"
+    )
+    instrument = models.ForeignKey("trading.Instrument", null=True, blank=True, on_delete=models.PROTECT)
     state = models.CharField(
         max_length=10,
         choices=[("RECEIVED", "Received"), ("ACCEPTED", "Accepted"), ("REFUSED", "Refused")],

@@ -81,6 +81,7 @@ def cancel_begin(
         reason=reason,
         state="SENDING",
         created_at=system_now(),
+        market_at=market_at,
     )
     if row.cancel_requested_at is None:
         swap(row, cancel_requested_at=system_now())

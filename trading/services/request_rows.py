@@ -1,0 +1,160 @@
+"""The life of a request's row: received once a key, then accepted or refused, each by compare-and-swap."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError
+
+from autotrader.core import audit
+from autotrader.core.audit.chain import to_document
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.clock import system_now
+from autotrader.core.errors import AutoTraderError, Conflict
+from autotrader.core.ops.pace import paced
+from trading.models import OrderRequest
+from trading.models.request import RequestKind
+from trading.services.request_bodies import body_hash, plain_body
+from trading.services.rows import swap
+
+# Whoever asks again after this time goes on with a request whose process has died; after the other it is given up.
+TAKEN_OVER_AFTER_S = 30
+GIVEN_UP_AFTER_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it came: whose key, which key, by whom, and what."""
+
+    client: str
+    key: str
+    actor: str
+    kind: RequestKind
+    body: Mapping[str, Any]
+
+
+def request_receive(asked: Asked) -> tuple[OrderRequest, bool]:
+    """Keep the request, durable, before anything is done about it; whether it is the caller's to be worked on.
+
+    Raises Conflict IDEMPOTENCY_KEY_REUSED where the key stands with another body, Invalid where the body is no JSON.
+    """
+    body = plain_body(asked.body)
+    digest = body_hash({"kind": asked.kind, "body": body})
+    try:
+        with audit.acting(actor=asked.actor), audit.recording(durable=True, point="request"):
+            return _receive(asked, body, digest), True
+    except IntegrityError:
+        known = OrderRequest.objects.filter(client=asked.client, idempotency_key=asked.key).first()
+        if known is None:
+            raise
+        if known.body_hash != digest:
+            raise Conflict(
+                "This Idempotency-Key stands for another request already; use a new key for a new request.",
+                code="IDEMPOTENCY_KEY_REUSED",
+                details={"request": known.pk},
+            ) from None
+        return known, _take_over(known)
+
+
+def _receive(asked: Asked, body: dict[str, Any], digest: str) -> OrderRequest:
+    request = OrderRequest.objects.create(
+        client=asked.client,
+        idempotency_key=asked.key,
+        kind=asked.kind,
+        body=body,
+        body_hash=digest,
+        actor=asked.actor[:80],
+        correlation_id=uuid.uuid4().hex,
+        created_at=system_now(),
+    )
+    with audit.acting(correlation_id=request.correlation_id):
+        _record(request, EventType.ORDER_REQUESTED, old="", cause=request.kind)
+    return request
+
+
+def _take_over(request: OrderRequest) -> bool:
+    """Go on with a request that nobody seems to work on any more; its first process then finds its version gone."""
+    age = (system_now() - request.created_at).total_seconds()
+    if request.state != "RECEIVED" or age < paced(TAKEN_OVER_AFTER_S):
+        return False
+    try:
+        swap(request)
+    except Conflict:
+        return False
+    return True
+
+
+def request_name(request: OrderRequest, market_at: datetime | None, **facts: Any) -> None:
+    """Note what the request is about as soon as that is known; market time is kept once. Raises Conflict where
+    somebody else works on it."""
+    if request.market_at is None and market_at is not None:
+        facts["market_at"] = market_at
+    swap(request, **facts)
+
+
+def request_accept(request: OrderRequest, **details: Any) -> None:
+    """It will be done; call inside `audit.recording()` with the rows that do it. Raises Conflict where it has ended."""
+    _end(request, "ACCEPTED", EventType.ORDER_REQUEST_ACCEPTED, cause="", details=details)
+
+
+def request_refuse(request: OrderRequest, error: AutoTraderError, **details: Any) -> None:
+    """It will not be done, and why; call inside `audit.recording()`. Raises Conflict where it has ended."""
+    reason = f"{error.reason}: {error.message}"
+    _end(
+        request,
+        "REFUSED",
+        EventType.ORDER_REQUEST_REFUSED,
+        cause=reason,
+        code=error.reason[:40],
+        message=error.message,
+        status=error.status,
+        details=_json(error.details | details),
+    )
+
+
+def _json(details: dict[str, Any]) -> dict[str, Any]:
+    """JSON-safe, as an Event keeps it."""
+    text, _ = to_document(details)
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
+def _end(request: OrderRequest, state: str, kind: EventType, *, cause: str, **changes: Any) -> None:
+    old = request.state
+    if old != "RECEIVED":
+        raise Conflict(f"request {request.pk} is {old} already")
+    swap(request, state=state, ended_at=system_now(), **changes)
+    _record(request, kind, old=old, cause=cause)
+
+
+def requests_give_up(now: datetime) -> int:
+    """Refuse what was received and never answered, since its process died before anything was done; the number."""
+    before = now - timedelta(seconds=paced(GIVEN_UP_AFTER_S))
+    ended = 0
+    for request in OrderRequest.objects.filter(state="RECEIVED", created_at__lt=before).order_by("id"):
+        gone = AutoTraderError("It was not worked on to its end, and nothing was sent; ask anew.", code="GIVEN_UP")
+        with suppress(Conflict), audit.acting(correlation_id=request.correlation_id):
+            with audit.recording():
+                request_refuse(request, gone)
+            ended += 1
+    return ended
+
+
+def _record(request: OrderRequest, kind: EventType, *, old: str, cause: str) -> None:
+    audit.record(
+        kind,
+        f"request:{request.pk}",
+        version=request.version,
+        old_state=old,
+        new_state=request.state,
+        account=request.account_id or "",
+        cause=cause,
+        market_at=request.market_at,
+        document={"client": request.client, "kind": request.kind, "body": request.body, "hash": request.body_hash},
+    )
