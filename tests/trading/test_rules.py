@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trading.builders import NOW, D, proposal, short_proposal
-from tests.trading.order_rule_cases import EXIT, MARKET, STOP
+from tests.trading.order_rule_cases import EXIT, INFINITE, MARKET, NAN, STOP
 from tests.trading.rule_cases import Change, all_cases
 from trading.risk.base import Proposal, Verdict
 from trading.risk.rules import controls, judge, rule_names
-from trading.selectors.ledger import Ledger
+from trading.selectors.ledger import ApprovalFacts, Ledger
 
-NAN, INFINITE = Decimal("NaN"), Decimal("Infinity")
 TABLE = all_cases()
 ALLOWED = [(table.rule, change) for table in TABLE for change in table.allows]
 ALLOWED += [(table.rule, at) for table in TABLE for at, _, _ in table.boundary]
@@ -33,11 +32,6 @@ def one(name: str, given: Proposal) -> Verdict:
     return answer
 
 
-def codes(answer: Verdict) -> list[str]:
-    """Every code that the verdict found."""
-    return str(answer.values.get("codes") or answer.code).split(", ")
-
-
 @pytest.mark.parametrize(("rule", "changes"), ALLOWED)
 def test_a_rule_allows_up_to_its_boundary(rule: str, changes: Change) -> None:
     answer = one(rule, proposal(**changes))
@@ -48,7 +42,7 @@ def test_a_rule_allows_up_to_its_boundary(rule: str, changes: Change) -> None:
 def test_a_rule_refuses_beyond_it_and_what_it_does_not_know(rule: str, changes: Change, code: str) -> None:
     answer = one(rule, proposal(**changes))
     assert not answer.allowed, answer
-    assert code in codes(answer), answer
+    assert code in answer.codes, answer
 
 
 def test_every_rule_stands_in_the_table_with_all_four_kinds_of_cases() -> None:
@@ -99,7 +93,7 @@ def test_a_crash_traps_nobody_in_a_position() -> None:
 
 def test_every_refusal_is_kept_beside_the_others() -> None:
     answers = judge(proposal(quantity=D(0), reward_ratio=None, currency="EUR"))
-    refused = {code for answer in answers for code in codes(answer)}
+    refused = {code for answer in answers for code in answer.codes}
     assert {"NO_ROOM", "R_TOO_LOW", "FX_NOT_SUPPORTED", "BAD_NUMBER"} <= refused
 
 
@@ -129,14 +123,9 @@ def test_a_verdict_keeps_its_numbers_as_text() -> None:
 def test_what_a_person_has_approved_is_as_fresh_as_the_approval() -> None:
     old = proposal(decided_at=NOW - timedelta(minutes=9))
     assert one("decision_freshness", old).code == "STALE_DECISION"
-    approved = replace(old, ledger=replace(old.ledger, approval=_approval()))
+    given = ApprovalFacts("APPROVED", "x", "x", NOW + timedelta(minutes=1), votes=1, needed=1)
+    approved = replace(old, ledger=replace(old.ledger, approval=given))
     assert one("decision_freshness", approved).allowed
-
-
-def _approval() -> Any:
-    from trading.selectors.ledger import ApprovalFacts
-
-    return ApprovalFacts("APPROVED", "x", "x", NOW + timedelta(minutes=1), votes=1, needed=1)
 
 
 # Numbers
@@ -174,5 +163,5 @@ def test_ages_are_measured_on_the_markets_clock(years: int) -> None:
     replayed = {"market_now": now, "quote_at": now, "decided_at": now, "day_began": now}
     assert all(answer.allowed for answer in judge(proposal(**replayed)))
     late = proposal(**(replayed | {"market_now": now + timedelta(seconds=301)}))
-    refused = {code for answer in judge(late) for code in codes(answer) if not answer.allowed}
+    refused = {code for answer in judge(late) for code in answer.codes if not answer.allowed}
     assert {"STALE_QUOTE", "STALE_DECISION"} <= refused

@@ -106,6 +106,11 @@ class Verdict:
     message: str
     values: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def codes(self) -> list[str]:
+        """Every code that was found, the one that counts first; none where the rule allows."""
+        return [] if self.allowed else str(self.values.get("codes", self.code)).split(", ")
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -138,7 +138,7 @@ def decision_judge(
     _finish(
         decision,
         DecisionState.REFUSED if refused else DecisionState.ALLOWED,
-        [verdict.code for verdict in refused],
+        [code for verdict in refused for code in verdict.codes],
         refused[0].message if refused else "",
         quantity=quantity,
         limit_price=limit_price,

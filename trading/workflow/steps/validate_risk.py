@@ -44,7 +44,7 @@ def run(context: StepContext) -> StepResult:
         "limit_price": _text(proposal.limit_price),
         "equity": _text(proposal.equity),
         "capped_by": size.capped_by,
-        "refused": [verdict.code for verdict in refused],
+        "refused": [code for verdict in refused for code in verdict.codes],
     }
     if refused:
         return StepResult(output, write=write, stop="refused", reason=f"{refused[0].code}: {refused[0].message}")
