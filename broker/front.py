@@ -35,6 +35,7 @@ def get_broker(
     state_dir: Path | None = None,
     accounts: Callable[[], Collection[str]] | None = None,
     embedded: bool = False,
+    own: bool = True,
 ) -> Iterator[Broker]:
     """The port, for the length of the block; what is not given is as the settings say.
 
@@ -42,7 +43,8 @@ def get_broker(
     process may own and the lock is free, a new owner; else the owner that holds the lock, over HTTP. Where `manage.py
     up` keeps the owner, nobody else becomes it: who otherwise would waits for it. `accounts`
     answers with the accounts that a new owner's connection may name. `embedded`: where the settings leave the paper
-    gateway to us and none runs, it is started for the block. Raises BrokerUnavailable, within 5 s.
+    gateway to us and none runs, it is started for the block. `own`: False never becomes the owner. Raises
+    BrokerUnavailable, within 5 s.
     """
     given = {"host": host, "port": port, "client_id": client_id, "state_dir": state_dir, "accounts": accounts}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -51,7 +53,7 @@ def get_broker(
         if embedded and not chosen and _gateway_is_ours():
             place = replace(place, **_embedded_address(stack))
             chosen = {"port": place.port}
-        yield _enter(stack, place, by_settings=not chosen)
+        yield _enter(stack, place, by_settings=not chosen, own=own and settings.AUTOTRADER_MAY_OWN_BROKER)
 
 
 def _gateway_is_ours() -> bool:
@@ -84,13 +86,13 @@ def _listening(host: str, port: int) -> bool:
         return False
 
 
-def _enter(stack: ExitStack, place: Place, *, by_settings: bool) -> Broker:
+def _enter(stack: ExitStack, place: Place, *, by_settings: bool, own: bool) -> Broker:
     here = owner_here(place) or (owner_here() if by_settings else None)
     if here is not None:
         return cast("Broker", here.broker)
     if settings.AUTOTRADER_BROKER_URL and by_settings:
         return _remote(stack, settings.AUTOTRADER_BROKER_URL)
-    if settings.AUTOTRADER_MAY_OWN_BROKER:
+    if own:
         try:
             return _connected(stack.enter_context(serve(place)))
         except lock.Kept:

@@ -30,7 +30,7 @@ class HaltReading:
     """The Halt in force, with who set it and why; `version` is the row's, 0 without a row.
 
     `cancel` is what it cancels and `cancelled_at` when the end of those orders was proven. `seen` names exactly this
-    Halt, so that a release can say which one it means.
+    Halt, so that a release can say which one it means; `run` names its cancels.
     """
 
     state: HaltState
@@ -41,6 +41,7 @@ class HaltReading:
     cancel: Cancel = ""
     cancelled_at: datetime | None = None
     seen: str = ""
+    run: str = ""
 
 
 def halt_reading() -> HaltReading:
@@ -53,7 +54,7 @@ def halt_reading() -> HaltReading:
         row = HaltReading(HaltState.HALTED, problem, "system", None, 0)
         if file is not None and file.state == HaltState.HALTED:
             return _of_file(file, row)
-    row = replace(row, seen=f"{row.version}.{file.mark if file else ''}")
+    row = replace(row, seen=f"{row.version}.{file.mark if file else ''}", run=file.run if file else "")
     if file is None or not latches.stricter(file.state, row.state):
         return row
     return _of_file(file, row)
@@ -68,13 +69,16 @@ def halt_set(state: HaltState | str, actor: str, reason: str, *, cancel: Cancel 
     """Tighten: file first, then row; a stricter state that is in force stays. ACTIVE releases.
 
     `cancel`: the owner ends these orders, and goes on after a restart until their end is proven. What was written to
-    the file is in force even where the database then raises.
+    the file is in force even where the database then raises; where the file cannot be written, the row must hold.
     """
     wanted = HaltState(state)
     if wanted is HaltState.ACTIVE:
         return halt_release(actor, reason)
     wish = wish_of(wanted, actor, reason, cancel)
-    latches.tighten(_state_dir(), wish)
+    try:
+        latches.tighten(_state_dir(), wish)
+    except OSError:
+        logger.exception("the file latch cannot be written; the row must hold")
     crashpoint("halt_file")
     with audit.acting(actor=actor), audit.recording(point="halt_row"):
         _tighten_row(wish)
@@ -148,6 +152,7 @@ def _of_file(file: Latch, row: HaltReading) -> HaltReading:
         file.cancel,
         file.cancelled_at,
         f"{row.version}.{file.mark}",
+        file.run,
     )
 
 

@@ -136,7 +136,7 @@ def report_of(latch: Latch, problem: str = "") -> types.KillReport:
 def end_of_run() -> dict[str, object]:
     """What the file keeps when nothing is left to end."""
     crashpoint("halt_cancels_proven")
-    return {"cancelled_at": system_now(), "working": ()}
+    return {"cancelled_at": system_now()}
 
 
 def _name(report: types.OrderReport) -> str:

@@ -1,0 +1,154 @@
+"""Halting and releasing: the one way for the command, the admin, the page and the API."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.db import DatabaseError
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.errors import AutoTraderError, Invalid
+from broker import gates, get_broker, types
+from broker.errors import BrokerError
+from broker.gates import Cancel, HaltReading, HaltState
+
+logger = logging.getLogger(__name__)
+HALT_PERMISSION = "trading.halt_trading"
+RELEASE_PERMISSION = "trading.release_trading"
+SHORTEST_REASON, LONGEST_REASON = 3, 500
+WAIT_S = 5.0
+Hand = Literal["person", "program"]
+
+
+class NotAllowed(AutoTraderError):
+    """The one who asks may not do this."""
+
+    code = "NOT_ALLOWED"
+    status = 403
+
+
+@dataclass(frozen=True, slots=True)
+class HaltOutcome:
+    """What is in force now and what became of the cancels: `asked` and `confirmed` count orders, `working` names those
+    whose end is not proven, `kept` those that stay on purpose. `problem` says why `done` is false."""
+
+    reading: HaltReading
+    cancel: Cancel
+    asked: int = 0
+    confirmed: int = 0
+    working: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    done: bool = True
+    problem: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """For people: the state and the numbers."""
+        state = f"Trading is {self.reading.state.value}."
+        if not self.cancel:
+            return f"{state} No order was cancelled."
+        told = f"{self.asked} asked to end, {self.confirmed} confirmed, {len(self.kept)} kept on purpose"
+        if self.done:
+            return f"{state} Orders: {told}."
+        in_doubt = f"; in doubt: {', '.join(self.working)}" if self.working else ""
+        return f"{state} Orders: {told}{in_doubt}. Not everything is proven: {self.problem}; the owner goes on."
+
+
+def halt(
+    *,
+    actor: str,
+    reason: str,
+    state: HaltState = HaltState.HALTED,
+    cancel: Cancel = "entries",
+    wait_s: float = WAIT_S,
+) -> HaltOutcome:
+    """Tighten: file, row, then the owner's cancels, waiting `wait_s` for their proof; a stricter state stays.
+
+    What cannot be reached is told in the outcome: the halt itself stands by the file. Raises Invalid for a reason that
+    is none.
+    """
+    reason = reason_checked(reason)
+    if state is HaltState.ACTIVE:
+        raise Invalid("A halt is HALTED or REDUCING; to open trading again, release it.", details={"field": "state"})
+    try:
+        gates.halt_set(state, actor, reason, cancel=cancel)
+    except DatabaseError:
+        logger.exception("the Halt's row is not written yet; the file holds")
+    reading = gates.halt_reading()
+    if not cancel:
+        return HaltOutcome(reading, cancel)
+    word: Any = state.value
+    request = types.Kill(word, cancel, actor, reason, reading.run, wait_s)
+    try:
+        with get_broker(own=False) as broker:
+            report = broker.kill(request)
+    except BrokerError as error:
+        return HaltOutcome(reading, cancel, done=False, problem=error.message.rstrip("."))
+    return outcome_of(report)
+
+
+def outcome_of(report: types.KillReport) -> HaltOutcome:
+    """The owner's report with what is in force now."""
+    counts = (report.asked, report.confirmed, report.working, report.kept)
+    return HaltOutcome(gates.halt_reading(), report.cancel, *counts, report.done, report.problem.rstrip("."))
+
+
+def release(
+    *, user: Any, reason: str, to: HaltState = HaltState.ACTIVE, seen: str = "", hand: Hand = "person"
+) -> HaltOutcome:
+    """Loosen to ACTIVE or REDUCING, by a person with the permission, for a reason; `seen` names the halt that is meant.
+
+    Cancels that are not proven end with it; the outcome warns of them. Raises NotAllowed (on record), Invalid, Conflict
+    where another halt came since or the file cannot be removed.
+    """
+    reason = reason_checked(reason)
+    if to is HaltState.HALTED:
+        raise Invalid("A release goes to ACTIVE or REDUCING.", details={"field": "state"})
+    refusal = may_release(user, hand)
+    if refusal:
+        _record_refusal(user, refusal)
+        raise NotAllowed(refusal)
+    before = gates.halt_reading()
+    reading = gates.halt_release(user.get_username(), reason, to=to, seen=seen)
+    open_cancels = bool(before.cancel) and before.cancelled_at is None
+    warning = "the cancels of the halt were not proven; look at the open orders" if open_cancels else ""
+    if reading.state is not to:
+        warning = f"it stays {reading.state.value}: {reading.reason}"
+    return HaltOutcome(reading, "", done=not warning, problem=warning)
+
+
+def may_release(user: Any, hand: Hand = "person") -> str:
+    """Why this one may not loosen a halt; empty where they may. A program, whoever's key it has, never may."""
+    if hand != "person":
+        return "A program may halt, but only a person releases."
+    if not user.is_active:
+        return f"{user.get_username()} is not active."
+    if not user.has_perm(RELEASE_PERMISSION):
+        return f"To loosen a halt needs the permission {RELEASE_PERMISSION}."
+    return ""
+
+
+def may_halt(user: Any) -> bool:
+    """True where the user may tighten."""
+    return bool(user.is_active and user.has_perm(HALT_PERMISSION))
+
+
+def reason_checked(reason: str) -> str:
+    """The reason, stripped. Raises Invalid where it is too short to be one, or too long."""
+    reason = reason.replace("\x00", "").strip()
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise Invalid(
+            f"Say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters.",
+            code="REASON_INVALID",
+            details={"field": "reason"},
+        )
+    return reason
+
+
+def _record_refusal(user: Any, refusal: str) -> None:
+    reading = gates.halt_reading()
+    with audit.acting(actor=user.get_username()), audit.recording():
+        audit.record(EventType.HALT_RELEASE_REFUSED, "halt:1", old_state=reading.state.value, cause=refusal)
