@@ -124,16 +124,15 @@ class Postgres:
         self._server: subprocess.Popen[bytes] | None = None
         self._count = 0
         self.start()
-        self._admin = psycopg.connect(self._url("postgres"), autocommit=True)
 
     def renew(self, folder: Path) -> None:
         self.start()
-        if self._admin.closed or self._admin.broken:
-            self._admin = psycopg.connect(self._url("postgres"), autocommit=True)
-        if self._count:
-            self._admin.execute(f"DROP DATABASE IF EXISTS cell{self._count} WITH (FORCE)".encode())
-        self._count += 1
-        self._admin.execute(f"CREATE DATABASE cell{self._count} TEMPLATE base STRATEGY file_copy".encode())
+        self.free()
+        old, self._count = self._count, self._count + 1
+        with psycopg.connect(f"postgresql://postgres@/postgres?host={self._folder}", autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE IF EXISTS cell{old} WITH (FORCE)".encode())
+            # Copied through the log: the other strategy waits for two checkpoints.
+            admin.execute(f"CREATE DATABASE cell{self._count} TEMPLATE base STRATEGY wal_log".encode())
         point_at(
             NAME=f"cell{self._count}", USER="postgres", HOST=str(self._folder), OPTIONS={"connect_timeout": 3}
         )
@@ -157,11 +156,7 @@ class Postgres:
         (self._folder / "data" / FULL).unlink(missing_ok=True)
 
     def close(self) -> None:
-        self._admin.close()
         self.stop()
-
-    def _url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self._folder}"
 
 
 def binaries_of(template: Path) -> Path:

@@ -31,6 +31,8 @@ def main() -> None:
     os.dup2(2, 1)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     disk = small_disk(arguments.folder / "disk")
+    if arguments.database == "postgresql":
+        os.environ["AUTOTRADER_DATABASE_URL"] = f"postgresql://postgres@/base?host={arguments.folder}"
     os.environ["AUTOTRADER_STATE_DIR"] = str(arguments.folder / "state")
     set_up(arguments.factor)
     serve(arguments, disk, answers)

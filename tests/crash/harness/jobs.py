@@ -53,16 +53,15 @@ class Jobs:
         self._count = count
         self._keep = keep
         self._folder = Path(tempfile.mkdtemp(prefix="autotrader-crash-", dir=fast_folder()))
-        self._disk = Path(tempfile.mkdtemp(prefix="autotrader-crash-"))
         # PostgreSQL runs as nobody, who must be able to look into it.
-        self._disk.chmod(0o755)
+        self._folder.chmod(0o755)
         self._lock = threading.Lock()
         self.passes: dict[str, dict[str, dict[str, int]]] = {}
 
     def __enter__(self) -> Jobs:
         from tests.crash.harness.databases import template
 
-        self._templates = {name: template(name, self._disk / f"template-{name}") for name in self._databases}
+        self._templates = {name: template(name, self._folder / f"template-{name}") for name in self._databases}
         return self
 
     def __exit__(
@@ -72,7 +71,6 @@ class Jobs:
             print(f"kept: {self._folder}")
         else:
             shutil.rmtree(self._folder, ignore_errors=True)
-        shutil.rmtree(self._disk, ignore_errors=True)
 
     def play(self, tasks: Iterable[Task], results: Results, until: float | None, *, again: bool) -> None:
         """Play the tasks in order on the jobs of their databases; none is begun after `until`."""
@@ -137,11 +135,8 @@ class Jobs:
             return {"name": task.name, "state": "error", "seconds": seconds, "detail": [str(error)], "passes": None}
 
     def _job(self, database: str, number: int) -> Job:
-        # PostgreSQL lies on disk, since its fsync is to cost what it costs.
-        parent = self._disk if database == "postgresql" else self._folder
-        folder = parent / f"{database}-{number}-{time.monotonic_ns()}"
-        if database == "postgresql":
-            folder.mkdir()
+        folder = self._folder / f"{database}-{number}-{time.monotonic_ns()}"
+        folder.mkdir()
         return Job(database, self._templates[database], folder, keep=self._keep)
 
 
