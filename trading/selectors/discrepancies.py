@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
 
 from django.db.models import QuerySet
 
-from trading.models import Discrepancy, Order
+from trading.models import Discrepancy, Order, Reconciliation
 from trading.models.discrepancy import DiscrepancyKind
 
 SYSTEM = "reconcile"  # resolves by itself what agrees again
@@ -45,3 +47,14 @@ def unsettled(account_id: str, kinds: Collection[DiscrepancyKind]) -> set[tuple[
     rows = Discrepancy.objects.filter(account=account_id, kind__in=kinds).exclude(resolved_by=SYSTEM)
     found = rows.values_list("kind", "subject", "document")
     return {(DiscrepancyKind(kind), subject) for kind, subject, document in found if AGREED not in document}
+
+
+def resolved_since(account_id: str, since: datetime) -> list[Discrepancy]:
+    """What was resolved at or after `since` (system time), oldest first."""
+    return list(Discrepancy.objects.filter(account=account_id, resolved_at__gte=since).order_by("id"))
+
+
+def cash_compared(account_id: str) -> tuple[Decimal | None, str]:
+    """The cash by our fills as of the last look, and why it was not compared where it was not."""
+    row = Reconciliation.objects.filter(account=account_id).first()
+    return (row.expected_cash, row.cash_note) if row else (None, "no look was compared yet")

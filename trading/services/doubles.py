@@ -10,7 +10,7 @@ from broker import types
 from trading.models import Fill, Order
 from trading.models.order import TERMINAL, Role
 from trading.services.rows import swap
-from trading.services.trades import trades_rebuild
+from trading.services.trades import ledger_of, trades_rebuild
 
 MARK = "double_of"
 
@@ -52,5 +52,5 @@ def change_places(order: Order, double: Order, *, market_at: datetime) -> None:
     swap(double, perm_id=ended, filled_quantity=0, average_price=None)
     swap(order, perm_id=kept, broker_status=said, broker_quantity=quantity, rejected=double.rejected)
     if Fill.objects.filter(order=double).update(order=order):
-        trades_rebuild(double, market_at=market_at)
-        trades_rebuild(order, market_at=market_at)
+        trades_rebuild(ledger_of(double), market_at=market_at)
+        trades_rebuild(ledger_of(order), market_at=market_at)

@@ -12,7 +12,7 @@ from autotrader.core.money import quantize_money, quantize_price
 from broker import types
 from trading.models import Fill, Order
 from trading.services.order_moves import correlation_of
-from trading.services.trades import trades_rebuild
+from trading.services.trades import ledger_of, trades_rebuild
 
 ZERO = Decimal(0)
 
@@ -65,7 +65,7 @@ def fill_book(order: Order, event: types.ExecutionReport) -> bool:
         at=system_now(),
     )
     _record(fill, EventType.FILL_CORRECTED if current else EventType.FILL_BOOKED, "execution")
-    trades_rebuild(order, market_at=event.time)
+    trades_rebuild(ledger_of(order), market_at=event.time)
     return True
 
 
@@ -101,7 +101,7 @@ def _commission(fill: Fill, commission: Decimal, realized_pnl: Decimal | None) -
     fill.realized_pnl = None if realized_pnl is None else quantize_money(realized_pnl)
     Fill.objects.filter(pk=fill.pk).update(commission=fill.commission, realized_pnl=fill.realized_pnl)
     _record(fill, EventType.FILL_COMMISSION, "commission report")
-    trades_rebuild(fill.order, market_at=fill.time)
+    trades_rebuild(ledger_of(fill.order), market_at=fill.time)
 
 
 def _record(fill: Fill, kind: EventType, cause: str) -> None:

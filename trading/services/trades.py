@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from django.db.models import Case, Value, When
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.money import quantize_money, quantize_price
-from trading.models import Fill, Order, Trade
+from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
 from trading.models.order import Role
 from trading.services.rows import swap
 
@@ -92,26 +92,64 @@ def round_trips(fills: Iterable[BookedFill]) -> list[RoundTrip]:
     return trips
 
 
-def _ledger_fills(order: Order) -> list[BookedFill]:
+class Ledger(NamedTuple):
+    """Whose fills make trades together; `strategy` is None for what no strategy sent."""
+
+    account: Account
+    strategy: Strategy | None
+    instrument: Instrument
+
+
+def ledger_of(order: Order) -> Ledger:
+    """The ledger that an order's fills belong to."""
+    return Ledger(order.account, order.strategy, order.instrument)
+
+
+def ledger_trips(ledger: Ledger) -> list[RoundTrip]:
+    """The round trips that the ledger's current fills make, in order."""
+    return round_trips(_ledger_fills(ledger))
+
+
+def ledger_trades(ledger: Ledger) -> dict[str, Trade]:
+    """The ledger's rows by the execution that opened them."""
+    rows = Trade.objects.filter(account=ledger.account, strategy=ledger.strategy, instrument=ledger.instrument)
+    return {trade.opening_exec_id: trade for trade in rows.order_by("id")}
+
+
+def _ledger_fills(ledger: Ledger) -> list[BookedFill]:
     """In the order of time, whatever the order of arrival; in one second an entry comes before what closes it."""
     fills = Fill.objects.filter(
-        account=order.account, order__strategy=order.strategy, order__instrument=order.instrument, superseded=False
+        account=ledger.account,
+        order__strategy=ledger.strategy,
+        order__instrument=ledger.instrument,
+        superseded=False,
     )
     closes = Case(When(order__role=Role.ENTRY, then=Value(0)), default=Value(1))
     names = ("pk", "exec_root", "side", "quantity", "price", "commission", "time", "trade_id", "order__decision_id")
     return [BookedFill(*row) for row in fills.order_by("time", closes, "exec_root").values_list(*names)]
 
 
-def trades_rebuild(order: Order, *, market_at: datetime) -> list[Trade]:
-    """Rebuild the trades of the order's ledger (account, strategy, instrument); call inside `audit.recording()`."""
-    trips = round_trips(_ledger_fills(order))
+def trades_rebuild(ledger: Ledger, *, market_at: datetime) -> list[Trade]:
+    """Rebuild the trades of a ledger from its fills; call inside `audit.recording()`."""
+    trips, known = ledger_trips(ledger), ledger_trades(ledger)
     keys = {trip.opening.exec_root for trip in trips}
-    stale = Trade.objects.filter(account=order.account, strategy=order.strategy, instrument=order.instrument)
-    known = {trade.opening_exec_id: trade for trade in stale}
     for key, trade in known.items():
         if key not in keys:
             _withdraw(trade, market_at)
-    return [_save(trip, known.get(trip.opening.exec_root), order, market_at) for trip in trips]
+    trades = [_save(trip, known.get(trip.opening.exec_root), ledger, market_at) for trip in trips]
+    _link_fills(trips, trades)
+    return trades
+
+
+def _link_fills(trips: Sequence[RoundTrip], trades: Sequence[Trade]) -> None:
+    """A fill that ends one trip and begins the next belongs to the later one."""
+    owner = {fill: trade for trip, trade in zip(trips, trades, strict=True) for fill in trip.fills}
+    moved: dict[int, list[int]] = {}
+    for fill, trade in owner.items():
+        if fill.trade_id != trade.pk:
+            moved.setdefault(trade.pk, []).append(fill.pk)
+    for pk, fills in moved.items():
+        Fill.objects.filter(pk__in=fills).update(trade=pk)
 
 
 def _withdraw(trade: Trade, market_at: datetime) -> None:
@@ -121,7 +159,8 @@ def _withdraw(trade: Trade, market_at: datetime) -> None:
     trade.delete()
 
 
-def _values(trip: RoundTrip) -> dict[str, object]:
+def trade_values(trip: RoundTrip) -> dict[str, object]:
+    """What the row of a round trip says."""
     closed = not trip.open_quantity
     return {
         "side": trip.side,
@@ -137,13 +176,13 @@ def _values(trip: RoundTrip) -> dict[str, object]:
     }
 
 
-def _save(trip: RoundTrip, trade: Trade | None, order: Order, market_at: datetime) -> Trade:
-    values = _values(trip)
+def _save(trip: RoundTrip, trade: Trade | None, ledger: Ledger, market_at: datetime) -> Trade:
+    values = trade_values(trip)
     if trade is None:
         trade = Trade.objects.create(
-            account=order.account,
-            strategy=order.strategy,
-            instrument=order.instrument,
+            account=ledger.account,
+            strategy=ledger.strategy,
+            instrument=ledger.instrument,
             decision_id=trip.opening.decision_id,
             opening_exec_id=trip.opening.exec_root,
             **values,
@@ -156,9 +195,6 @@ def _save(trip: RoundTrip, trade: Trade | None, order: Order, market_at: datetim
         swap(trade, **values)
         closed = trade.state == "CLOSED" and old != "CLOSED"
         _record(trade, EventType.TRADE_CLOSED if closed else EventType.TRADE_CHANGED, old, market_at)
-    moved = [fill.pk for fill in trip.fills if fill.trade_id != trade.pk]
-    if moved:
-        Fill.objects.filter(pk__in=moved).update(trade=trade)
     return trade
 
 
