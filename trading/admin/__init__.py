@@ -10,6 +10,7 @@ from trading.admin import (
     orders,
     queue,
     requests,
+    risk_profiles,
     strategies,
     workflows,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "orders",
     "queue",
     "requests",
+    "risk_profiles",
     "strategies",
     "workflows",
 ]

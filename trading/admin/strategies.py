@@ -1,8 +1,8 @@
-"""Strategies and risk profiles: changed through services, run by an action of their own."""
+"""Strategies: changed through services, run by an action of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,34 +11,17 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
-from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import DeskAdmin, HistoryAdmin, change_url, link
+from autotrader.core.admin_kit import DeskAdmin, change_url, link
 from autotrader.core.errors import AutoTraderError
-from autotrader.core.formats import badge, number, percent
-from trading.models import Decision, RiskProfile, RiskProfileVersion, Strategy, WorkflowVersion
+from autotrader.core.formats import badge, number
+from trading.admin.versioned import VersionedForm
+from trading.models import Decision, Strategy, WorkflowVersion
 from trading.services.cycles import cycle_queue
-from trading.services.strategies import risk_profile_save, strategy_save
-
-if TYPE_CHECKING:
-    ModelForm = forms.ModelForm[Any]
-else:
-    ModelForm = forms.ModelForm
+from trading.services.strategies import strategy_save
 
 RUN_PERMISSION = "trading.run_cycle"
-
-
-class VersionedForm(ModelForm):
-    """Refuses to save over a version that its reader never saw; the page carries the one it shows."""
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if self.instance.pk and self.data.get("seen_version") != str(self.instance.version):
-            raise forms.ValidationError(
-                f"Version {self.instance.version} was saved meanwhile. Compare, then save again to replace it."
-            )
-        return cleaned
 
 
 class StrategyForm(VersionedForm):
@@ -174,63 +157,3 @@ class StrategyAdmin(DeskAdmin):
         if strategy.interval_seconds is None:
             return "default"
         return f"{number(strategy.interval_seconds)} s" if strategy.interval_seconds else "never"
-
-
-@admin.register(RiskProfile)
-class RiskProfileAdmin(DeskAdmin):
-    """Limits; saving makes a new version."""
-
-    form = VersionedForm
-    list_display = ("name", "version", "reward", "margin", "risk", "position", "max_orders_per_day", "used_by")
-    search_fields = ("name",)
-    readonly_fields = ("version",)
-    fieldsets = (
-        (None, {"fields": (("name", "version"),)}),
-        ("The decision", {"fields": (("min_reward_ratio", "min_profit_margin"), "max_price_deviation")}),
-        ("The market", {"fields": (("max_spread", "max_quote_age_seconds"), "price_collar")}),
-        ("Size", {"fields": (("risk_per_trade", "max_position_fraction"), "max_exposure_fraction")}),
-        (
-            "Orders",
-            {
-                "fields": (
-                    ("max_order_value", "max_order_quantity"),
-                    ("max_open_orders", "max_orders_per_day"),
-                    "allowed_symbols",
-                )
-            },
-        ),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        return super().get_queryset(request).prefetch_related("strategies")
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        risk_profile_save(obj, actor=request.user.get_username())
-
-    @admin.display(description="Least R", ordering="min_reward_ratio")
-    def reward(self, profile: RiskProfile) -> str:
-        return number(profile.min_reward_ratio)
-
-    @admin.display(description="Least margin", ordering="min_profit_margin")
-    def margin(self, profile: RiskProfile) -> str:
-        return percent(profile.min_profit_margin)
-
-    @admin.display(description="Risk per trade", ordering="risk_per_trade")
-    def risk(self, profile: RiskProfile) -> str:
-        return percent(profile.risk_per_trade)
-
-    @admin.display(description="Largest position", ordering="max_position_fraction")
-    def position(self, profile: RiskProfile) -> str:
-        return percent(profile.max_position_fraction)
-
-    @admin.display(description="Strategies")
-    def used_by(self, profile: RiskProfile) -> SafeString:
-        return format_html_join(", ", "{}", ((link(row),) for row in profile.strategies.all()))
-
-
-@admin.register(RiskProfileVersion)
-class RiskProfileVersionAdmin(HistoryAdmin):
-    """What the limits were, who changed them and when."""
-
-    list_display = ("profile", "number", "actor", "at")
-    list_filter = ("profile",)
