@@ -130,7 +130,7 @@ def _new(
 
 def _seen_again(known: Discrepancy, values: dict[str, Any], market_at: datetime) -> Discrepancy:
     now = system_now()
-    if all(getattr(known, name) == values[name] for name in ("document", "blocking", "ours", "theirs")):
+    if all(getattr(known, name) == values[name] for name in values):
         Discrepancy.objects.filter(pk=known.pk).update(last_seen_at=now)
         return known
     swap(known, last_seen_at=now, **values)
