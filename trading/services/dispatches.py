@@ -10,12 +10,13 @@ from django.db.models import F
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
+from autotrader.core.ops.pace import paced
 from trading.models import Approval, Dispatch, OrderRequest
 from trading.selectors.approvals import claimable_dispatches
 from trading.services.executions import LEASE, epoch_hold, lease_end
 from trading.services.wake import wake_worker
 
-RETRY = timedelta(seconds=10)
+RETRY = timedelta(seconds=paced(10))
 
 
 def dispatch_queue(
