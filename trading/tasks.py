@@ -6,9 +6,10 @@ from autotrader.core.audit.anchors import anchor_due, anchor_take
 from autotrader.core.clock import system_now
 from trading.selectors.executions import claimable
 from trading.services.cycles import cycles_fail_abandoned
+from trading.services.request_rows import requests_give_up
 from trading.services.schedules import schedule_due as start_due_cycles
 from trading.services.wake import wake_worker
-from trading.workflow import lanes
+from trading.workflow import cancelling, lanes
 
 
 def work(lane: str = "work") -> None:
@@ -18,7 +19,7 @@ def work(lane: str = "work") -> None:
 
 
 def wake() -> None:
-    """Every 30 s: start the cycles that are due, end those of dead commands, and work where rows are free.
+    """Every 30 s: start the cycles that are due, end what dead processes left, and work where rows are free.
 
     First the audit log's anchor, where one is due.
     """
@@ -26,5 +27,7 @@ def wake() -> None:
         anchor_take(system_now())
     start_due_cycles()
     cycles_fail_abandoned(system_now())
+    requests_give_up(system_now())
+    cancelling.tell_again()
     if claimable("work").exists():
         lanes.work("work")

@@ -1,0 +1,102 @@
+"""A request is kept once a key: the same again is told the same, another is a conflict, none is lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from autotrader.core import audit
+from autotrader.core.audit.models import Event
+from autotrader.core.audit.verify import verify_chain
+from autotrader.core.clock import system_now
+from autotrader.core.errors import Conflict, Invalid
+from tests.support import in_threads
+from trading.models import OrderRequest
+from trading.models.request import RequestKind
+from trading.selectors.requests import outcome_of
+from trading.services.request_rows import (
+    Asked,
+    request_accept,
+    request_receive,
+    request_refuse,
+    requests_give_up,
+)
+
+BODY: dict[str, Any] = {"symbol": "AAPL", "side": "BUY", "quantity": "10"}
+
+
+def asked(key: str = "k1", client: str = "user:ann", kind: RequestKind = RequestKind.PLACE, **changes: Any) -> Asked:
+    return Asked(client, key, "ann", kind, BODY | changes)
+
+
+def test_a_request_is_kept_before_anything_is_done(transactional_db: None) -> None:
+    request, mine = request_receive(asked())
+    assert (mine, request.state, request.body["quantity"], len(request.body_hash)) == (True, "RECEIVED", "10", 64)
+    event = Event.objects.get(type="ORDER_REQUESTED")
+    assert (event.actor, event.correlation_id) == ("ann", request.correlation_id)
+    assert outcome_of(request).state == "RECEIVED"
+    assert verify_chain().ok
+
+
+def test_the_same_key_and_body_is_the_same_request(transactional_db: None) -> None:
+    request, _ = request_receive(asked())
+    again, mine = request_receive(asked())
+    assert (again.pk, mine) == (request.pk, False)
+
+
+@pytest.mark.parametrize("changes", [{"quantity": "11"}, {"kind": RequestKind.CANCEL}, {"reason": "x"}])
+def test_another_body_under_the_key_is_a_conflict(transactional_db: None, changes: dict[str, Any]) -> None:
+    request_receive(asked())
+    with pytest.raises(Conflict) as caught:
+        request_receive(asked(**changes))
+    assert (caught.value.reason, caught.value.status) == ("IDEMPOTENCY_KEY_REUSED", 409)
+    assert OrderRequest.objects.count() == 1
+
+
+def test_keys_of_two_clients_are_two(transactional_db: None) -> None:
+    request_receive(asked())
+    assert request_receive(asked(client="user:bob"))[1] is True
+
+
+def test_fifty_at_once_are_one_request(transactional_db: None) -> None:
+    found = in_threads([lambda: request_receive(asked())] * 50, threads=10)
+    assert (len({row.pk for row, _ in found}), sum(mine for _, mine in found)) == (1, 1)
+    assert OrderRequest.objects.count() == Event.objects.filter(type="ORDER_REQUESTED").count() == 1
+
+
+def test_a_body_that_cannot_be_kept_leaves_nothing(transactional_db: None) -> None:
+    with pytest.raises(Invalid):
+        request_receive(asked(reason="\x00"))
+    assert not OrderRequest.objects.exists()
+
+
+def test_a_refused_request_keeps_why(transactional_db: None) -> None:
+    request, _ = request_receive(asked())
+    with audit.recording():
+        request_refuse(request, Invalid("side must be BUY.", code="BAD", details={"field": "side"}))
+    told = outcome_of(request)
+    assert (told.state, told.status, told.code, told.details) == ("REFUSED", 422, "BAD", {"field": "side"})
+    with pytest.raises(Conflict), audit.recording():
+        request_accept(request)
+
+
+def test_whoever_asks_again_goes_on_with_a_request_whose_process_died(transactional_db: None) -> None:
+    first, _ = request_receive(asked())
+    OrderRequest.objects.filter(pk=first.pk).update(created_at=system_now() - timedelta(seconds=31))
+    again, mine = request_receive(asked())
+    assert (again.pk, mine) == (first.pk, True)
+    with pytest.raises(Conflict), audit.recording():
+        request_accept(first)
+    with audit.recording():
+        request_accept(again)
+    assert outcome_of(again).state == "ACCEPTED"
+
+
+def test_a_request_that_nobody_asks_about_again_is_given_up(transactional_db: None) -> None:
+    request, _ = request_receive(asked())
+    assert requests_give_up(request.created_at + timedelta(seconds=119)) == 0
+    assert requests_give_up(request.created_at + timedelta(seconds=121)) == 1
+    assert outcome_of(request).code == "GIVEN_UP"
+    assert requests_give_up(request.created_at + timedelta(seconds=121)) == 0
