@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -29,8 +30,9 @@ NEW_INSTALLATION = "a new installation on a real gateway is halted until release
 class HaltReading:
     """The Halt in force, with who set it and why; `version` is the row's, 0 without a row.
 
-    `cancel` is what it cancels and `cancelled_at` when the end of those orders was proven. `seen` names exactly this
-    Halt, so that a release can say which one it means; `run` names its cancels.
+    `cancel` is what it cancels and `cancelled_at` when the end of those orders was proven; `asked` and `confirmed`
+    count them, None before the first was asked, and `working` names those in doubt. `seen` names exactly this Halt, so
+    that a release can say which one it means; `run` names its cancels.
     """
 
     state: HaltState
@@ -42,6 +44,14 @@ class HaltReading:
     cancelled_at: datetime | None = None
     seen: str = ""
     run: str = ""
+    asked: int | None = None
+    confirmed: int | None = None
+    working: tuple[str, ...] = ()
+
+    @property
+    def is_cancelling(self) -> bool:
+        """True while the end of what it cancels is not proven."""
+        return bool(self.cancel) and self.cancelled_at is None
 
 
 def halt_reading() -> HaltReading:
@@ -55,9 +65,11 @@ def halt_reading() -> HaltReading:
         if file is not None and file.state == HaltState.HALTED:
             return _of_file(file, row)
     row = replace(row, seen=f"{row.version}.{file.mark if file else ''}", run=file.run if file else "")
-    if file is None or not latches.stricter(file.state, row.state):
+    if file is None:
         return row
-    return _of_file(file, row)
+    if latches.stricter(file.state, row.state):
+        return _of_file(file, row)
+    return row if row.asked is not None else replace(row, **_cancels(file))
 
 
 def halt_state() -> HaltState:
@@ -136,24 +148,25 @@ def _state_dir() -> Path:
 def _of_row(row: Halt | None) -> HaltReading:
     if row is not None:
         cancel: Cancel = row.cancel  # type: ignore[assignment]
-        return HaltReading(HaltState(row.state), row.reason, row.actor, row.at, row.version, cancel, row.cancelled_at)
+        told = HaltReading(HaltState(row.state), row.reason, row.actor, row.at, row.version, cancel, row.cancelled_at)
+        return replace(told, asked=row.asked, confirmed=row.confirmed, working=tuple(row.working))
     if settings.AUTOTRADER_BROKER == "paper":
         return HaltReading(HaltState.ACTIVE, "", "system", None, 0)
     return HaltReading(HaltState.HALTED, NEW_INSTALLATION, "system", None, 0)
 
 
 def _of_file(file: Latch, row: HaltReading) -> HaltReading:
-    return HaltReading(
-        HaltState(file.state),
-        file.reason,
-        file.actor,
-        file.at,
-        row.version,
-        file.cancel,
-        file.cancelled_at,
-        f"{row.version}.{file.mark}",
-        file.run,
-    )
+    seen = f"{row.version}.{file.mark}"
+    reading = HaltReading(HaltState(file.state), file.reason, file.actor, file.at, row.version, seen=seen, run=file.run)
+    return replace(reading, **_cancels(file))
+
+
+def _cancels(file: Latch) -> dict[str, Any]:
+    """What the file knows of its cancels."""
+    if file.asked_at is None:
+        return {"cancel": file.cancel, "cancelled_at": None}
+    names = ("cancel", "cancelled_at", "asked", "confirmed", "working")
+    return {name: getattr(file, name) for name in names}
 
 
 def _locked_row() -> Halt:

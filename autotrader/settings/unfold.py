@@ -41,7 +41,17 @@ def _group(title: str, *items: dict[str, Any], open_at_first: bool = True) -> di
 
 
 NAVIGATION = [
-    {"items": [{"title": "Overview", "icon": "monitoring", "link": reverse_lazy("admin:index")}]},
+    {
+        "items": [
+            {"title": "Overview", "icon": "monitoring", "link": reverse_lazy("admin:index")},
+            {
+                "title": "Kill switch",
+                "icon": "front_hand",
+                "link": reverse_lazy("admin:trading_halt"),
+                "permission": lambda request: request.user.has_perm("trading.halt_trading"),
+            },
+        ]
+    },
     _group(
         "Desk",
         _item("Strategies", "conversion_path", "trading.strategy"),

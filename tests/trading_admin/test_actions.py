@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from autotrader.core.audit.models import Event
 from autotrader.core.users.models import User
-from broker.gates import HaltState, halt_file, halt_set, halt_state
+from broker.gates import HaltState, halt_file, halt_reading, halt_set, halt_state
 from trading.models import Cycle, Strategy, Workflow, WorkflowVersion
 from trading.services.demo import TWO_INDICATORS, demo_seed
 from trading.services.strategies import strategy_save
@@ -102,6 +102,24 @@ def test_halt_with_a_reason(login: Any, state: HaltState) -> None:
     assert (event.new_state, event.cause) == (state.value, "the feed is wrong")
     assert event.actor.startswith("staff")
     assert "the feed is wrong" in client.get(reverse("admin:index")).content.decode()
+
+
+def test_cancelling_every_order_must_be_typed(login: Any) -> None:
+    client, url = login("trading.halt_trading"), reverse("admin:trading_halt")
+    words = {"state": "HALTED", "reason": "all out", "cancel": "all"}
+    assert client.post(url, {**words, "typed": "all"}).context["form"].errors
+    assert halt_state() is HaltState.ACTIVE
+    assert "No broker process is running" in said(client.post(url, {**words, "typed": "ALL"}))
+    assert halt_reading().cancel == "all"
+
+
+def test_a_release_is_of_the_halt_that_was_shown(login: Any) -> None:
+    halt_set(HaltState.HALTED, "anna", "the feed is wrong")
+    client, url = login("trading.release_trading"), reverse("admin:trading_release")
+    seen = client.get(url).context["form"].initial["seen"]
+    halt_set(HaltState.HALTED, "loss guard", "4 % are lost")
+    assert "has changed since you looked" in said(client.post(url, {"reason": "the feed is right", "seen": seen}))
+    assert halt_state() is HaltState.HALTED
 
 
 def test_release_with_a_reason(login: Any, django_capture_on_commit_callbacks: Any) -> None:
@@ -235,9 +253,10 @@ def test_unsound_steps_are_not_published(boss: Client, draft: WorkflowVersion) -
     assert draft.published_at is None
 
 
-def test_loosening_a_halt_needs_the_permission_to_release(login: Any) -> None:
+def test_a_halt_that_is_less_strict_leaves_the_stricter_one(login: Any) -> None:
     halt_set(HaltState.HALTED, "anna", "the feed is wrong")
     words = {"state": HaltState.REDUCING.value, "reason": "looks better"}
 
-    assert login("trading.halt_trading").post(reverse("admin:trading_halt"), words).status_code == 403
+    answer = login("trading.halt_trading", "trading.release_trading").post(reverse("admin:trading_halt"), words)
+    assert "Trading is HALTED" in said(answer)
     assert halt_state() is HaltState.HALTED

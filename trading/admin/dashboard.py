@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from autotrader.core.clock import system_now
 from broker.gates import HaltState, halt_reading
-from trading.admin.halt import HALT_PERMISSION, RELEASE_PERMISSION
 from trading.selectors.overview import overview
+from trading.services.halts import HALT_PERMISSION, RELEASE_PERMISSION
 
 VIEW_PERMISSION = "trading.view_decision"
 
@@ -21,7 +21,7 @@ def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         **context,
         "title": "Desk",
         "halt": halt,
-        "may_halt": request.user.has_perm(HALT_PERMISSION) and halt.state is not HaltState.HALTED,
+        "may_halt": request.user.has_perm(HALT_PERMISSION),
         "may_release": request.user.has_perm(RELEASE_PERMISSION) and halt.state is not HaltState.ACTIVE,
         "overview": overview(system_now()) if request.user.has_perm(VIEW_PERMISSION) else None,
     }

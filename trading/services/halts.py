@@ -49,7 +49,7 @@ class HaltOutcome:
         """For people: the state and the numbers."""
         state = f"Trading is {self.reading.state.value}."
         if not self.cancel:
-            return f"{state} No order was cancelled."
+            return f"{state} Mind: {self.problem}." if self.problem else f"{state} No order was cancelled."
         told = f"{self.asked} asked to end, {self.confirmed} confirmed, {len(self.kept)} kept on purpose"
         if self.done:
             return f"{state} Orders: {told}."
