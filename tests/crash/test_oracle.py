@@ -2,123 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.core.management import call_command
 from django.db import connection
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
-from autotrader.core.audit.models import AuditHead, Event
-from autotrader.core.audit.tail import TailBroken, read_after
+from autotrader.core.audit.models import Event
 from autotrader.core.clock import system_now
 from broker.models import Submission
 from research.models import ModelCall
 from tests.crash.harness.oracle import CHECKS, judge
-from tests.crash.harness.reader import follow, seen
-from tests.crash.harness.world import Answer, Frame, World, rows
+from tests.crash.harness.world import Answer, World
+from tests.crash.sound import START, approved, at_broker, discrepancy, framed, orders, shown, sound, truth_of
 from tests.database import append_only_lifted
-from tests.trading.builders import bought, bracket, claimed, strategy
-from trading.models import (
-    Approval,
-    ApprovalVote,
-    Discrepancy,
-    Fill,
-    Order,
-    RiskVerdict,
-    StepRun,
-    WorkflowExecution,
-)
-from trading.services.executions import execution_end
+from tests.trading.builders import bracket, claimed, strategy
+from trading.models import Approval, Fill, Order, RiskVerdict, StepRun, WorkflowExecution
 
+__all__ = ["orders", "sound"]
 pytestmark = pytest.mark.django_db
-START = Decimal(100_000)
-
-
-def text(value: Decimal | None) -> str:
-    """As ib_insync writes a number that may be unset."""
-    return "" if value is None else f"{value.normalize():f}"
-
-
-def recorded(order: Order) -> None:
-    """What the owner keeps before a frame leaves."""
-    terms = {
-        name: None if getattr(order, name) is None else str(getattr(order, name))
-        for name in ("side", "quantity", "order_type", "limit_price", "stop_price")
-    }
-    Submission.objects.create(
-        order_ref=order.order_ref, revision=0, account=order.account_id, role=order.role, state="SENT",
-        terms=json.dumps(terms), intent_hash=order.intent_hash, created_at=system_now(),
-    )  # fmt: skip
-
-
-def framed(order: Order, **changes: str) -> Frame:
-    """The frame of an order, with some of its fields changed."""
-    terms = {
-        "order_ref": order.order_ref, "action": order.side, "quantity": text(order.quantity),
-        "order_type": order.order_type, "limit_price": text(order.limit_price), "aux_price": text(order.stop_price),
-    }  # fmt: skip
-    return Frame("placeOrder", system_now(), 1, order.pk, terms | changes)
-
-
-def at_broker(order: Order, **changes: Any) -> dict[str, Any]:
-    """The order as the gateway's ledger has it."""
-    left = order.quantity - order.filled_quantity
-    return {
-        "client_id": 1, "order_id": order.pk, "order_ref": order.order_ref, "con_id": order.instrument.con_id,
-        "action": order.side, "order_type": order.order_type, "filled": str(order.filled_quantity),
-        "status": "Submitted" if left else "Filled", "remaining": str(left),
-    } | changes  # fmt: skip
-
-
-def truth_of(orders: list[Order]) -> dict[str, Any]:
-    """A gateway's ledger that agrees with our rows."""
-    fills = list(Fill.objects.filter(order__in=orders, superseded=False))
-    held = sum((fill.quantity for fill in fills), Decimal(0))
-    paid = sum((fill.quantity * fill.price + (fill.commission or 0) for fill in fills), Decimal(0))
-    return {
-        "account": orders[0].account_id,
-        "orders": {str(order.perm_id): at_broker(order) for order in orders},
-        "executions": {fill.exec_id: {"shares": str(fill.quantity), "price": str(fill.price)} for fill in fills},
-        "positions": {str(orders[0].instrument.con_id): {"quantity": str(held)}},
-        "cash": {"USD": str(START - paid)},
-    }
-
-
-@pytest.fixture
-def orders() -> list[Order]:
-    """A bracket whose entry has filled, as the whole path would have left it."""
-    made = bought()
-    entry = made[0]
-    assert entry.decision is not None
-    RiskVerdict.objects.create(decision=entry.decision, rule="size", allowed=True, message="", at=system_now())
-    for order in made:
-        recorded(order)
-    with audit.recording():
-        execution_end(WorkflowExecution.objects.get(), outcome="ordered", reason="")
-    return made
-
-
-@pytest.fixture
-def sound(orders: list[Order]) -> World:
-    """A world in which everything is as promised."""
-    return World(
-        truth=truth_of(orders),
-        frames=[framed(order) for order in orders],
-        cash_start=START,
-        seen=list(range(1, AuditHead.objects.get().seq + 1)),
-        before=rows(),
-        provider_calls=0,
-    )
 
 
 def rules(world: World) -> set[str]:
@@ -187,21 +95,6 @@ def test_another_order_than_the_recorded_one_is_found(sound: World, orders: list
     assert "I3" in rules(sound)
 
 
-def approved(entry: Order) -> Approval:
-    """One person was asked, and said yes."""
-    now = system_now()
-    told: dict[str, Any] = {
-        "account": entry.account, "instrument": entry.instrument, "order": entry, "decision": entry.decision,
-        "digest": entry.intent_hash, "terms": {}, "state": "USED", "cause": "mode", "needed": 1, "value": 1000,
-        "quantity": entry.quantity, "price": 100, "requested_by": "s", "requested_at": now, "market_at": now,
-        "expires_at": now,
-    }  # fmt: skip
-    approval = Approval.objects.create(**told)
-    user = get_user_model().objects.create_user("a")
-    ApprovalVote.objects.create(approval=approval, user=user, approve=True, digest=approval.digest, at=now)
-    return approval
-
-
 @pytest.mark.parametrize(
     ("change", "votes"),
     [({}, 0), ({"needed": 2}, 1), ({"state": "PENDING"}, 1), ({"state": "EXPIRED"}, 1), ({"digest": "another"}, 1)],
@@ -218,6 +111,12 @@ def test_an_order_that_was_sent_without_the_needed_persons_is_found(
     if not votes:
         approval.votes.all().delete()
     assert rules(world) == {"I3"}
+
+
+def test_a_frame_that_says_something_else_than_was_approved_is_found(sound: World, orders: list[Order]) -> None:
+    approval = approved(orders[0])
+    Approval.objects.filter(pk=approval.pk).update(terms={"legs": [{**shown(orders[0])["legs"][0], "quantity": "9"}]})
+    assert rules(replace(sound, before=None)) == {"I3"}
 
 
 def test_an_approval_that_was_used_too_late_is_found(sound: World, orders: list[Order]) -> None:
@@ -256,6 +155,14 @@ def test_a_way_that_the_graph_forbids_is_found(sound: World, orders: list[Order]
     with audit.recording():
         subject = f"order:{orders[0].order_ref}"
         audit.record(EventType.ORDER_SENDING, subject, version=99, old_state="FILLED", new_state="SENDING")
+    assert "I6" in rules(sound)
+
+
+def test_an_order_at_the_broker_that_another_than_the_broker_moved_is_found(sound: World, orders: list[Order]) -> None:
+    subject = f"order:{orders[1].order_ref}"
+    Order.objects.filter(pk=orders[1].pk).update(state="REJECTED")
+    with audit.acting(actor="strategy:s"), audit.recording():
+        audit.record(EventType.ORDER_REJECTED, subject, version=99, old_state="ACCEPTED", new_state="REJECTED")
     assert "I6" in rules(sound)
 
 
@@ -326,6 +233,23 @@ def test_what_a_worker_wrote_after_it_was_replaced_is_found(sound: World, orders
     assert "I12" in rules(sound)
 
 
+def test_a_frame_that_left_after_the_work_was_taken_over_is_found(sound: World, orders: list[Order]) -> None:
+    with audit.recording():
+        subject = f"execution:{WorkflowExecution.objects.get().pk}"
+        audit.record(EventType.EXECUTION_RESUMED, subject, version=90, new_state="RUNNING", cause="epoch 2")
+    assert "I12" not in rules(sound)
+    late = replace(sound.frames[0], at=system_now())
+    assert "I12" in rules(replace(sound, frames=[late, *sound.frames[1:]]))
+
+
+def test_an_end_by_a_worker_that_was_replaced_is_found(sound: World) -> None:
+    subject = f"execution:{WorkflowExecution.objects.get().pk}"
+    for kind, cause in ((EventType.EXECUTION_RESUMED, "epoch 2"), (EventType.EXECUTION_FAILED, "late")):
+        with audit.recording():
+            audit.record(kind, subject, version=90, cause=cause, document={"epoch": 1})
+    assert "I12" in rules(sound)
+
+
 def test_a_question_that_nobody_paid_for_is_found(sound: World) -> None:
     asked = replace(sound, provider_calls=1)
     assert rules(asked) == {"I13"}
@@ -362,42 +286,3 @@ def test_every_check_has_been_seen_to_find_something() -> None:
     """One test above names each."""
     text = Path(__file__).read_text()
     assert [name for name in CHECKS if f'"{name}"' not in text] == []
-
-
-def discrepancy(order: Order, kind: str) -> None:
-    now = system_now()
-    Discrepancy.objects.create(
-        account=order.account, kind=kind, subject=f"order:{order.order_ref}", order=order, instrument=order.instrument,
-        detail="told", first_seen_at=now, last_seen_at=now, market_at=now,
-    )  # fmt: skip
-
-
-def test_the_reader_goes_on_where_it_was_killed(tmp_path: Path, orders: list[Order]) -> None:
-    log = tmp_path / "seen"
-    log.write_bytes(b"1\n2\n3")  # the last line was being written
-    follow(log, ends=lambda: True)
-    assert seen(log) == list(range(1, AuditHead.objects.get().seq + 1))
-
-
-def test_the_log_is_read_in_order_and_a_missing_row_is_no_silence(orders: list[Order]) -> None:
-    head = AuditHead.objects.get().seq
-    assert [event.seq for event in read_after(0, 3)] == [1, 2, 3]
-    assert [event.seq for event in read_after(head - 1)] == [head]
-    assert not read_after(head)
-    with connection.cursor() as cursor, append_only_lifted(cursor):
-        Event.objects.filter(seq=2).delete()
-    with pytest.raises(TailBroken):
-        read_after(0)
-
-
-def test_the_self_check_says_what_is_broken_and_writes_nothing(orders: list[Order]) -> None:
-    out = StringIO()
-    call_command("self_check", "--json", stdout=out)
-    assert json.loads(out.getvalue())["ok"]
-    Order.objects.filter(pk=orders[0].pk).update(filled_quantity=3)
-    out, before = StringIO(), rows()
-    with pytest.raises(SystemExit, match="1"):
-        call_command("self_check", "--json", stdout=out)
-    (broken,) = json.loads(out.getvalue())["violations"]
-    assert (broken["rule"], broken["subject"]) == ("quantities", f"order:{orders[0].order_ref}")
-    assert rows() == before

@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from django.db.models import Count, Q, Sum
 
 from autotrader.core.audit.models import Event
 from autotrader.core.money import quantize_price
-from trading.models import Approval, Decision, Discrepancy, Fill, Order, OrderChange, StepRun, Trade
+from trading.models import Account, Approval, Decision, Discrepancy, Fill, Order, OrderChange, StepRun, Trade
 from trading.models.account import AccountKind
-from trading.models.order import OrderState, Role
+from trading.models.order import AT_BROKER, OrderState, Role
 from trading.selectors.positions import SIGNED
 
 ZERO = Decimal(0)
@@ -26,6 +27,8 @@ STATE_EVENTS = frozenset(
      "ORDER_EXPIRED", "ORDER_UNKNOWN", "ORDER_ABSENT", "ORDER_SIMULATED"}
 )  # fmt: skip
 CLAIMS = frozenset({"EXECUTION_CLAIMED", "EXECUTION_RESUMED", "DISPATCH_CLAIMED", "DISPATCH_RESUMED"})
+ENDS = frozenset({"EXECUTION_WAITING", "EXECUTION_DONE", "EXECUTION_FAILED", "DISPATCH_DONE", "DISPATCH_FAILED"})
+EVIDENCE_ACTOR = "broker"
 UNCERTAIN = (OrderState.SENDING, OrderState.SUBMITTED, OrderState.UNKNOWN)
 Graph = Mapping[OrderState, Collection[OrderState]]
 
@@ -55,11 +58,18 @@ Check = Callable[[Terms], Iterator[Violation]]
 
 
 def lives(terms: Terms) -> Iterator[Violation]:
-    """Every state an order had has its event, the next follows by the graph, and the row is where the last one says."""
+    """Every state an order had has its event, the next follows by the graph, and the row is where the last one says.
+
+    From SENDING on the broker's word alone moves it; in a shadow ledger nothing comes from a broker.
+    """
     last: dict[str, str] = {}
+    shadow = set(Account.objects.filter(kind=AccountKind.SHADOW).values_list("pk", flat=True))
     rows = Event.objects.filter(type__in=STATE_EVENTS).order_by("seq")
-    for seq, subject, old, new in rows.values_list("seq", "subject", "old_state", "new_state").iterator(5000):
+    names = ("seq", "subject", "old_state", "new_state", "actor", "account")
+    for seq, subject, old, new, actor, account in rows.values_list(*names).iterator(5000):
         before = last.get(subject, "")
+        if old in AT_BROKER and actor != EVIDENCE_ACTOR and account not in shadow:
+            yield Violation("lives", subject, f"event {seq}: {actor} moved it from {old} to {new} without evidence")
         if old != before:
             yield Violation("lives", subject, f"event {seq} leaves {old or 'nothing'}, the one before came to {before}")
         elif old and new not in terms.graph[OrderState(old)]:
@@ -165,8 +175,18 @@ def epochs(terms: Terms) -> Iterator[Violation]:
     rows = Event.objects.filter(type__in=CLAIMS).order_by("seq").values_list("subject", "seq", "cause")
     for subject, seq, cause in rows.iterator(5000):
         claims[subject].append((seq, int(cause.rpartition(" ")[2])))
+    yield from _late_ends(claims)
     yield from _late_steps(claims)
     yield from _late_orders(claims)
+
+
+def _late_ends(claims: Mapping[str, list[tuple[int, int]]]) -> Iterator[Violation]:
+    rows = Event.objects.filter(type__in=ENDS).order_by("seq").values_list("subject", "seq", "type", "document")
+    for subject, seq, kind, document in rows.iterator(5000):
+        epoch = json.loads(document).get("epoch", 0)
+        taken = _taken_over(claims.get(subject, []), epoch, seq)
+        if taken:
+            yield Violation("epochs", subject, f"{kind} in epoch {epoch} after epoch {taken} had begun")
 
 
 def _late_steps(claims: Mapping[str, list[tuple[int, int]]]) -> Iterator[Violation]:

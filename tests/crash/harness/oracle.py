@@ -14,7 +14,7 @@ from autotrader.core.audit.verify import verify_chain
 from broker.models import Submission
 from research.models import ModelCall
 from tests.crash.harness.world import Frame, World, rows
-from trading.models import Discrepancy, Dispatch, Fill, Order, OrderRequest
+from trading.models import Approval, Discrepancy, Dispatch, Fill, Order, OrderRequest
 from trading.models import WorkflowExecution as Execution
 from trading.models.order import Role
 from trading.selectors import invariants
@@ -79,7 +79,18 @@ def check_i3(world: World) -> Found:
         if record.intent_hash != hashes.get(ref):
             yield Violation("I3", f"order:{ref}", "the record carries another intent's digest than the order")
         yield from _differences(ref, frames[0], json.loads(record.terms))
+    yield from _approved_otherwise(world)
     yield from _renamed("I3", invariants.sent_with_consent(_terms(world)))
+
+
+def _approved_otherwise(world: World) -> Found:
+    """A frame that does not say what the persons were shown."""
+    places = world.places()
+    for approval in Approval.objects.filter(order__isnull=False).select_related("order"):
+        assert approval.order is not None
+        frames = places.get(approval.order.order_ref)
+        if frames:
+            yield from _differences(approval.order.order_ref, frames[0], approval.terms["legs"][0])
 
 
 def _differences(ref: str, frame: Frame, terms: Mapping[str, Any]) -> Found:
@@ -217,6 +228,16 @@ def check_i11(world: World) -> Found:
 def check_i12(world: World) -> Found:
     """A worker whose work was taken over wrote nothing, and its frames did not leave."""
     yield from _renamed("I12", invariants.epochs(_terms(world)))
+    claims = Event.objects.filter(type__in=invariants.CLAIMS).values_list("subject", "at", "cause")
+    orders = Order.objects.filter(decision__isnull=False).values_list("order_ref", "decision__execution", "epoch")
+    by_ref = {ref: (f"execution:{execution}", epoch) for ref, execution, epoch in orders}
+    for ref, frames in world.places().items():
+        subject, epoch = by_ref.get(ref, ("", 0))
+        later = [at for claimed, at, cause in claims if claimed == subject and int(cause.rpartition(" ")[2]) > epoch]
+        if later and min(later) < frames[0].at:
+            yield Violation(
+                "I12", f"order:{ref}", f"its frame came at {frames[0].at}, a later epoch began {min(later)}"
+            )
 
 
 def check_i13(world: World) -> Found:
