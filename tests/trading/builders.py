@@ -266,6 +266,7 @@ def bought(row: Strategy | None = None, symbol: str = "AAPL", *, quantity: str =
         report(entry, "Filled", quantity),
         cost(execution),
         report(target, "Submitted"),
+        replace(summary(), account=entry.account_id),
     )
     for leg in (entry, stop, target):
         leg.refresh_from_db()

@@ -14,11 +14,11 @@ from autotrader.core.money import to_tick
 from broker import types
 from research import facade
 from research import types as research
-from tests.trading.builders import market
+from tests.trading.builders import market, summary
 from trading.models import Analysis, Decision, Instrument, Order, Strategy, WorkflowExecution
 from trading.risk.base import Proposal
 from trading.risk.rules import judge
-from trading.services.accounts import account_ensure
+from trading.services.accounts import account_ensure, snapshot_take
 from trading.services.bars import bars_store
 from trading.services.cycles import cycle_close, cycle_queue
 from trading.services.decisions import Facts, decision_judge, decision_make
@@ -188,6 +188,7 @@ def _ordered(execution: WorkflowExecution, decision: Decision) -> list[Order]:
         for number, order in enumerate(orders):
             _submitted(order, orders[0].pk * 100 + number)
         _filled(orders[0], orders[0].pk * 100)
+        snapshot_take(summary("1000000"), [], cause="fill", market_at=MARKET)
     return orders
 
 

@@ -13,6 +13,8 @@ from broker import types
 from broker.errors import BrokerUnavailable
 from trading.models import Account, AccountSnapshot, Cycle, Strategy
 from trading.models.account import AccountKind
+from trading.selectors.exchange_days import account_zone, exchange_day
+from trading.services.loss_guard import figures, guard
 
 
 def account_kind(account_id: str) -> AccountKind:
@@ -52,15 +54,25 @@ def snapshot_take(
     market_at: datetime,
     cycle: Cycle | None = None,
 ) -> AccountSnapshot:
-    """Keep the account's values of this moment."""
+    """Keep the account's values of this moment, and act on its losses; "close" is kept once a day of the exchange."""
     with audit.recording():
+        account = _locked(account_ensure(summary.account, summary.currency).pk)
+        day = exchange_day(market_at, account_zone(account.pk))
+        if cause == "close" and AccountSnapshot.objects.filter(account=account, day=day, cause=cause).exists():
+            cause = "watch"
+        found = guard(account, figures(account, day, _money(summary.net_liquidation), flat=not positions), market_at)
         snapshot = AccountSnapshot.objects.create(
-            account=account_ensure(summary.account, summary.currency),
+            account=account,
             cause=cause,
             cycle=cycle,
             at=system_now(),
             market_at=market_at,
-            net_liquidation=_money(summary.net_liquidation),
+            day=day,
+            net_liquidation=found.net,
+            day_base=_money(found.base),
+            peak=_money(found.peak),
+            flow=found.flow,
+            limit_reached=found.level,
             cash=_money(summary.cash),
             realized_pnl=_money(summary.realized_pnl),
             unrealized_pnl=_money(summary.unrealized_pnl),
@@ -75,6 +87,16 @@ def snapshot_take(
             account=summary.account,
             cause=cause,
             market_at=market_at,
-            document={"net_liquidation": snapshot.net_liquidation, "cash": snapshot.cash},
+            document={
+                "net_liquidation": snapshot.net_liquidation,
+                "cash": snapshot.cash,
+                "day_base": snapshot.day_base,
+                "peak": snapshot.peak,
+            },
         )
     return snapshot
+
+
+def _locked(account_id: str) -> Account:
+    """The account's row under its lock: two snapshots at once would each be measured against the same last one."""
+    return Account.objects.select_for_update().get(pk=account_id)
