@@ -59,13 +59,13 @@ def _run(
         jobs.play(_matrix(arguments, databases, results, jobs), results, until, again=arguments.again)
     if not arguments.matrix:
         last = arguments.from_seed + (arguments.seeds or 1000)
-        seeds = [Task("seed", number, database) for number in range(arguments.from_seed, last) for database in databases]
+        seeds = [
+            Task("seed", number, database) for number in range(arguments.from_seed, last) for database in databases
+        ]
         jobs.play(seeds, results, until, again=arguments.again)
 
 
-def _matrix(
-    arguments: argparse.Namespace, databases: tuple[str, ...], results: Results, jobs: Jobs
-) -> list[Task]:
+def _matrix(arguments: argparse.Namespace, databases: tuple[str, ...], results: Results, jobs: Jobs) -> list[Task]:
     """The reachable cells, from a run of each operation without a fault on each database."""
     from tests.crash.harness.names import OPERATIONS
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth import get_user_model
+
 from research import facade
 from research import types as research
 from trading.models import Instrument, RiskProfile, Strategy, Workflow
@@ -34,10 +36,12 @@ LIMITS = {
     "max_stop_outs_per_day": 1000,
 }
 MODES = ("auto", "approve")
+APPROVER = "approver"
 
 
 def seed() -> None:
     """Make the strategies, one a mode, and their limits."""
+    get_user_model().objects.create_superuser(APPROVER, password=None)
     workflow = Workflow.objects.create(name="crash")
     version = workflow_publish(workflow_version_add(workflow, STEPS), actor="harness")
     profile = risk_profile_save(RiskProfile(name="wide", is_desk=True, **LIMITS), actor="harness")
@@ -73,9 +77,7 @@ class Steady:
         )
         return research.AnalystResult(analysis)
 
-    def consolidate(
-        self, analyses: tuple[research.Analysis, ...]
-    ) -> research.AnalystResult[research.Consolidation]:
+    def consolidate(self, analyses: tuple[research.Analysis, ...]) -> research.AnalystResult[research.Consolidation]:
         """Up."""
         first = analyses[0]
         joined = research.Consolidation(

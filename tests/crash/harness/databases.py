@@ -133,9 +133,7 @@ class Postgres:
             admin.execute(f"DROP DATABASE IF EXISTS cell{old} WITH (FORCE)".encode())
             # Copied through the log: the other strategy waits for two checkpoints.
             admin.execute(f"CREATE DATABASE cell{self._count} TEMPLATE base STRATEGY wal_log".encode())
-        point_at(
-            NAME=f"cell{self._count}", USER="postgres", HOST=str(self._folder), OPTIONS={"connect_timeout": 3}
-        )
+        point_at(NAME=f"cell{self._count}", USER="postgres", HOST=str(self._folder), OPTIONS={"connect_timeout": 3})
 
     def stop(self) -> None:
         """SIGKILL of the whole cluster: what an immediate stop does, without asking."""
@@ -187,9 +185,7 @@ def template(database: str, folder: Path) -> Path:
     binaries = postgres._binaries(folder, account)
     (folder / "binaries").write_text(str(binaries))
     initialise = [binaries / "initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--username=postgres"]
-    subprocess.run(
-        [*initialise, "-D", folder / "data"], check=True, stdout=subprocess.DEVNULL, cwd=folder, **account
-    )
+    subprocess.run([*initialise, "-D", folder / "data"], check=True, stdout=subprocess.DEVNULL, cwd=folder, **account)
     with _started(binaries, folder, account):
         admin = psycopg.connect(f"postgresql://postgres@/postgres?host={folder}", autocommit=True)
         admin.execute("CREATE DATABASE base")

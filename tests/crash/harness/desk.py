@@ -16,13 +16,14 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from broker.service import run as owner_process
-from tests.crash.harness import operations
+from tests.crash.harness import operations, quiet, reader
 from tests.crash.harness.board import Board
 from tests.crash.harness.databases import Database
 from tests.crash.harness.gateway import HOST, Gateway
 from tests.crash.harness.processes import Forked, Zygote
 
 READY_LIMIT = 30.0
+READER_LIMIT = 10.0
 POLL = 0.01
 
 
@@ -49,6 +50,7 @@ class Desk:
         self.gateway.start()
         settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT = HOST, self.gateway.port
         self.start_broker()
+        self._start_reader()
         self.await_broker()
 
     def start_broker(self) -> Forked:
@@ -68,12 +70,14 @@ class Desk:
         """Fork the operation's process and wait until it is about to begin. Raises NotStarted."""
         self.gateway.hang_up()
         self.board.arm(operations.START, operations.START, action="meet")
-        role = operations.OPERATIONS[name].role
-        self.operator = self._zygote.fork(role, self.folder, operations.perform, name, number, self.board)
+        operation = operations.OPERATIONS[name]
+        self.operator = self._zygote.fork(operation.role, self.folder, operations.perform, name, number, self.board)
         while not self.board.reached(operations.START):
             if not self.operator.alive:
                 raise NotStarted(f"{name} ended before it began")
             time.sleep(POLL)
+        if operation.worker:
+            self.start_worker()
 
     def begin(self) -> None:
         """Let the operation begin."""
@@ -87,7 +91,7 @@ class Desk:
     def start_retry(self, name: str, number: int = 1) -> Forked:
         """The client of a request asks again with the same key."""
         self.gateway.hang_up()
-        return self._zygote.fork("web", self.folder, operations.retry, name, number)
+        return self._zygote.fork("web", self.folder, operations.OPERATIONS[name].run, number)
 
     def restore(self) -> None:
         """Start again whatever has ended: gateway, then broker."""
@@ -95,6 +99,28 @@ class Desk:
             self.gateway.start()
         if not self._zygote.of("broker"):
             self.start_broker()
+        if not self._zygote.of("reader"):
+            self._start_reader()
+
+    def _start_reader(self) -> None:
+        self.gateway.hang_up()
+        self._zygote.fork("reader", self.folder, _follow, self.reader_log, self.reader_end)
+
+    def end_reader(self) -> None:
+        """Let the live reader see what there still is, and end."""
+        self.reader_end.touch()
+        for forked in self.processes("reader"):
+            forked.wait(READER_LIMIT)
+
+    @property
+    def reader_log(self) -> Path:
+        """What the live reader saw."""
+        return self.folder / "reader.log"
+
+    @property
+    def reader_end(self) -> Path:
+        """Where this lies, the reader ends once it has seen all."""
+        return self.folder / "reader.end"
 
     def processes(self, *roles: str) -> list[Forked]:
         """The living processes of these roles."""
@@ -110,9 +136,9 @@ class Desk:
     def quiet(self) -> dict[str, Any]:
         """What is not settled; empty where the desk agrees with the gateway. A database that is away is unsettled."""
         try:
-            found = operations.open_work()
+            found = quiet.open_work()
             if not found:
-                found = operations.differences(self.gateway.truth())
+                found = quiet.differences(self.gateway.truth())
         except (DatabaseError, OSError) as error:
             connections.close_all()
             self.gateway.hang_up()
@@ -127,6 +153,10 @@ class Desk:
         connections.close_all()
 
 
+def _follow(log: Path, end: Path) -> None:
+    reader.follow(log, ends=end.exists)
+
+
 def _own(board: Board) -> None:
     sys.argv = ["manage.py", "run_broker"]
 
@@ -137,8 +167,6 @@ def _own(board: Board) -> None:
             board.sign("broker", os.getpid())
 
     owner_process.run(say)
-
-
 
 
 @contextmanager

@@ -33,10 +33,11 @@ def kill_other(desk: Desk, pid: int) -> None:
 
 def kill_all(desk: Desk, pid: int) -> None:
     """A machine that goes down."""
-    for forked in desk.processes(*OURS):
+    everybody = desk.processes(*OURS, "reader")
+    for forked in everybody:
         forked.signal(signal.SIGKILL)
     desk.gateway.kill()
-    for forked in desk.processes(*OURS):
+    for forked in everybody:
         forked.end()
 
 

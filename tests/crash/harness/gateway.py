@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +84,6 @@ class Gateway:
     def truth(self) -> dict[str, Any]:
         """What is true at the exchange."""
         return self.control.ledger()
-
-    def frames(self) -> list[dict[str, Any]]:
-        """The order frames that arrived: `at` in Unix seconds, `client`, `name`, `fields`."""
-        return list(read_frames(self.log))
-
-
-def read_frames(log: Path) -> Iterator[dict[str, Any]]:
-    """The frames of a log; a line that a kill cut off is left out."""
-    for line in log.read_text().splitlines() if log.exists() else ():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
 
 
 def _serve(options: GatewayOptions, told: Path, log: Path, board: Board) -> None:

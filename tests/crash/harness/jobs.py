@@ -93,9 +93,7 @@ class Jobs:
         found = matrix.cells(str(probe.argument), probe.database, passes)
         return [Task("cell", cell.name, probe.database) for cell in found], matrix.unreached(passes)
 
-    def _serve(
-        self, database: str, number: int, queue: deque[Task], results: Results, until: float | None
-    ) -> None:
+    def _serve(self, database: str, number: int, queue: deque[Task], results: Results, until: float | None) -> None:
         job: Job | None = None
         try:
             while until is None or time.monotonic() < until:
@@ -103,11 +101,7 @@ class Jobs:
                     if not queue:
                         return
                     task = queue.popleft()
-                job = job or self._job(database, number)
-                outcome = self._ask(job, task)
-                if outcome["state"] == "error":
-                    job.end()
-                    job = None
+                job, outcome = self._ask(job, task, number)
                 self._keep_outcome(task, outcome, results)
         finally:
             if job is not None:
@@ -126,13 +120,19 @@ class Jobs:
         if outcome["state"] in ("failed", "error"):
             print(f"{outcome['state']}: {task.name} {outcome['detail']}", flush=True)
 
-    def _ask(self, job: Job, task: Task) -> dict[str, Any]:
+    def _ask(self, job: Job | None, task: Task, number: int) -> tuple[Job | None, dict[str, Any]]:
+        """The task's outcome, and the job for the next one: a job that has failed is replaced."""
         began = time.monotonic()
         try:
-            return job.ask(task)
+            job = job or self._job(task.database, number)
+            outcome = job.ask(task)
         except Hung as error:
             seconds = round(time.monotonic() - began, 1)
-            return {"name": task.name, "state": "error", "seconds": seconds, "detail": [str(error)], "passes": None}
+            outcome = {"name": task.name, "state": "error", "seconds": seconds, "detail": [str(error)], "passes": None}
+        if outcome["state"] == "error" and job is not None:
+            job.end()
+            job = None
+        return job, outcome
 
     def _job(self, database: str, number: int) -> Job:
         folder = self._folder / f"{database}-{number}-{time.monotonic_ns()}"
@@ -145,7 +145,8 @@ class Job:
 
     def __init__(self, database: str, template: Path, folder: Path, *, keep: bool) -> None:
         words = ["--database", database, "--template", str(template), "--folder", str(folder)]
-        self._log = (template.parent / f"job-{folder.name}.log").open("wb")
+        self._said = folder.with_suffix(".log")
+        self._log = self._said.open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.harness.job", *words, *(["--keep"] if keep else [])],
             cwd=ROOT,
@@ -185,6 +186,6 @@ class Job:
         line = self._process.stdout.readline() if ready else b""
         if not line:
             kill_session(self._process.pid)
-            raise Hung("the job gave no answer")
+            raise Hung(f"the job gave no answer; it said: {self._said.read_text()[-500:]}")
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -28,7 +28,8 @@ def _strikes(point: str, count: int) -> Iterator[tuple[int, str]]:
     if point in DEATH_ONLY:
         faults: tuple[str, ...] = ("kill",)
     else:
-        faults = EARLY_FAULTS if POINTS[point].step in EARLY else tuple(FAULTS)
+        is_early = point in POINTS and POINTS[point].step in EARLY
+        faults = EARLY_FAULTS if is_early else tuple(FAULTS)
     yield from ((1, fault) for fault in faults)
     yield from ((number, "kill") for number in range(2, min(count, MOST_OCCURRENCES) + 1))
 

@@ -2,4 +2,15 @@
 
 from __future__ import annotations
 
-OPERATIONS = ("cycle-bracket", "cycle-exit")
+OPERATIONS = (
+    "cycle-bracket",
+    "cycle-exit",
+    "request-mkt",
+    "request-lmt",
+    "request-bracket",
+    "request-modify",
+    "request-cancel",
+    "request-exit",
+    "approve-bracket",
+    "approve-exit",
+)

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connections
 
 from autotrader.core.ops import crashpoints
-from tests.crash.harness.board import Board, Watch
+from tests.crash.harness.board import ROLES, Board, Watch
 
 _libc = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -99,9 +99,7 @@ class Zygote:
             forked.end()
         self.living.clear()
 
-    def _child(
-        self, role: str, folder: Path, name: str, main: Callable[..., Any], arguments: tuple[Any, ...]
-    ) -> None:
+    def _child(self, role: str, folder: Path, name: str, main: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         code = 1
         try:
             self._become(role, folder, name)
@@ -123,5 +121,5 @@ class Zygote:
         os.environ["AUTOTRADER_PROCESS_ROLE"] = role
         settings.AUTOTRADER_MAY_OWN_BROKER = role == "broker"
         random.seed(os.getpid())
-        if role != "gateway":
+        if role in ROLES:
             crashpoints._watch = Watch(self.board, role, str(folder / f"{name}.passed"))  # type: ignore[assignment]

@@ -16,14 +16,18 @@ from tests.crash.harness.cells import SELF, Cell, Outcome
 from tests.crash.harness.databases import Database
 from tests.crash.harness.desk import Desk, NotStarted, desk, wait_for
 from tests.crash.harness.faults import STRIKES, release
+from tests.crash.harness.operations import OPERATIONS
 from tests.crash.harness.processes import Zygote
 from tests.crash.harness.seeds import Story, Strike
 from tests.crash.harness.verdict import violations
+from tests.crash.harness.world import rows
 
 REACH_LIMIT = 12.0
 SETTLE_LIMIT = 40.0
 QUIET = 5.0  # seconds, before they are paced: a look in a hurry must have found nothing more
 NESTED = ("look_executions", "look_open_orders")
+# After these recovery is run once more, and must change nothing.
+TWICE = frozenset({"kill-all", "nested", "rollback"})
 HARNESS_ERRORS = (NotStarted, TimeoutError, OSError, RuntimeError, ControlError)
 
 
@@ -50,7 +54,7 @@ class Runner:
         return self._play(f"seed:{story.seed}:{self._database.name}", story)
 
     def _play(self, name: str, story: Story, *, strict: bool = False) -> Outcome:
-        """`strict`: a point that is not reached ends the story as `unreached`. What the harness could not do: `error`."""
+        """`strict`: a point that is not reached ends it as `unreached`. What the harness could not do is `error`."""
         began = time.monotonic()
         folder = self._folder / name.replace(":", "-")
         try:
@@ -62,6 +66,7 @@ class Runner:
         return outcome
 
     def _told(self, name: str, story: Story, made: Desk, *, strict: bool) -> Outcome:
+        again = any(strike.fault in TWICE for _, strikes in story.operations for strike in strikes)
         made.open()
         for link in story.links:
             made.gateway.control.fault(**link)
@@ -70,9 +75,9 @@ class Runner:
             before = made.passes()
             if not self._strike_all(made, strikes) and strict:
                 return Outcome(name, "unreached")
-            unsettled = _recover(made)
+            unsettled = _recover(made, operation, number)
         found = [f"not settled: {unsettled}"] if unsettled else []
-        found += violations(made)
+        found += violations(made, None if unsettled or not again else _recover_again(made))
         state = "failed" if found else "passed"
         return Outcome(name, state, detail=tuple(found), passes=_since(before, made.passes()))
 
@@ -118,7 +123,19 @@ def _nest(made: Desk) -> None:
     made.board.disarm("broker")
 
 
-def _recover(made: Desk) -> dict[str, Any]:
+def _recover_again(made: Desk) -> dict[str, tuple[Any, ...]]:
+    """The rows as they are, before everything is started once more and looks at the broker's book again."""
+    before = rows()
+    connections.close_all()
+    for forked in made.processes("broker"):
+        forked.end()
+    made.start_broker()
+    made.await_broker()
+    time.sleep(paced(QUIET))
+    return before
+
+
+def _recover(made: Desk, operation: str, number: int) -> dict[str, Any]:
     """Start what is dead again, by the usual path, and wait until all is settled; what is not."""
     worker = None
     last: dict[str, Any] = {}
@@ -132,6 +149,9 @@ def _recover(made: Desk) -> dict[str, Any]:
         ended = made.operator is None or not made.operator.alive
         if ended and (worker is None or not worker.alive):
             worker = made.start_worker()
+        if ended and made.operator and made.operator.code and OPERATIONS[operation].asks_again:
+            made.operator = made.start_retry(operation, number)
+            continue
         last = made.quiet() if ended else {"operator": "runs"}
         if last:
             quiet_since = 0.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autotrader.core.ops.crashpoints import POINTS
 from tests.crash.harness.cells import FAULTS, Outcome
-from tests.crash.harness.operations import STORIES
+from tests.crash.harness.names import OPERATIONS
 
 if TYPE_CHECKING:
     from tests.crash.harness.running import Runner
@@ -60,7 +60,7 @@ class Story:
 def story(seed: int) -> Story:
     """The story of a number."""
     chance = random.Random(f"crash {seed}")
-    operations = chance.choice(STORIES)
+    operations = chance.choices(OPERATIONS, k=chance.choice((1, 2, 2, 3, 4)))
     faults = chance.randint(1, MOST_FAULTS)
     struck = [chance.randrange(len(operations)) for _ in range(faults)]
     plan = tuple(
@@ -71,7 +71,7 @@ def story(seed: int) -> Story:
 
 
 def _strike(chance: random.Random) -> Strike:
-    role = chance.choice(("worker", "broker", "broker"))
+    role = chance.choice(("web", "worker", "broker", "broker"))
     points = sorted(name for name, point in POINTS.items() if point.process in (role, "any"))
     fault = chance.choice(sorted(set(FAULTS) - {"nested"}))
     return Strike(fault, role, chance.choice(points), chance.choice((1, 1, 1, 2, 3)), chance.uniform(0, LATEST))

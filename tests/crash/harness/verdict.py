@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
-from autotrader.core.audit.verify import verify_chain
+from autotrader.core.ops.pace import factor
+from broker.paper_gateway.running import DEFAULT_CASH
+from tests.crash.harness import client, reader
 from tests.crash.harness.desk import Desk
-from trading.models import Order
+from tests.crash.harness.oracle import judge
+from tests.crash.harness.world import Answer, World, frames_of
 
 
-def violations(desk: Desk) -> list[str]:
-    """What is wrong, in sentences; empty where every promise was kept."""
-    found = []
-    truth = desk.gateway.truth()
-    refs = Counter(row["order_ref"] for row in truth["orders"].values())
-    found += [f"I1: {ref} is {count} orders at the broker" for ref, count in refs.items() if count > 1]
-    known = set(Order.objects.values_list("order_ref", flat=True))
-    found += [f"I2: {ref} has no row" for ref in refs if ref not in known]
-    if not verify_chain().ok:
-        found.append("I7: the chain is broken")
-    return found
+def violations(desk: Desk, before: Mapping[str, tuple[Any, ...]] | None) -> list[str]:
+    """What is wrong, in sentences; empty where every promise was kept. `before`: the rows before a second recovery."""
+    desk.end_reader()
+    world = World(
+        truth=desk.gateway.truth(),
+        frames=frames_of(desk.gateway.log),
+        cash_start=DEFAULT_CASH,
+        seen=reader.seen(desk.reader_log),
+        factor=factor(),
+        before=before,
+        answers=[Answer(**row) for row in client.answers(desk.folder)],
+    )
+    return [f"{found.rule} {found.subject}: {found.detail}" for found in judge(world)]

@@ -1,0 +1,36 @@
+"""Whether a desk has settled: nothing in between, and the same executions on both sides."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from trading.models import Discrepancy, Dispatch, Fill, Order, OrderChange, OrderRequest, WorkflowExecution
+
+BETWEEN = ("DRAFT", "APPROVED", "SENDING", "SUBMITTED", "UNKNOWN")
+ENDED = ("DONE", "FAILED")
+
+
+def open_work() -> dict[str, Any]:
+    """What is not settled yet, by kind. What a person has been handed counts as settled."""
+    handed = Discrepancy.objects.filter(state="OPEN")
+    orders = Order.objects.filter(state__in=BETWEEN)
+    changes = OrderChange.objects.filter(state__in=("SENDING", "UNKNOWN"))
+    known = set(handed.filter(kind__in=("unknown_order", "cancel")).values_list("order_id", flat=True))
+    found: dict[str, Any] = {
+        "executions": list(WorkflowExecution.objects.exclude(state__in=ENDED).values_list("pk", "state")),
+        "dispatches": list(Dispatch.objects.exclude(state__in=ENDED).values_list("pk", "state", "reason")),
+        "requests": list(OrderRequest.objects.filter(state="RECEIVED").values_list("pk", "state")),
+        "orders": [(row.order_ref, row.state) for row in orders if row.pk not in known],
+        "changes": [(row.pk, row.state) for row in changes if row.state == "SENDING" or row.order_id not in known],
+    }
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def differences(truth: dict[str, Any]) -> dict[str, Any]:
+    """Where our fills differ from the gateway's executions; empty where they agree."""
+    theirs = {exec_id for exec_id, row in truth["executions"].items() if Decimal(row["shares"])}
+    ours = set(Fill.objects.filter(superseded=False).exclude(quantity=0).values_list("exec_id", flat=True))
+    if theirs == ours:
+        return {}
+    return {"executions": {"only theirs": sorted(theirs - ours), "only ours": sorted(ours - theirs)}}
