@@ -34,6 +34,7 @@ from broker.service.writer import Writer
 logger = logging.getLogger(__name__)
 READY_WAIT = 5.0
 SETTLE_STEP = 0.2
+LOOK_WAIT = 15.0
 LOOP_LIMIT = 1.0
 
 
@@ -153,9 +154,9 @@ class LocalBroker:
         gates.refuse_in_transaction()
         limit = _timeout("reconcile", timeout)
         until = time.monotonic() + limit
-        self.settle(limit)
-        look = self._reconciler.look_now(max(until - time.monotonic(), 0.0))
-        return reconcile_report(look)
+        if not self.settle(min(limit, LOOK_WAIT)):
+            raise BrokerUnavailable(f"No complete answer of the broker: {self.status().reason}")
+        return reconcile_report(self._reconciler.look_now(until - time.monotonic()))
 
     def ping(self, timeout: float) -> None:
         """Go through the connection's loop and back; raises BrokerUnavailable where it hangs."""

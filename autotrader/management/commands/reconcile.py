@@ -66,7 +66,7 @@ def outcome(
         "answered": True,
         "kind": account_kind(report.account),
         "compared": codec.to_json(report),
-        "expected_cash": None if expected is None else str(expected),
+        "expected_cash": None if expected is None else f"{expected:.2f}",
         "cash_note": note,
         "found": [row.pk for row in still if row.first_seen_at >= first.at],
         "resolved": [row.pk for row in resolved_since(report.account, first.at)],
