@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -94,7 +95,16 @@ def halt_set(state: HaltState | str, actor: str, reason: str, *, cancel: Cancel 
     crashpoint("halt_file")
     with audit.acting(actor=actor), audit.recording(point="halt_row"):
         _tighten_row(wish)
+        _write_again(wish)
     return halt_reading()
+
+
+def _write_again(wish: Latch) -> None:
+    """Under the row's lock: a release that saw the file of a moment ago must not take this halt along."""
+    found = latches.read(_state_dir())
+    is_kept = found is not None and found.run == wish.run
+    with suppress(OSError):
+        latches.tighten(_state_dir(), replace(wish, mark=latches.new_mark(), cancel="" if is_kept else wish.cancel))
 
 
 def wish_of(state: HaltState, actor: str, reason: str, cancel: Cancel) -> Latch:
