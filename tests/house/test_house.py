@@ -17,6 +17,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
 from autotrader.core.ops import architecture
+from tests.house import safety_page
 from tests.support import ROOT
 
 OURS = ("autotrader", "trading", "research", "broker")
@@ -89,6 +90,11 @@ def test_the_migrations_are_complete() -> None:
 def test_the_map_of_the_modules_is_current() -> None:
     page = architecture.PAGE.read_text()
     assert page == architecture.rendered(page), "run make docs"
+
+
+def test_the_page_on_safety_lists_every_control_as_it_is() -> None:
+    page = safety_page.PAGE.read_text()
+    assert page == safety_page.rendered(page), "run python -m tests.house.safety_page"
 
 
 def test_the_pinned_requirements_carry_hashes() -> None:
