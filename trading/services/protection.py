@@ -9,6 +9,7 @@ from decimal import Decimal
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
+from autotrader.core.ops.pace import paced
 from broker import types
 from broker.port import TABLE
 from trading.models import Account, Discrepancy, Order, OrderChange
@@ -154,7 +155,7 @@ def _request(order: Order, cover: Cover) -> types.PlaceOrder:
         stop_price=order.stop_price,
         oca_ref=cover.targets[0].order_ref if cover.targets else "",
     )
-    deadline = order.sending_at + timedelta(seconds=TABLE["place"].timeout)
+    deadline = order.sending_at + timedelta(seconds=paced(TABLE["place"].timeout))
     return types.PlaceOrder(
         order.account_id,
         order.instrument.con_id,

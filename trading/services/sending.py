@@ -12,6 +12,7 @@ from typing import Any
 
 from autotrader.core import audit
 from autotrader.core.ops.crashpoints import crashpoint
+from autotrader.core.ops.pace import paced
 from broker import types
 from broker.errors import BrokerUnavailable, OrderError
 from broker.port import TABLE, Broker
@@ -43,7 +44,7 @@ def place(broker: Broker, orders: Sequence[Order], *, reduces: bool, oca_ref: st
         legs=tuple(leg_of(order, oca_ref) for order in orders),
         reduces=reduces,
         # Counted from the commit: a process that slept since then must not send prices of that time.
-        deadline=first.sending_at + timedelta(seconds=TABLE["place"].timeout),
+        deadline=first.sending_at + timedelta(seconds=paced(TABLE["place"].timeout)),
         intent_hash=first.intent_hash,
     )
     return tell(lambda: broker.place(request))
@@ -123,7 +124,7 @@ def _move_to_market(work: Work, broker: Broker, target: Order, intent: Intent) -
         limit_price=intent.limit_price,
         stop_price=None,
         reduces=True,
-        deadline=change.created_at + timedelta(seconds=TABLE["modify"].timeout),
+        deadline=change.created_at + timedelta(seconds=paced(TABLE["modify"].timeout)),
     )
     return tell(lambda: broker.modify(request))
 
