@@ -249,9 +249,9 @@ def judge_again(
 ) -> list[Verdict]:
     """Every control's word at the moment of sending; call it under the account's lock, in the intent's transaction.
 
-    What others may have changed since is read anew: the ledger, the funds in flight, the strategy, the Halt. The
-    market is the proposal's own, and its age is judged once more. `group` names rows that were written for this very
-    order already, `approval` what persons have said to it.
+    What others may have changed since is read anew: the ledger, the funds in flight, the strategy with its limits and
+    contracts, the Halt. The market is the proposal's own, and its age is judged once more. `group` names rows that
+    were written for this very order already, `approval` what persons have said to it.
     """
     strategy = proposal.strategy
     if strategy is not None:
@@ -269,10 +269,15 @@ def judge_again(
         group=group or proposal.group,
         approval=approval,
     )
+    limits = limits_of(strategy)
+    contracts = listed(limits, strategy)
     now = replace(
         proposal,
         strategy=strategy,
-        limits=limits_of(strategy),
+        limits=limits,
+        allowed_con_ids=contracts.allowed,
+        restricted_con_ids=contracts.restricted,
+        allow_short=strategy is not None and strategy.allow_short,
         ledger=ledger,
         funds_in_flight=bought_since(account, proposal.market_now - FUNDS_LAG),
         desk=desk_state(proposal.desk.status, _gated(account)),
