@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from broker.gates import HaltReading, HaltState
@@ -24,9 +25,13 @@ def halt(state: str) -> dict[str, Any]:
     return {"halt": HaltReading(HaltState(state), "because", "ann", NOW, 1)}
 
 
-def equity(base: Any = 100_000, peak: Any = 100_000, **changes: Any) -> dict[str, Any]:
+def _money(value: int | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def equity(base: int | None = 100_000, peak: int | None = 100_000, **changes: Any) -> dict[str, Any]:
     """The account's day; the proposal's own equity is what it is compared with."""
-    given = Equity(*(None if value is None else D(value) for value in (base, peak)), D(100_000), NOW, "", binds=False)
+    given = Equity(_money(base), _money(peak), D(100_000), NOW, "", binds=False)
     return {"ledger": {"equity": replace(given, **changes)}}
 
 
@@ -101,6 +106,7 @@ CASES = [
             equity(base=90_000),
             EXIT | equity(base=200_000, peak=200_000),
             STOP | equity(base=200_000, peak=200_000),
+            {"ledger": {"held": True, "shadow": True, "equity": UNKNOWN}},
             EXIT | {"stop_outs_today": 9, "last_stop_out_at": NOW},
             # A person has released the desk since the level was acted on; the Halt decides.
             equity(base=103_000, level="REDUCING"),

@@ -20,7 +20,14 @@ def twin(**ago: int) -> tuple[Twin, ...]:
 
 def approved(**changes: Any) -> dict[str, Any]:
     """An order at the moment of sending, under an approval."""
-    given = {"state": "APPROVED", "digest": "abc", "terms": "abc", "expires_at": NOW + JUST, "votes": 1, "needed": 1}
+    given: dict[str, Any] = {
+        "state": "APPROVED",
+        "digest": "abc",
+        "terms": "abc",
+        "expires_at": NOW + JUST,
+        "votes": 1,
+        "needed": 1,
+    }
     return {"sending": True, "mode": "approve", "approval": ApprovalFacts(**(given | changes))}
 
 

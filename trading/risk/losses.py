@@ -48,8 +48,10 @@ def _findings(proposal: Proposal, loss: Decimal | None, drawdown: Decimal | None
 def _losses(proposal: Proposal, loss: Decimal | None, drawdown: Decimal | None) -> Iterator[Finding]:
     ledger, equity = proposal.ledger, proposal.ledger.equity
     if not known(loss) or not known(drawdown):
-        # What has held nothing yet, and of which nothing was kept, has no day to lose in.
-        if ledger.held or equity.at is not None or (proposal.equity is not None and not known(proposal.equity)):
+        # What has held nothing yet, and of which nothing was kept, has no day to lose in; a shadow ledger's first
+        # snapshot comes at the end of its first cycle.
+        held = ledger.held and not ledger.shadow
+        if held or equity.at is not None or (proposal.equity is not None and not known(proposal.equity)):
             yield Finding("LOSS_UNKNOWN", "the account's loss is not known")
         return
     level = level_of(loss, drawdown, proposal.limits)

@@ -18,6 +18,7 @@ from trading.models import Decision, WorkflowExecution
 from trading.models.decision import DecisionState, Purpose
 from trading.risk.base import Verdict
 from trading.services.rows import swap
+from trading.services.suspensions import suspend_repeated
 from trading.services.verdicts import verdicts_save
 
 RATIO_PLACES = Decimal("0.000001")
@@ -155,6 +156,8 @@ def _finish(decision: Decision, state: DecisionState, reasons: list[str], cause:
     swap(decision, state=state, reasons=[*decision.reasons, *reasons], **changes)
     kind = EventType.DECISION_ALLOWED if state == DecisionState.ALLOWED else EventType.DECISION_REFUSED
     _record(decision, kind, old, cause)
+    if state == DecisionState.REFUSED:
+        suspend_repeated(decision, reasons)
 
 
 def _record(decision: Decision, kind: EventType, old: str, cause: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
-from trading.models import Strategy
+from trading.models import Decision, Strategy
 
 PERMISSION = "trading.resume_strategy"
 REPEATED = "TOO_MANY_ORDERS_TODAY"
@@ -26,12 +27,13 @@ def strategy_suspend(strategy_id: int, reason: str, *, market_at: datetime | Non
     return True
 
 
-def suspend_repeated(
-    strategy_id: int | None, codes: list[str], reason: str, *, market_at: datetime, account: str
-) -> None:
-    """Suspend the strategy whose order was refused because it has sent all it may in a day; else nothing."""
-    if strategy_id is not None and REPEATED in codes:
-        strategy_suspend(strategy_id, reason or REPEATED, market_at=market_at, account=account)
+def suspend_repeated(decision: Decision, codes: Sequence[str]) -> None:
+    """Suspend the strategy whose decision was refused because all its entries of the day are sent; else nothing."""
+    if REPEATED not in codes:
+        return
+    most = decision.strategy.risk_profile.max_orders_per_day
+    reason = f"{REPEATED}: its {most} entries of the exchange's day are sent, and it wanted another"
+    strategy_suspend(decision.strategy_id, reason, market_at=decision.market_at, account=decision.account_id)
 
 
 def strategy_resume(strategy: Strategy, *, actor: str, reason: str) -> Strategy:
