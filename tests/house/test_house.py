@@ -21,7 +21,7 @@ from tests.house import safety_page
 from tests.support import ROOT
 
 OURS = ("autotrader", "trading", "research", "broker")
-SETTINGS = ("autotrader.settings", "autotrader.settings.desk")
+SETTINGS = ("autotrader.settings", "autotrader.settings.desk", "autotrader.settings.mail")
 VARIABLE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=.*?\s+read by (\S+)$", re.MULTILINE)
 
 
@@ -57,7 +57,7 @@ def read_variables(module: str) -> set[str]:
         reader = ast.unparse(node.func)
         if reader.startswith(("env.", "os.environ.")):
             names.add(str(node.args[0].value))
-            if reader == "env.secret":
+            if reader in ("env.secret", "env.web_address"):
                 names.add(f"{node.args[0].value}_FILE")
     return names
 
