@@ -9,7 +9,7 @@ from trading.services.cycles import cycles_fail_abandoned
 from trading.services.request_rows import requests_give_up
 from trading.services.schedules import schedule_due as start_due_cycles
 from trading.services.wake import wake_worker
-from trading.workflow import cancelling, lanes
+from trading.workflow import cancelling, lanes, watching
 
 
 def work(lane: str = "work") -> None:
@@ -29,5 +29,6 @@ def wake() -> None:
     cycles_fail_abandoned(system_now())
     requests_give_up(system_now())
     cancelling.tell_again()
+    watching.watch()
     if claimable("work").exists():
         lanes.work("work")
