@@ -21,6 +21,7 @@ from autotrader.core.ops.single import AlreadyRunning, only_copy
 from autotrader.core.ops.supervisor import CONFIGURATION, OWNED_ELSEWHERE, Child, Supervisor
 from autotrader.management.gateways import listening
 from broker.paper_gateway.hold import held_address
+from broker.service.dead_man import DeadMan
 from broker.service.liveness import Pulse
 from broker.service.owner import Place, keeper_path
 
@@ -57,7 +58,14 @@ class Command(BaseCommand):
         supervisor = Supervisor(
             children(host, port), printer.line, announce=lambda: printer.block(self._welcome(host, port, password))
         )
-        return supervisor.run()
+        if settings.AUTOTRADER_BROKER_URL:  # the owner is another host's, and so is its dead man's switch
+            return supervisor.run()
+        dead_man = DeadMan(Place(), printer.line)
+        dead_man.start()
+        try:
+            return supervisor.run()
+        finally:
+            dead_man.stop()
 
     def _welcome(self, host: str, port: int, password: str) -> list[str]:
         url = f"http://{host}:{port}"

@@ -1,0 +1,47 @@
+"""The dead man's switch: what counts as silence, and what it does when an owner is gone for good."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from broker import gates, get_broker, latch
+from broker.paper_gateway.control import ControlClient
+from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.service.dead_man import DeadMan, Silence
+from broker.service.owner import Place
+from tests.broker_service.house import bracket
+from tests.support import eventually
+
+ASKED = [(0, False), (70, False), (80, True), (139, False), (141, False), (142, True), (150, False)]
+
+
+def test_silence_counts_from_the_last_answer_and_only_after_a_first_one() -> None:
+    silence = Silence(60)
+    found = [silence.is_too_long(answered=answered, now=now) for now, answered in ASKED]
+    assert found == [False, False, False, False, True, False, False]
+
+
+def test_an_owner_that_is_gone_for_good_halts_trading_and_its_entries_are_ended(
+    process: subprocess.Popen[str], place: Place, state: Path, gateway: EmbeddedGateway
+) -> None:
+    with get_broker() as broker:
+        broker.place(bracket(broker))
+    told: list[str] = []
+    dead_man = DeadMan(place, lambda name, text: told.append(text), limit=0.5)
+    dead_man.start()
+    try:
+        with pytest.raises(pytest.fail.Exception):  # while the owner answers, nothing is halted
+            eventually(lambda: latch.read(state), 1)
+        process.kill()
+        eventually(lambda: any("1 of 1" in text for text in told), 20)
+    finally:
+        dead_man.stop()
+    assert gates.halt_state() is gates.HaltState.HALTED
+    found = latch.read(state)
+    assert found is not None
+    assert (found.actor, found.confirmed) == ("dead man", 1)
+    with ControlClient(gateway.host, gateway.control_port) as control:
+        assert control.status()["frames"]["cancelOrder"] == 1
