@@ -9,5 +9,6 @@ from django.views.generic import RedirectView
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("", include("trading.web.urls")),
     path("api/", include("trading.api.urls")),
 ]

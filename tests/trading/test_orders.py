@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -32,10 +33,12 @@ from tests.trading.builders import (
     said,
     sent,
     strategy,
+    summary,
 )
 from trading.models import Decision, Order, OrderChange, Strategy, WorkflowExecution
 from trading.models.order import OrderState
 from trading.selectors.orders import entries_since, live_entry, orders_of, unresolved, working_legs
+from trading.services.accounts import snapshot_take
 from trading.services.executions import EpochLost
 from trading.services.intents import NoRoomLeft
 from trading.services.order_moves import order_move
@@ -125,7 +128,7 @@ def test_one_order_of_each_role_for_a_decision(db: None) -> None:
 
 
 def test_the_same_decision_again_writes_nothing(db: None) -> None:
-    row = strategy()
+    row = strategy(limits={"duplicate_window_seconds": 0})
     entry = bracket(row)[0]
     deliver(report(entry, "Cancelled"))
     execution, decision = entry.decision.execution, entry.decision  # type: ignore[union-attr]
@@ -141,21 +144,28 @@ def test_the_same_decision_again_writes_nothing(db: None) -> None:
 @pytest.mark.parametrize(
     ("limits", "change", "code"),
     [
-        ({"max_open_orders": 0}, {}, "NO_ROOM_LEFT"),
-        ({"max_orders_per_day": 0}, {}, "NO_ROOM_LEFT"),
-        ({"max_exposure_fraction": D("0.01")}, {}, "NO_ROOM_LEFT"),
-        ({"max_position_fraction": D("0.01")}, {}, "NO_ROOM_LEFT"),
-        ({}, {"configuration": {}}, "NO_ROOM_LEFT"),
-        ({}, {"configuration": {"equity": "-5"}}, "NO_ROOM_LEFT"),
-        ({}, {"configuration": {"equity": "NaN"}}, "NO_ROOM_LEFT"),
-        ({}, {"configuration": {"equity": "Infinity"}}, "NO_ROOM_LEFT"),
-        ({}, {"market_now": NOW + timedelta(minutes=5, seconds=1)}, "STALE_DECISION"),
-        ({}, {"expires_at": NOW}, "STALE_DECISION"),
+        ({"max_open_orders": 0}, {}, "TOO_MANY_OPEN_ORDERS"),
+        ({"max_orders_per_day": 0}, {}, "TOO_MANY_ORDERS_TODAY"),
+        ({"max_exposure_fraction": D("0.01")}, {}, "EXPOSURE_TOO_LARGE"),
+        ({"max_position_fraction": D("0.01")}, {}, "POSITION_TOO_LARGE"),
+        ({}, {"equity": None}, "EQUITY_UNKNOWN"),
+        ({}, {"equity": D(-5)}, "EQUITY_UNKNOWN"),
+        ({}, {"equity": D("NaN")}, "EQUITY_UNKNOWN"),
+        ({}, {"equity": D("Infinity")}, "EQUITY_UNKNOWN"),
     ],
 )
-def test_what_no_longer_fits_is_refused(db: None, limits: Any, change: Any, code: str) -> None:
+def test_what_no_longer_fits_is_refused_by_its_control(db: None, limits: Any, change: Any, code: str) -> None:
     execution, decision = ready(strategy(limits=limits))
-    assert refusal(lambda: entry_write(execution, intent(decision, **change))) == code
+    judged = replace(intent(decision).proposal, **change)
+    assert refusal(lambda: entry_write(execution, intent(decision, proposal=judged))) == code
+
+
+@pytest.mark.parametrize(
+    "change", [{"market_now": NOW + timedelta(minutes=5, seconds=1)}, {"expires_at": NOW}], ids=["late", "closed"]
+)
+def test_what_came_too_late_is_refused(db: None, change: Any) -> None:
+    execution, decision = ready(strategy())
+    assert refusal(lambda: entry_write(execution, intent(decision, **change))) == "STALE_DECISION"
 
 
 def test_the_boundary_of_the_room(db: None) -> None:
@@ -167,18 +177,19 @@ def test_the_room_that_another_entry_took(db: None) -> None:
     row = strategy(symbols=("AAPL", "IBM"), limits={"max_open_orders": 1})
     execution, decision = ready(row, symbol="IBM")
     entry = bracket(row)[0]
-    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "TOO_MANY_OPEN_ORDERS"
     deliver(sent(entry), missing(entry, proven=False))
-    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT", "UNKNOWN still counts"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "TOO_MANY_OPEN_ORDERS", "UNKNOWN still counts"
     deliver(missing(entry, proven=True))
     assert entry_write(execution, intent(decision))
 
 
 def test_a_position_that_was_not_there_when_it_was_decided(db: None) -> None:
-    row = strategy()
+    row = strategy(limits={"duplicate_window_seconds": 0})
     execution, decision = ready(row)
     bought(row)
-    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT"
+    snapshot_take(summary(), (), cause="watch", market_at=NOW)
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "POSITION_CHANGED"
 
 
 def test_entries_of_the_day(db: None) -> None:
@@ -188,7 +199,7 @@ def test_entries_of_the_day(db: None) -> None:
     assert entries_since(row, entry.account, NOW) == 1
     assert entries_since(row, entry.account, NOW + timedelta(seconds=1)) == 0
     deliver(report(entry, "Cancelled"))
-    assert refusal(lambda: entry_write(execution, intent(decision))) == "NO_ROOM_LEFT", "sent is sent"
+    assert refusal(lambda: entry_write(execution, intent(decision))) == "TOO_MANY_ORDERS_TODAY", "sent is sent"
 
 
 def test_only_what_the_rules_allowed(db: None) -> None:
@@ -307,8 +318,9 @@ def test_an_exit_beside_legs_of_unknown_state_could_fill_twice(db: None) -> None
 
 
 def test_an_exit_joins_one_group_and_cannot_close_two_brackets(db: None) -> None:
-    row = strategy()
+    row = strategy(limits={"duplicate_window_seconds": 0})
     bought(row)
+    snapshot_take(summary(), (), cause="watch", market_at=NOW)
     execution = claimed(row)
     decision = decided(execution, position="10", allow_add=True)
     entry, stop, target = entry_write(execution, intent(decision))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
-from trading.models import Approval, ApprovalVote, Dispatch, Order, OrderChange
+from autotrader.core.audit.models import Event
+from trading.models import Analysis, Approval, ApprovalVote, Dispatch, Order, OrderChange, RiskVerdict
 from trading.models.approval import ApprovalState
 
 OPEN = (ApprovalState.PENDING, ApprovalState.APPROVED)
@@ -27,6 +30,11 @@ def overdue(account_id: str, market_now: datetime) -> QuerySet[Approval]:
     return Approval.objects.filter(state__in=OPEN, account_id=account_id, expires_at__lte=market_now).order_by("id")
 
 
+def any_open() -> bool:
+    """True where an approval waits for a person or for a worker."""
+    return Approval.objects.filter(state__in=OPEN).exists()
+
+
 def approvals_recent(limit: int = 100) -> list[Approval]:
     """The newest approvals with what a list shows, those that wait first."""
     rows = with_details().order_by("-id")
@@ -38,7 +46,13 @@ def with_details() -> QuerySet[Approval]:
     """Approvals with what a page about one needs."""
     votes = Prefetch("votes", ApprovalVote.objects.select_related("user").order_by("id"))
     return Approval.objects.select_related(
-        "account", "instrument", "order__strategy", "decision__strategy", "request", "dispatch"
+        "account",
+        "instrument",
+        "order",
+        "decision__strategy__risk_profile",
+        "decision__execution__cycle",
+        "request__strategy__risk_profile",
+        "dispatch",
     ).prefetch_related(votes)
 
 
@@ -76,3 +90,67 @@ def sent_of(approval: Approval | None, decision_id: int | None, request_id: int 
     changed = Q(decision_id=decision_id) if decision_id else Q(request_id=request_id)
     changes = OrderChange.objects.filter(changed, kind="modify").select_related("order")
     return [change.order for change in changes] if decision_id or request_id else []
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalStory:
+    """Everything a person decides on: what would be sent, why, what it costs, and what was said so far."""
+
+    approval: Approval
+    legs: list[dict[str, Any]]
+    expires_at: str | None
+    rows: list[Order]
+    analyses: list[Analysis]
+    verdicts: list[RiskVerdict]
+    votes: list[ApprovalVote]
+    dispatch: Dispatch | None
+    events: list[Event]
+
+    @property
+    def is_open(self) -> bool:
+        """True while a person's word is waited for."""
+        return bool(self.approval.state == ApprovalState.PENDING)
+
+    @property
+    def yes(self) -> int:
+        """How many have said yes."""
+        return sum(vote.approve for vote in self.votes)
+
+    @property
+    def side(self) -> str:
+        """Of the order itself, not of its protection."""
+        return str(self.legs[0]["side"])
+
+
+def approval_story(pk: int) -> ApprovalStory | None:
+    """All that a page about one approval shows; None where there is no such approval."""
+    approval = with_details().filter(pk=pk).first()
+    if approval is None:
+        return None
+    rows = rows_of(approval)
+    subjects = [f"approval:{approval.pk}", *(f"order:{row.order_ref}" for row in rows)]
+    dispatch = Dispatch.objects.filter(approval=approval).first()
+    if dispatch is not None:
+        subjects.append(f"dispatch:{dispatch.pk}")
+    return ApprovalStory(
+        approval=approval,
+        legs=approval.terms["legs"],
+        expires_at=approval.terms["expires_at"],
+        rows=rows,
+        analyses=_analyses(approval),
+        verdicts=_verdicts(approval),
+        votes=list(approval.votes.all()),
+        dispatch=dispatch,
+        events=list(Event.objects.filter(subject__in=subjects).order_by("seq")[:200]),
+    )
+
+
+def _analyses(approval: Approval) -> list[Analysis]:
+    if approval.decision is None:
+        return []
+    return list(Analysis.objects.filter(execution=approval.decision.execution_id).order_by("timeframe"))
+
+
+def _verdicts(approval: Approval) -> list[RiskVerdict]:
+    cause = Q(decision=approval.decision_id) if approval.decision_id else Q(request=approval.request_id)
+    return list(RiskVerdict.objects.filter(cause).order_by("allowed", "id"))

@@ -15,6 +15,7 @@ from trading.models.approval import ApprovalState
 from trading.models.decision import DecisionState
 from trading.models.order import OrderState
 from trading.selectors.approvals import rows_of
+from trading.selectors.ledger import ApprovalFacts
 from trading.services.decisions import decision_refuse
 from trading.services.intents import digest_of, terms_of_orders
 from trading.services.order_moves import order_move
@@ -26,6 +27,20 @@ class ApprovalRefused(AutoTraderError):
 
     code = "APPROVAL_REFUSED"
     status = 409
+
+
+class ApprovalForbidden(ApprovalRefused):
+    """This person may not say this, whatever becomes of the order."""
+
+    code = "APPROVAL_FORBIDDEN"
+    status = 403
+
+
+class ApprovalUnknown(ApprovalRefused):
+    """There is no such approval."""
+
+    code = "APPROVAL_UNKNOWN"
+    status = 404
 
 
 # Code and sentence for an approval that waits for nobody any more.
@@ -69,7 +84,7 @@ def locked(pk: int) -> Approval:
     # Only the row itself is locked: the outer joins of its nullable causes could not be.
     row = Approval.objects.select_for_update().filter(pk=pk).first()
     if row is None:
-        raise ApprovalRefused(f"There is no approval {pk}.", code="APPROVAL_UNKNOWN")
+        raise ApprovalUnknown(f"There is no approval {pk}.")
     return row
 
 
@@ -121,6 +136,13 @@ def approval_end(approval: Approval, state: ApprovalState, code: str, message: s
     decision = approval.decision
     if decision is not None and decision.state == DecisionState.ALLOWED:
         decision_refuse(decision, code, message)
+
+
+def approval_facts(approval: Approval, digest: str) -> ApprovalFacts:
+    """What persons have said, beside the digest of the order that would be sent, for the control that judges it."""
+    row = locked(approval.pk)
+    yes = row.votes.filter(approve=True).count()
+    return ApprovalFacts(row.state, row.digest, digest, row.expires_at, yes, row.needed)
 
 
 def approval_use(approval: Approval, digest: str, market_now: datetime) -> None:

@@ -19,14 +19,16 @@ from autotrader.core.users.models import User
 from broker import types
 from broker.errors import BrokerError
 from broker.port import Broker
-from trading.models import Approval, ApprovalVote, RiskProfile
-from trading.models.account import AccountKind
+from trading.models import Approval, ApprovalVote
 from trading.models.approval import ApprovalState
 from trading.models.order import OrderState
 from trading.models.strategy import Mode
+from trading.risk.approval import persons
 from trading.selectors.approvals import overdue, rows_of
 from trading.services.approval_states import (
+    ApprovalForbidden,
     ApprovalRefused,
+    ApprovalUnknown,
     approval_end,
     approval_move,
     approval_record,
@@ -61,21 +63,12 @@ class Needed:
 def approval_needed(intent: Intent) -> Needed | None:
     """Who has to say yes to this order: by the strategy's mode, or by a value of its profile or the desk's.
 
-    A value that is not known counts as above every limit. A shadow ledger asks nobody.
+    A value that is not known counts as above every limit. What does not leave asks nobody.
     """
-    if intent.account.kind == AccountKind.SHADOW:
+    count = persons(intent.proposal)
+    if not count:
         return None
-    profiles = [intent.proposal.limits, *RiskProfile.objects.filter(is_desk=True)]
-    above = any(_reaches(intent, profile.approval_above_value) for profile in profiles)
-    second = any(_reaches(intent, profile.second_approver_above_value) for profile in profiles)
-    by_mode = intent.strategy is not None and intent.strategy.mode == Mode.APPROVE
-    if not (above or second or by_mode):
-        return None
-    return Needed("value" if above or second else "mode", 2 if second else 1)
-
-
-def _reaches(intent: Intent, limit: Any) -> bool:
-    return limit is not None and (intent.value is None or intent.value >= limit)
+    return Needed("mode" if intent.proposal.ledger.mode == Mode.APPROVE and count == 1 else "value", count)
 
 
 def what_if(broker: Broker, intent: Intent) -> dict[str, Any]:
@@ -104,7 +97,7 @@ def approval_request(work: Work, intent: Intent, needed: Needed, what_if: dict[s
 
     Raises NoRoomLeft where the order would not be admitted now, or no market price is known, and EpochLost.
     """
-    price, value = intent.proposal.price, intent.value
+    price, value = intent.proposal.price, intent.proposal.value
     if price is None or value is None:
         raise NoRoomLeft("Without a market price nobody can be asked to approve.", code="NO_QUOTE")
     minutes = timedelta(minutes=intent.proposal.limits.approval_minutes)
@@ -164,11 +157,11 @@ def approval_vote(pk: int, word: Word, *, account: str, market_now: datetime | N
     _ALREADY_VOTED, _OWN_REQUEST, _REASON_NEEDED.
     """
     if not word.user.has_perm(PERMISSION):
-        raise ApprovalRefused(f"This needs the permission {PERMISSION}.", code="APPROVAL_FORBIDDEN")
+        raise ApprovalForbidden(f"This needs the permission {PERMISSION}.")
     with audit.acting(actor=word.user.get_username()):
         approval = Approval.objects.select_related("decision__execution__cycle", "request").filter(pk=pk).first()
         if approval is None:
-            raise ApprovalRefused(f"There is no approval {pk}.", code="APPROVAL_UNKNOWN")
+            raise ApprovalUnknown(f"There is no approval {pk}.")
         with audit.acting(correlation_id=correlation_of(approval)):
             _expire_if_over(approval, market_now)
             return _hear(approval, word, account, market_now)
@@ -213,12 +206,12 @@ def _check_yes(approval: Approval, word: Word, account: str, market_now: datetim
     if market_now is None:
         raise ApprovalRefused("The market's time is not known; approve again later.", code="APPROVAL_TIME_UNKNOWN")
     if account != approval.account_id:
-        raise ApprovalRefused(
+        raise ApprovalForbidden(
             f"It is an order of {approval.account_id}; the desk trades {account or 'no account'}.",
             code="APPROVAL_FOREIGN",
         )
     if approval.needed > 1 and word.user.get_username() == approval.requested_by.removeprefix("user:"):
-        raise ApprovalRefused(
+        raise ApprovalForbidden(
             "You asked for this order; where two persons approve, both must be others.", code="APPROVAL_OWN_REQUEST"
         )
     if not approval.what_if.get("available") and not word.reason.strip():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +25,11 @@ from trading.services.rows import swap
 
 LEASE = timedelta(seconds=paced(30))
 Work = WorkflowExecution | Dispatch  # what a worker claims: both have an epoch and a lease
+
+
+def worker_name() -> str:
+    """Host and process: who ran a piece of work."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:80]
 
 
 class EpochLost(Exception):

@@ -61,12 +61,6 @@ class Intent:
         """True where it opens or adds."""
         return self.purpose == Purpose.ENTRY
 
-    @property
-    def value(self) -> Decimal | None:
-        """What it may cost at most, in the base currency; of a market order at the price it would meet."""
-        price = self.limit_price if self.limit_price is not None else self.proposal.price
-        return None if price is None or not price.is_finite() else self.quantity * price
-
 
 def legs_of(intent: Intent) -> list[dict[str, Any]]:
     """The rows' terms, the parent first: entry, stop and target, or the one exit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,12 +17,15 @@ from trading.models.approval import ApprovalState
 from trading.models.decision import DecisionState
 from trading.models.order import LIVE, SUFFIX, WORKING, OrderState, Role
 from trading.selectors.approvals import rows_of
-from trading.selectors.orders import entries_since, live_entry
-from trading.selectors.positions import exposure, position_quantity
-from trading.services.approval_states import approval_use
+from trading.selectors.ledger import ASKING
+from trading.selectors.orders import live_entry
+from trading.selectors.positions import position_quantity
+from trading.services.approval_states import approval_facts, approval_use
 from trading.services.executions import Work, epoch_hold
 from trading.services.intents import Intent, NoRoomLeft, digest_of, legs_of, new_group, terms_of
 from trading.services.order_moves import order_document, order_move
+from trading.services.proposals import judge_again
+from trading.services.verdicts import verdicts_document
 
 # A worker that comes back later than this after the rules had spoken sends nothing on their old word.
 LONGEST_AGE = timedelta(minutes=5)
@@ -45,8 +49,9 @@ def intent_rows(work: Work, intent: Intent, state: OrderState) -> list[Order]:
     account = _begin(work, intent)
     if not intent.is_entry:
         _check_reduces(account, intent, intent.quantity)
+        _judge(account, intent, state)
         return []
-    _check_room(account, intent)
+    intent = _judge(account, intent, state)
     _spend_approval(intent)
     rows = rows_of(intent.approval) if intent.approval else orders_draft(work, intent)
     for row in rows:
@@ -77,29 +82,19 @@ def _spend_approval(intent: Intent) -> None:
         approval_use(intent.approval, digest_of(terms_of(intent)), intent.market_now)
 
 
-def _check_room(account: Account, intent: Intent) -> None:
-    limits, strategy = intent.proposal.limits, intent.strategy
+def _judge(account: Account, intent: Intent, state: OrderState) -> Intent:
+    """Let every control speak again under the lock; the first refusal stops the order. Its words are kept with it."""
     own = intent.approval.order if intent.approval else None
-    if live_entry(account, strategy, intent.instrument) not in (None, own):
-        raise NoRoomLeft(f"An entry of {strategy} in {intent.instrument} is already at work.")
-    held = position_quantity(account, strategy, intent.instrument)
-    if intent.decision is not None and held != intent.decision.position_quantity:
-        raise NoRoomLeft(f"{held} is held, {intent.decision.position_quantity} was held when it was decided.")
-    if strategy is not None:
-        today = entries_since(strategy, account, intent.market_now.replace(hour=0, minute=0, second=0, microsecond=0))
-        if today >= limits.max_orders_per_day:
-            raise NoRoomLeft(f"{today} entries sent today, at most {limits.max_orders_per_day} may be.")
-    now = exposure(account, intent.instrument)
-    if now.open_entries >= limits.max_open_orders:
-        raise NoRoomLeft(f"{now.open_entries} entries work already, at most {limits.max_open_orders} may.")
-    equity = Decimal(intent.configuration.get("equity") or 0)
-    value = intent.value
-    if not equity.is_finite() or value is None:
-        raise NoRoomLeft("The account's equity is not known.")
-    if now.total + value > equity * limits.max_exposure_fraction:
-        raise NoRoomLeft(f"Exposure {now.total + value:.2f} would exceed the limit of equity {equity:.2f}.")
-    if now.instrument + value > equity * limits.max_position_fraction:
-        raise NoRoomLeft(f"{now.instrument + value:.2f} in {intent.instrument} would exceed the position limit.")
+    if intent.is_entry and live_entry(account, intent.strategy, intent.instrument) not in (None, own):
+        raise NoRoomLeft(f"An entry of {intent.strategy} in {intent.instrument} is already at work.")
+    facts = approval_facts(intent.approval, digest_of(terms_of(intent))) if intent.approval else None
+    if state == OrderState.PENDING_APPROVAL:
+        facts = ASKING
+    verdicts = judge_again(intent.proposal, account, approval=facts, group=own.group if own else "")
+    for verdict in verdicts:
+        if not verdict.allowed:
+            raise NoRoomLeft(verdict.message, code=verdict.code, details={"verdicts": verdicts_document(verdicts)})
+    return replace(intent, configuration=intent.configuration | {"verdicts": verdicts_document(verdicts)})
 
 
 def orders_draft(work: Work, intent: Intent) -> list[Order]:
@@ -168,6 +163,7 @@ def exit_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SEN
         account = _begin(work, intent)
         _check_reduces(account, intent, intent.quantity)
         _check_protection(account, intent)
+        intent = _judge(account, intent, state)
         _spend_approval(intent)
         order = orders_draft(work, intent)[0]
         _move_on(work, order, state, intent)
@@ -209,6 +205,7 @@ def change_write(work: Work, intent: Intent, target: Order, quantity: Decimal | 
         if target.state not in WORKING:
             raise NoRoomLeft(f"The target {target} is {target.state}.", code="POSITION_CHANGED")
         _check_reduces(account, intent, intent.quantity if quantity is None else quantity)
+        intent = _judge(account, intent, OrderState.SENDING)
         _spend_approval(intent)
         last = OrderChange.objects.filter(order=target).order_by("revision").last()
         change = OrderChange.objects.create(

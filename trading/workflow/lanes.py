@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -15,31 +13,29 @@ from autotrader.core import audit
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.ops.pace import paced
 from broker import get_broker
-from broker.errors import AccountError, BrokerUnavailable
+from broker.errors import BrokerUnavailable
 from broker.port import Broker
-from trading.models import Cycle, WorkflowExecution
+from trading.models import Cycle, Dispatch
+from trading.selectors.approvals import claimable_dispatches
 from trading.selectors.executions import claimable, closable_cycles, unfinished
-from trading.services.accounts import snapshot_take
 from trading.services.cycles import cycle_close, cycle_fail
-from trading.services.executions import execution_claim
+from trading.services.dispatch_work import dispatch_work, requests_refuse
+from trading.services.dispatches import dispatch_claim
+from trading.services.executions import Work, execution_claim, worker_name
+from trading.services.snapshots import cycle_snapshots
 from trading.workflow.engine import execute
 
 logger = logging.getLogger(__name__)
 NO_NEW_CLAIM_AFTER = paced(60)
 
 
-def worker_name() -> str:
-    """Host and process: who ran an execution."""
-    return f"{socket.gethostname()}:{os.getpid()}"[:80]
-
-
 def work(lane: str) -> bool:
     """Run what is free in the lane; True where work was left when the time for new claims was over.
 
     Nothing to claim returns at once, without a broker. A broker that is away leaves the rows for the next wake, except
-    those of cycles that wait for it already: they fail with the reason.
+    those of cycles that wait for it already and of requests: they fail with the reason.
     """
-    if not claimable(lane).exists():
+    if not _is_free(lane):
         return False
     try:
         with get_broker() as broker:
@@ -47,7 +43,13 @@ def work(lane: str) -> bool:
             close_ended(broker)
     except BrokerUnavailable as error:
         _fail_waiting(lane, error.message)
-    return claimable(lane).exists()
+        requests_refuse(lane, error)
+        return False
+    return _is_free(lane)
+
+
+def _is_free(lane: str) -> bool:
+    return claimable(lane).exists() or claimable_dispatches(lane).exists()
 
 
 def run_cycle_here(cycle: Cycle, broker: Broker) -> None:
@@ -69,7 +71,7 @@ def _drain_lane(lane: str, broker: Broker, cycle_id: int | None, seconds: float 
         while True:
             in_time = until is None or time.monotonic() < until
             room = len(running) < settings.AUTOTRADER_IN_FLIGHT
-            claimed = execution_claim(lane, worker_name(), cycle_id) if room and in_time else None
+            claimed = _claim(lane, cycle_id) if room and in_time else None
             if claimed is not None:
                 count += 1
                 running.add(pool.submit(_run_one, claimed, broker))
@@ -84,10 +86,19 @@ def _drain_lane(lane: str, broker: Broker, cycle_id: int | None, seconds: float 
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _run_one(execution: WorkflowExecution, broker: Broker) -> None:
+def _claim(lane: str, cycle_id: int | None) -> Work | None:
+    """The next free row; what a person approved goes before what a schedule wants."""
+    dispatch = dispatch_claim(worker_name(), lane) if cycle_id is None else None
+    return dispatch or execution_claim(lane, worker_name(), cycle_id)
+
+
+def _run_one(work: Work, broker: Broker) -> None:
     close_old_connections()
     try:
-        execute(execution, broker)
+        if isinstance(work, Dispatch):
+            dispatch_work(work, broker)
+        else:
+            execute(work, broker)
     finally:
         connection.close()
 
@@ -97,16 +108,7 @@ def close_ended(broker: Broker) -> None:
     for cycle in closable_cycles():
         if cycle_close(cycle):
             with audit.acting(actor="cycle", correlation_id=cycle.correlation_id):
-                _snapshot(cycle, broker)
-
-
-def _snapshot(cycle: Cycle, broker: Broker) -> None:
-    try:
-        summary, positions, now = broker.account(), broker.positions(), broker.status().market_now
-    except (BrokerUnavailable, AccountError) as error:
-        logger.warning("no account snapshot of cycle %s: %s", cycle.pk, error.message)
-        return
-    snapshot_take(summary, positions, cause="cycle", market_at=now, cycle=cycle)
+                cycle_snapshots(broker, cycle)
 
 
 def _fail_waiting(lane: str, reason: str) -> None:

@@ -1,0 +1,62 @@
+"""The kill switch on a page of its own: one big button, for a phone and without JavaScript."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from autotrader.core.errors import AutoTraderError
+from trading.selectors.halts import halt_story
+from trading.services.halts import HALT_PERMISSION, HaltOutcome, halt, may_halt, may_release, release
+
+BY_BUTTON = "halted by the button on the page"
+
+
+@require_http_methods(["GET", "POST"])
+def halt_page(request: HttpRequest) -> HttpResponse:
+    """What is in force and what still works; a POST halts, or releases with a reason."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.get_full_path(), reverse("login"))
+    if request.method == "GET":
+        return render(request, "web/halt.html", _context(request))
+    try:
+        outcome = _released(request) if request.POST.get("action") == "release" else _halted(request)
+    except AutoTraderError as error:
+        messages.error(request, error.message)
+    else:
+        messages.add_message(request, messages.SUCCESS if outcome.done else messages.WARNING, outcome.sentence)
+    return HttpResponseRedirect(reverse("halt"))
+
+
+@require_http_methods(["GET"])
+def halt_now(request: HttpRequest) -> HttpResponse:
+    """The part that changes by itself while cancels are under way."""
+    if not request.user.is_authenticated:
+        raise PermissionDenied("Log in first.")
+    return render(request, "admin/trading/_halt_now.html", _context(request))
+
+
+def _context(request: HttpRequest) -> dict[str, object]:
+    story = halt_story(events=5)
+    return {
+        "story": story,
+        "halt": story.reading,
+        "may_halt": may_halt(request.user),
+        "may_release": not may_release(request.user) and story.reading.state.value != "ACTIVE",
+    }
+
+
+def _halted(request: HttpRequest) -> HaltOutcome:
+    if not may_halt(request.user):
+        raise PermissionDenied(f"This needs the permission {HALT_PERMISSION}.")
+    reason = request.POST.get("reason", "").strip() or BY_BUTTON
+    return halt(actor=request.user.get_username(), reason=reason)
+
+
+def _released(request: HttpRequest) -> HaltOutcome:
+    return release(user=request.user, reason=request.POST.get("reason", ""), seen=request.POST.get("seen", ""))
