@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.crash.harness.jobs import Jobs, Task
-from tests.crash.harness.results import ROOT, Results, build, summary
+from tests.crash.harness.results import ROOT, Results, build, explained, summary
 
 FILE = ROOT / ".make" / "crash" / "results.jsonl"
 DATABASES = ("sqlite", "postgresql")
@@ -25,7 +25,7 @@ def main() -> int:
     results.add_part(time.monotonic() - began)
     print("\n".join(summary(results)))
     for row in results.bad():
-        _explain(row, results.sha)
+        print("\n".join(("", *explained(row, results.sha))))
     return 1 if results.bad() else 0
 
 
@@ -81,15 +81,6 @@ def _matrix(arguments: argparse.Namespace, databases: tuple[str, ...], results: 
         print(f"{probe.argument} on {probe.database}: {len(found)} cells; {len(missing)} points are never passed")
         tasks += found
     return tasks[:: arguments.every]
-
-
-def _explain(row: dict[str, object], sha: str) -> None:
-    kind, argument, *rest = str(row["name"]).split(":")
-    replay = f"--seed {argument} --database {rest[0]}" if kind == "seed" else f"--cell {row['name']}"
-    print(f"\n{row['state'].upper()} {row['name']} at {sha}")  # type: ignore[attr-defined]
-    for line in row["detail"]:  # type: ignore[attr-defined]
-        print(f"  {line}")
-    print(f"  replay: .venv/bin/python -m tests.crash.harness {replay} --keep")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Board:
         SLOT.pack_into(self._page, self._at(role), name, left, action, reached, go, alive)
 
     def _read(self, role: str) -> tuple[bytes, int, int, int, int, int]:
-        return SLOT.unpack_from(self._page, self._at(role))  # type: ignore[return-value]
+        return SLOT.unpack_from(self._page, self._at(role))
 
     def _at(self, role: str) -> int:
         return ROLES.index(role) * SLOT.size

@@ -166,10 +166,16 @@ def start_server(binaries: Path, folder: Path, account: dict[str, Any]) -> subpr
     """A server on the folder's data, fsync on, that answers; it ends with this process."""
     (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
     options = [word for option in postgres.ALWAYS for word in ("-c", option)]
-    command = [binaries / "postgres", "-D", folder / "data", "-k", folder, *options, "-c", "shared_buffers=16MB"]
+    command = [str(binaries / "postgres"), "-D", str(folder / "data"), "-k", str(folder), *options]
     with (folder / "log").open("ab") as log:
         server = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=folder, preexec_fn=die_with_parent, start_new_session=True, **account
+            [*command, "-c", "shared_buffers=16MB"],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            preexec_fn=die_with_parent,
+            start_new_session=True,
+            **account,
         )
     postgres._wait_until_ready(f"postgresql://postgres@/postgres?host={folder}", server, folder / "log")
     return server
@@ -184,8 +190,10 @@ def template(database: str, folder: Path) -> Path:
     account = postgres._unprivileged(folder)
     binaries = postgres._binaries(folder, account)
     (folder / "binaries").write_text(str(binaries))
-    initialise = [binaries / "initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--username=postgres"]
-    subprocess.run([*initialise, "-D", folder / "data"], check=True, stdout=subprocess.DEVNULL, cwd=folder, **account)
+    initialise = [str(binaries / "initdb"), "--no-sync", "--auth=trust", "--encoding=UTF8", "--username=postgres"]
+    subprocess.run(
+        [*initialise, "-D", str(folder / "data")], check=True, stdout=subprocess.DEVNULL, cwd=folder, **account
+    )
     with _started(binaries, folder, account):
         admin = psycopg.connect(f"postgresql://postgres@/postgres?host={folder}", autocommit=True)
         admin.execute("CREATE DATABASE base")

@@ -106,8 +106,10 @@ class Desk:
         self.gateway.hang_up()
         self._zygote.fork("reader", self.folder, _follow, self.reader_log, self.reader_end)
 
-    def end_reader(self) -> None:
-        """Let the live reader see what there still is, and end."""
+    def freeze(self) -> None:
+        """Let nobody write any more, and the live reader see what there is."""
+        for forked in self.processes("web", "worker", "broker"):
+            forked.end()
         self.reader_end.touch()
         for forked in self.processes("reader"):
             forked.wait(READER_LIMIT)

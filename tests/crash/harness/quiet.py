@@ -30,7 +30,11 @@ def open_work() -> dict[str, Any]:
 def differences(truth: dict[str, Any]) -> dict[str, Any]:
     """Where our fills differ from the gateway's executions; empty where they agree."""
     theirs = {exec_id for exec_id, row in truth["executions"].items() if Decimal(row["shares"])}
-    ours = set(Fill.objects.filter(superseded=False).exclude(quantity=0).values_list("exec_id", flat=True))
-    if theirs == ours:
-        return {}
-    return {"executions": {"only theirs": sorted(theirs - ours), "only ours": sorted(ours - theirs)}}
+    booked = Fill.objects.filter(superseded=False).exclude(quantity=0)
+    costs = dict(booked.values_list("exec_id", "commission"))
+    if theirs != costs.keys():
+        return {
+            "executions": {"only theirs": sorted(theirs - costs.keys()), "only ours": sorted(costs.keys() - theirs)}
+        }
+    unknown = sorted(exec_id for exec_id, cost in costs.items() if cost is None)
+    return {"without commission": unknown} if unknown else {}

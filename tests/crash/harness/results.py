@@ -102,3 +102,14 @@ def summary(results: Results) -> list[str]:
         + ", ".join(f"{found[state]} {state}" for state in STATES),
         f"in {results.wall:.0f} s of wall time over all parts ({pace}), {seconds:.0f} s summed over parallel jobs",
     ]
+
+
+def explained(row: dict[str, Any], sha: str) -> list[str]:
+    """A failure with the one command that replays it."""
+    kind, argument, *rest = str(row["name"]).split(":")
+    replay = f"--seed {argument} --database {rest[0]}" if kind == "seed" else f"--cell {row['name']}"
+    return [
+        f"{row['state'].upper()} {row['name']} at {sha or 'this tree'}",
+        *(f"  {line}" for line in row["detail"]),
+        f"  replay: .venv/bin/python -m tests.crash.harness {replay} --keep",
+    ]

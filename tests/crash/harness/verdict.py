@@ -15,7 +15,7 @@ from tests.crash.harness.world import Answer, World, frames_of
 
 def violations(desk: Desk, before: Mapping[str, tuple[Any, ...]] | None) -> list[str]:
     """What is wrong, in sentences; empty where every promise was kept. `before`: the rows before a second recovery."""
-    desk.end_reader()
+    desk.freeze()
     world = World(
         truth=desk.gateway.truth(),
         frames=frames_of(desk.gateway.log),
