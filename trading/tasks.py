@@ -6,6 +6,7 @@ from autotrader.core.audit.anchors import anchor_due, anchor_take
 from autotrader.core.clock import system_now
 from trading.selectors.executions import claimable
 from trading.services.cycles import cycles_fail_abandoned
+from trading.services.overdue import overdue_raise
 from trading.services.request_rows import requests_give_up
 from trading.services.schedules import schedule_due as start_due_cycles
 from trading.services.wake import wake_worker
@@ -28,6 +29,7 @@ def wake() -> None:
     start_due_cycles()
     cycles_fail_abandoned(system_now())
     requests_give_up(system_now())
+    overdue_raise(system_now())
     cancelling.tell_again()
     watching.watch()
     if claimable("work").exists():

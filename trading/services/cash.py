@@ -84,6 +84,10 @@ class CashWatch:
         self._patience = timedelta(seconds=paced(patience_s))
         self._since: tuple[Decimal, datetime] | None = None
 
+    def forget(self) -> None:
+        """A new connection, or another account."""
+        self._since = None
+
     def compare(self, found: types.Compared) -> None:
         """Keep what this look compared; raise or settle CASH."""
         with audit.acting(actor="broker"), audit.recording():

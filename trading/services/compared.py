@@ -15,7 +15,7 @@ from trading.services.accounts import account_ensure
 from trading.services.cash import CashWatch
 from trading.services.discrepancies import discrepancy_settle
 from trading.services.order_moves import order_move
-from trading.services.overdue import blocked_raise, cancels_unproven, overdue_raise
+from trading.services.overdue import blocked_raise, overdue_raise
 from trading.services.protection import Protection
 
 
@@ -34,6 +34,7 @@ class Comparison:
         if self._connection != (found.account, found.connection):  # what two answers must agree on begins anew
             self._connection, self._gone = (found.account, found.connection), set()
             self._protection.forget()
+            self._cash.forget()
         overdue_raise(found.started)
         ended = self._end_vanished(found)
         self._settle_doubled(found)
@@ -43,7 +44,6 @@ class Comparison:
 
     def watch(self, now: datetime, blocked: Sequence[types.Blocked]) -> tuple[int, ...]:
         """Between looks, and without a broker: raise what waits too long; the messages to be set aside."""
-        cancels_unproven(now)
         overdue_raise(now)
         return blocked_raise(blocked)
 

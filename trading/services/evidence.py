@@ -74,7 +74,7 @@ def _as_order(order: Order, write: Callable[[], None]) -> None:
         write()
 
 
-def _settle(order: Order, *, cause: str, market_at: datetime) -> None:
+def order_settle(order: Order, *, cause: str, market_at: datetime) -> None:
     """Recompute the state from the evidence and move there, if the graph allows it."""
     _book_filled(order, cause, market_at)
     old = OrderState(order.state)
@@ -121,7 +121,7 @@ def _submission(event: types.SubmissionReport) -> None:
     def write() -> None:
         if order.submission_state not in (event.state, "VOID"):
             swap(order, submission_state=event.state, reason=event.detail or order.reason)
-        _settle(order, cause=event.detail or f"submission {event.state}", market_at=event.time)
+        order_settle(order, cause=event.detail or f"submission {event.state}", market_at=event.time)
 
     _as_order(order, write)
 
@@ -137,7 +137,7 @@ def _reported(order: Order, event: types.OrderReport) -> None:
     if staying is not None:
         doubles.change_places(order, staying, market_at=event.time)
         change_acknowledge(order, Shown(staying.limit_price, staying.stop_price, _quantities(staying)), event.time)
-        _settle(order, cause="its double stays at the broker", market_at=event.time)
+        order_settle(order, cause="its double stays at the broker", market_at=event.time)
         order = staying  # the one that has ended is known by this row from now on
     said: dict[str, object] = {"perm_id": event.perm_id or order.perm_id, "missing": ""}
     if order.broker_status not in FINAL_WORDS or event.status in FINAL_WORDS:
@@ -145,7 +145,7 @@ def _reported(order: Order, event: types.OrderReport) -> None:
     if any(getattr(order, name) != value for name, value in said.items()):
         swap(order, **said)
     change_acknowledge(order, shown_by(event), event.time)
-    _settle(order, cause=event.detail or f"broker says {event.status}", market_at=event.time)
+    order_settle(order, cause=event.detail or f"broker says {event.status}", market_at=event.time)
 
 
 def _said_of_state(order: Order, event: types.OrderReport) -> dict[str, object]:
@@ -218,7 +218,7 @@ def _execution(event: types.ExecutionReport) -> None:
             known = {"perm_id": order.perm_id or event.perm_id or None, "missing": ""}
             if (order.perm_id, order.missing) != (known["perm_id"], ""):
                 swap(order, **known)
-            _settle(order, cause=f"execution {event.exec_id}", market_at=event.time)
+            order_settle(order, cause=f"execution {event.exec_id}", market_at=event.time)
 
     _as_order(order, write)
 
@@ -244,7 +244,7 @@ def _message(event: types.OrderMessage) -> None:
             return
         if event.code in REFUSING_CODES and order.broker_status in ("", "Inactive") and not order.rejected:
             swap(order, rejected=True)
-            _settle(order, cause=detail, market_at=event.time)
+            order_settle(order, cause=detail, market_at=event.time)
 
     _as_order(order, write)
 
@@ -262,7 +262,7 @@ def _missing(event: types.OrderMissing) -> None:
         word = "proven" if event.proven else "unproven"
         if order.missing != word:
             swap(order, missing=word)
-        _settle(order, cause=event.detail, market_at=event.time)
+        order_settle(order, cause=event.detail, market_at=event.time)
 
     _as_order(order, write)
 

@@ -14,6 +14,7 @@ WORKING_WORDS = frozenset({"PreSubmitted", "Submitted", "PendingSubmit", "Pendin
 CANCELLED_WORDS = frozenset({"Cancelled", "ApiCancelled"})
 # The broker's last words: an order that has heard one works no more, whatever an older report still says.
 FINAL_WORDS = CANCELLED_WORDS | {"Filled"}
+BY_PERSON = "person"  # in `missing`: a person has looked at the broker
 ENDED = frozenset({S.CANCELLED, S.REJECTED, S.EXPIRED, S.ABSENT})
 
 # From a state at the broker, proof may lead to any other; what ended may only be overtaken by a fill or a bust.
@@ -115,12 +116,19 @@ def derive(evidence: Evidence) -> S:
     if evidence.rejected:
         return S.REJECTED
     if evidence.missing:
-        return S.ABSENT if evidence.missing == "proven" and not evidence.filled else S.UNKNOWN
+        return _by_absence(evidence)
     if evidence.filled > 0:
         return S.PARTIALLY_FILLED
     if evidence.broker_status in WORKING_WORDS or evidence.broker_status == "Filled":  # its fills are on their way
         return S.ACCEPTED
     return _by_our_record(evidence)
+
+
+def _by_absence(evidence: Evidence) -> S:
+    """Two books of a new connection prove that it never was there; a person may say that it is there no more."""
+    if evidence.missing == BY_PERSON:
+        return S.CANCELLED if evidence.filled or evidence.broker_status else S.ABSENT
+    return S.ABSENT if evidence.missing == "proven" and not evidence.filled else S.UNKNOWN
 
 
 def _by_our_record(evidence: Evidence) -> S:

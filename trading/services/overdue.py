@@ -1,4 +1,4 @@
-"""What waits too long for the broker's word becomes a difference for a person: orders, changes, cancels, messages."""
+"""What waits too long for the broker's word becomes a difference for a person: orders, changes, messages."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from trading.models.account import AccountKind
 from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import OrderState, Role
 from trading.selectors.discrepancies import SYSTEM, latest, open_of_kind
-from trading.services.change_evidence import change_move
+from trading.services.change_evidence import OPEN_CHANGE, change_subject
 from trading.services.discrepancies import discrepancy_open, discrepancy_settle
 
 OVERDUE_S = 60.0
 WAITING = (OrderState.SENDING, OrderState.SUBMITTED, OrderState.UNKNOWN)
-OPEN_CHANGE = ("SENDING", "UNKNOWN")
 
 
 def overdue_raise(now: datetime) -> None:
@@ -30,22 +29,13 @@ def overdue_raise(now: datetime) -> None:
     """
     limit = now - timedelta(seconds=paced(OVERDUE_S))
     known = {row.subject for row in open_of_kind(DiscrepancyKind.UNKNOWN_ORDER)}
-    known |= {row.subject for row in open_of_kind(DiscrepancyKind.CANCEL)}
     for order in _orders(limit):
         if _subject(order) not in known:
             _raise_order(order)
     for change in _changes(limit):
-        if _subject_of_change(change) not in known:
+        if change_subject(change) not in known:
             _raise_change(change)
     _settle_proven()
-
-
-def cancels_unproven(now: datetime) -> None:
-    """Call cancels that the broker has not answered for a minute UNKNOWN; in the owner's writer only."""
-    limit = now - timedelta(seconds=paced(OVERDUE_S))
-    for change in _changes(limit).filter(kind="cancel", state="SENDING"):
-        with audit.acting(actor="broker"), audit.recording():
-            change_move(change, "UNKNOWN", "the broker has not answered for a minute", change.order.market_at)
 
 
 def blocked_raise(blocked: Sequence[types.Blocked]) -> tuple[int, ...]:
@@ -71,7 +61,7 @@ def _orders(limit: datetime) -> Sequence[Order]:
 
 
 def _changes(limit: datetime) -> QuerySet[OrderChange]:
-    found = OrderChange.objects.filter(state__in=OPEN_CHANGE, created_at__lte=limit)
+    found = OrderChange.objects.filter(kind="modify", state__in=OPEN_CHANGE, created_at__lte=limit)
     return found.exclude(order__account__kind=AccountKind.SHADOW).select_related("order__instrument").order_by("id")
 
 
@@ -89,18 +79,16 @@ def _raise_order(order: Order) -> None:
 
 
 def _raise_change(change: OrderChange) -> None:
-    order, is_cancel = change.order, change.kind == "cancel"
-    what = "cancel" if is_cancel else f"change {change.revision}"
+    order = change.order
     with audit.acting(actor="broker"), audit.recording():
         discrepancy_open(
             order.account_id,
-            DiscrepancyKind.CANCEL if is_cancel else DiscrepancyKind.UNKNOWN_ORDER,
-            _subject_of_change(change),
-            detail=f"The {what} of {order.order_ref} was not confirmed after a minute.",
+            DiscrepancyKind.UNKNOWN_ORDER,
+            change_subject(change),
+            detail=f"Change {change.revision} of {order.order_ref} was sent, and is not proven after a minute.",
             market_at=order.market_at,
-            ours=f"{what} sent",
+            ours="may have left",
             order=order,
-            blocking=not is_cancel,
         )
 
 
@@ -121,14 +109,14 @@ def _raise_message(item: types.Blocked) -> None:
 
 def _settle_proven() -> None:
     """Differences about orders and changes that ended, or were proven, since."""
-    for row in [*open_of_kind(DiscrepancyKind.UNKNOWN_ORDER), *open_of_kind(DiscrepancyKind.CANCEL)]:
+    for row in open_of_kind(DiscrepancyKind.UNKNOWN_ORDER):
         if row.order is None:
             continue
         if row.subject.startswith("order:"):
             waits = row.order.state in WAITING
         else:
             open_changes = OrderChange.objects.filter(order=row.order, state__in=OPEN_CHANGE).select_related("order")
-            waits = any(_subject_of_change(change) == row.subject for change in open_changes)
+            waits = any(change_subject(change) == row.subject for change in open_changes)
         if not waits:
             _settle(row, f"the order is {row.order.state}")
 
@@ -141,11 +129,6 @@ def _settle(row: Discrepancy, cause: str) -> None:
 
 def _subject(order: Order) -> str:
     return f"order:{order.order_ref}"
-
-
-def _subject_of_change(change: OrderChange) -> str:
-    kind = "cancel" if change.kind == "cancel" else "change"
-    return f"{kind}:{change.order.order_ref}.{change.revision or change.pk}"
 
 
 def _subject_of_message(item: types.Blocked) -> str:
