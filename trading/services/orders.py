@@ -217,6 +217,7 @@ def change_write(work: Work, intent: Intent, target: Order, quantity: Decimal | 
             state="SENDING",
             configuration=intent.configuration,
             created_at=system_now(),
+            market_at=intent.market_now,
         )
         audit.record(
             EventType.ORDER_CHANGE_SENDING,

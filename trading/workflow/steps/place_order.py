@@ -114,6 +114,8 @@ def _intent(context: StepContext, decision: Decision) -> Intent:
     sized = context.outputs["validate_risk"]
     ends = context.outputs["check_session"].get("expires_at")
     profile = decision.strategy.risk_profile
+    # By the market's time of this moment: the execution may have begun minutes ago, and limits count by the second.
+    proposal = propose(context, decision, look(context))[0]
     assert decision.limit_price is not None
     assert decision.quantity is not None
     return Intent(
@@ -131,14 +133,14 @@ def _intent(context: StepContext, decision: Decision) -> Intent:
         target_price=decision.target_price,
         tif="DAY",
         expires_at=datetime.fromisoformat(ends) if ends else None,
-        market_now=context.market_now,
+        market_now=proposal.market_now,
         configuration={
             "gates": gates.snapshot(decision.account_id),
             "risk_profile": {"name": profile.name, "version": profile.version},
             "verdicts": {row.rule: row.values for row in decision.verdicts.all()},
             "equity": sized["equity"],
         },
-        proposal=propose(context, decision, look(context))[0],
+        proposal=proposal,
     )
 
 
