@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from autotrader.core.admin_kit import HistoryAdmin, link
 from autotrader.core.formats import badge, gain, instant, number, price
 from trading.admin.halt import halt_view, release_view
+from trading.admin.order_actions import cancel_view, may_cancel
 from trading.models import Fill, Order, OrderChange, Trade
 from trading.selectors.stories import order_story
 
@@ -50,6 +51,7 @@ class OrderAdmin(HistoryAdmin):
         own = [
             path("halt/", wrap(halt_view), name="trading_halt"),
             path("release/", wrap(release_view), name="trading_release"),
+            path("<int:pk>/cancel/", wrap(cancel_view), name="trading_order_cancel"),
         ]
         return [*own, *super().get_urls()]
 
@@ -57,7 +59,11 @@ class OrderAdmin(HistoryAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         order = self.get_object(request, object_id)
-        context = {**(extra_context or {}), "story": order_story(order) if order else None}
+        context = {
+            **(extra_context or {}),
+            "story": order_story(order) if order else None,
+            "may_cancel": order is not None and may_cancel(request, order),
+        }
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description="Quantity", ordering="quantity")
@@ -87,12 +93,35 @@ class OrderAdmin(HistoryAdmin):
 
 @admin.register(OrderChange)
 class OrderChangeAdmin(HistoryAdmin):
-    """Price changes of working orders."""
+    """Changes and cancels of working orders."""
 
-    list_display = ("order_ref", "revision", "limit_price", "stop_price", "status", "reason", "created_at")
-    list_filter = ("state",)
-    search_fields = ("order__order_ref", "order__instrument__symbol")
+    list_display = (
+        "order_ref",
+        "kind",
+        "revision",
+        "limit",
+        "stop",
+        "size",
+        "status",
+        "actor",
+        "reason",
+        "created_at",
+    )
+    list_filter = ("kind", "state")
+    search_fields = ("order__order_ref", "order__instrument__symbol", "=actor")
     list_select_related = ("order",)
+
+    @admin.display(description="Limit", ordering="limit_price")
+    def limit(self, change: OrderChange) -> str:
+        return price(change.limit_price)
+
+    @admin.display(description="Stop", ordering="stop_price")
+    def stop(self, change: OrderChange) -> str:
+        return price(change.stop_price)
+
+    @admin.display(description="Quantity", ordering="quantity")
+    def size(self, change: OrderChange) -> str:
+        return number(change.quantity)
 
     @admin.display(description="Order", ordering="order__order_ref")
     def order_ref(self, change: OrderChange) -> SafeString:

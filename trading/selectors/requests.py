@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from trading.models import Approval, Dispatch, Order, OrderChange, OrderRequest
+from autotrader.core.audit.models import Event
+from autotrader.core.errors import AutoTraderError
+from trading.models import Approval, Dispatch, Order, OrderChange, OrderRequest, RiskVerdict
 from trading.models.order import OrderState
 from trading.models.request import RequestKind
+
+SHOWN_EVENTS = 200
+REFUSED_AT_SENDING = ("refused", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """One order as it stands: `status` is our state, `broker_status` the broker's last word."""
+    """One order as it stands: `status` is our state, `broker_status` the broker's last word; numbers as text."""
+
+    TOP: ClassVar = ("order_ref", "perm_id", "status", "filled", "avg_price", "reasons")
 
     order_ref: str
     role: str
@@ -69,20 +76,74 @@ class RequestOutcome:
         return self.orders[0] if self.orders else None
 
 
-def outcome_of(request: OrderRequest) -> RequestOutcome:
-    """Read the request's row anew, and everything that came of it."""
-    row = OrderRequest.objects.get(pk=request.pk)
-    approval = Approval.objects.filter(request=row).first()
+@dataclass(frozen=True, slots=True)
+class RequestStory:
+    """A request with everything that explains it; `said_at_sending`: why it did not leave after all."""
+
+    request: OrderRequest
+    wish: str
+    said_at_sending: str
+    approval: Approval | None
+    dispatch: Dispatch | None
+    orders: list[Order]
+    changes: list[OrderChange]
+    verdicts: list[RiskVerdict]
+    events: list[Event]
+
+
+def request_story(request: OrderRequest) -> RequestStory:
+    """Everything the page of a request shows, in a fixed number of queries."""
+    row = OrderRequest.objects.select_related("account", "strategy", "instrument").get(pk=request.pk)
+    approval, dispatch = _approval(row), _dispatch(row)
+    changes = _changes(row)
+    refused = dispatch is not None and dispatch.outcome in REFUSED_AT_SENDING
+    return RequestStory(
+        request=row,
+        wish=wish_of(row),
+        said_at_sending=dispatch.reason if dispatch is not None and refused else "",
+        approval=approval,
+        dispatch=dispatch,
+        orders=list(_orders(row, changes).select_related("instrument")),
+        changes=changes,
+        verdicts=list(row.verdicts.order_by("allowed", "id")),
+        events=list(Event.objects.filter(correlation_id=row.correlation_id).order_by("seq")[:SHOWN_EVENTS]),
+    )
+
+
+def wish_of(request: OrderRequest) -> str:
+    """What was asked, in a few words; a body may hold anything."""
+    names = ("side", "quantity", "symbol", "con_id", "order_ref", "order_type", "limit_price", "stop_price")
+    shown = [str(request.body[name])[:40] for name in names if request.body.get(name) is not None]
+    return " ".join(shown) or "–"
+
+
+def _approval(row: OrderRequest) -> Approval | None:
+    return Approval.objects.filter(request=row).first()
+
+
+def _dispatch(row: OrderRequest) -> Dispatch | None:
+    """The newest work that sends it: of the request itself, or of its approval."""
+    return Dispatch.objects.filter(Q(request=row) | Q(approval__request=row)).order_by("-id").first()
+
+
+def _changes(row: OrderRequest) -> list[OrderChange]:
     mine = Q(request=row) | Q(pk__in=row.details.get("changes", []))
-    changes = list(OrderChange.objects.filter(mine).select_related("order").order_by("id"))
+    return list(OrderChange.objects.filter(mine).select_related("order").order_by("id"))
+
+
+def _orders(row: OrderRequest, changes: list[OrderChange]) -> QuerySet[Order]:
     touched = Q(request=row) | Q(pk__in=[change.order_id for change in changes])
     if row.kind != RequestKind.PLACE and row.state == "ACCEPTED":
         touched |= Q(order_ref=row.body["order_ref"])
-    orders = Order.objects.filter(touched).order_by("id")
-    sendings = Dispatch.objects.filter(Q(request=row) | Q(approval__request=row)).order_by("-id")
-    dispatch = sendings.first()
+    return Order.objects.filter(touched).order_by("id")
+
+
+def outcome_of(request: OrderRequest) -> RequestOutcome:
+    """Read the request's row anew, and everything that came of it."""
+    row = OrderRequest.objects.get(pk=request.pk)
+    approval, dispatch, changes = _approval(row), _dispatch(row), _changes(row)
     state, status, code, message = row.state, row.status, row.code, row.message
-    if dispatch is not None and dispatch.outcome in ("refused", "failed"):
+    if dispatch is not None and dispatch.outcome in REFUSED_AT_SENDING:
         # The controls were asked once more as it was to leave, and what they said then is the answer.
         state, status = "REFUSED", 409
         code, _, message = dispatch.reason.partition(": ")
@@ -97,9 +158,30 @@ def outcome_of(request: OrderRequest) -> RequestOutcome:
         correlation_id=row.correlation_id,
         approval=approval.pk if approval else None,
         dispatch=dispatch.state if dispatch else "",
-        orders=tuple(order_line(order) for order in orders),
+        orders=tuple(map(order_line, _orders(row, changes))),
         changes=tuple(map(change_line, changes)),
     )
+
+
+class NoSuchOrder(AutoTraderError):
+    """There is no such order here: correct its reference."""
+
+    code = "UNKNOWN_ORDER"
+    status = 404
+
+
+def order_status(order_ref: str) -> OrderLine:
+    """One order by its reference. Raises NoSuchOrder."""
+    return order_line(order_named(order_ref))
+
+
+def order_named(order_ref: str) -> Order:
+    """The row of that reference with what it belongs to. Raises NoSuchOrder."""
+    rows = Order.objects.select_related("account", "strategy__risk_profile", "instrument", "parent")
+    found = rows.filter(order_ref=order_ref).first()
+    if found is None:
+        raise NoSuchOrder(f"There is no order {order_ref[:40]}.", details={"field": "order_ref"})
+    return found
 
 
 def order_line(order: Order) -> OrderLine:

@@ -13,6 +13,7 @@ from trading.models import (
     Analysis,
     Cycle,
     Decision,
+    Discrepancy,
     Fill,
     Order,
     OrderChange,
@@ -23,6 +24,7 @@ from trading.models import (
 )
 from trading.models.decision import DecisionState, DecisionType
 from trading.models.order import Role
+from trading.selectors.discrepancies import open_of_order
 
 SHOWN_EVENTS = 200
 LEG_ORDER = {Role.ENTRY: 0, Role.EXIT: 1, Role.TARGET: 2, Role.STOP: 3, Role.EXTERNAL: 4}
@@ -125,6 +127,7 @@ class OrderStory:
     fills: list[Fill]
     changes: list[OrderChange]
     events: list[Event]
+    discrepancies: list[Discrepancy]
 
     @property
     def order_refs(self) -> list[str]:
@@ -200,7 +203,7 @@ def _sentence(text: str) -> str:
 def order_story(order: Order) -> OrderStory:
     """Everything the order page shows."""
     row = Order.objects.select_related(
-        "instrument", "strategy", "account", "decision__instrument", "decision__execution__cycle", "parent"
+        "instrument", "strategy", "account", "request", "decision__instrument", "decision__execution__cycle", "parent"
     ).get(pk=order.pk)
     group = Order.objects.filter(account=row.account_id, group=row.group).select_related("instrument")
     return OrderStory(
@@ -208,6 +211,7 @@ def order_story(order: Order) -> OrderStory:
         group=sorted(group, key=lambda leg: LEG_ORDER[Role(leg.role)]),
         fills=_fills(Q(order=row)),
         changes=list(row.changes.order_by("revision")),
+        discrepancies=open_of_order(row),
         events=list(
             _events_of(Q(subject=f"order:{row.order_ref}") | Q(subject__startswith=f"change:{row.order_ref}."))
         ),

@@ -18,6 +18,7 @@ from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError, Conflict
 from autotrader.core.ops.pace import paced
+from broker.errors import BrokerUnavailable
 from trading.models import OrderRequest
 from trading.models.request import RequestKind
 from trading.services.request_bodies import body_hash, plain_body
@@ -81,10 +82,11 @@ def _receive(asked: Asked, body: dict[str, Any], digest: str) -> OrderRequest:
 def _take_over(request: OrderRequest) -> bool:
     """Go on with a request that nobody seems to work on any more; its first process then finds its version gone."""
     age = (system_now() - request.created_at).total_seconds()
-    if request.state != "RECEIVED" or age < paced(TAKEN_OVER_AFTER_S):
+    is_free = request.status == BrokerUnavailable.status or age >= paced(TAKEN_OVER_AFTER_S)
+    if request.state != "RECEIVED" or not is_free:
         return False
     try:
-        swap(request)
+        swap(request, status=0, code="", message="")
     except Conflict:
         return False
     return True
@@ -101,6 +103,11 @@ def request_name(request: OrderRequest, market_at: datetime | None, **facts: Any
 def request_accept(request: OrderRequest, **details: Any) -> None:
     """It will be done; call inside `audit.recording()` with the rows that do it. Raises Conflict where it has ended."""
     _end(request, "ACCEPTED", EventType.ORDER_REQUEST_ACCEPTED, cause="", details=details)
+
+
+def request_postpone(request: OrderRequest, error: BrokerUnavailable) -> None:
+    """The broker is away and nothing was done: who asks again with the same key is heard anew. Raises Conflict."""
+    swap(request, status=error.status, code=error.reason[:40], message=error.message)
 
 
 def request_refuse(request: OrderRequest, error: AutoTraderError, **details: Any) -> None:

@@ -1,0 +1,288 @@
+"""Orders over REST and a real gateway's socket: placed, filled, changed, cancelled and closed, each once a key."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from autotrader.core.audit.verify import verify_chain
+from autotrader.core.users.models import User
+from broker import types
+from broker.gates import halt_set
+from tests.desk.conftest import Desk, bars_folder, open_desk
+from tests.desk.conftest import desk as desk
+from tests.support import in_threads
+from trading.models import Approval, Instrument, Order, OrderChange, OrderRequest, RiskProfile, RiskVerdict
+from trading.services.strategies import risk_profile_save
+
+__all__ = ["bars_folder", "desk", "open_desk"]
+
+
+class Api:
+    """A person with permissions, who sends JSON with a key."""
+
+    def __init__(self, *permissions: str) -> None:
+        self.client = Client()
+        user = User.objects.create_user(f"p{User.objects.count()}", password="x")
+        names = [name.partition(".")[2] for name in permissions]
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        self.client.force_login(user)
+        self.count = 0
+
+    def post(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        self.count += 1
+        headers = {"Idempotency-Key": f"k{self.count}" if key is None else key}
+        data = body if isinstance(body, (str, bytes)) else json.dumps(body or {})
+        return self.client.post(f"/api/orders/{path}", data, content_type="application/json", headers=headers)
+
+
+@pytest.fixture
+def api(transactional_db: None) -> Api:
+    return Api("trading.request_order", "trading.view_order")
+
+
+def price_of(desk: Desk, symbol: str) -> Decimal:
+    contract = desk.market.broker.contracts(types.ContractQuery(symbol))[0]
+    ask = desk.market.broker.quote(types.ConId(contract.con_id)).ask
+    assert ask is not None
+    return ask
+
+
+def entry(desk: Desk, symbol: str = "RISE", **changes: Any) -> dict[str, Any]:
+    """A buy that every control of the desk's own limits allows."""
+    Instrument.objects.get_or_create(symbol=symbol)
+    if not RiskProfile.objects.filter(is_desk=True).exists():
+        risk_profile_save(RiskProfile(name="desk", is_desk=True), actor="test")
+    ask = price_of(desk, symbol)
+    prices = {
+        "limit_price": ask * Decimal("1.002"),
+        "stop_price": ask * Decimal("0.95"),
+        "target_price": ask * Decimal("1.08"),
+    }
+    body: dict[str, Any] = {"symbol": symbol, "side": "BUY", "quantity": 10, "order_type": "LMT", "purpose": "entry"}
+    return body | {name: str(round(price, 2)) for name, price in prices.items()} | changes
+
+
+def legs_of() -> dict[str, Order]:
+    return {order.role: order for order in Order.objects.select_related("parent")}
+
+
+def code_of(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def test_an_entry_is_placed_filled_moved_and_closed(desk: Desk, api: Api) -> None:
+    placed = api.post("place", entry(desk))
+    told = placed.json()
+    assert placed.status_code == 201, told
+    assert (told["status"], told["state"], len(told["orders"])) == ("ACCEPTED", "ACCEPTED", 3)
+    assert desk.frames("placeOrder") == 3
+    assert RiskVerdict.objects.filter(request=told["request"], allowed=True).count() > 10
+    desk.next_day()
+    target, stop = legs_of()["target"], legs_of()["stop"]
+    assert legs_of()["entry"].state == "FILLED"
+
+    new = str(target.limit_price + 1)  # type: ignore[operator]
+    assert api.post(f"{target.order_ref}/modify", {"limit_price": new}).status_code == 201
+    nearer = str(stop.stop_price + 1)  # type: ignore[operator]
+    assert api.post(f"{stop.order_ref}/modify", {"stop_price": nearer}).status_code == 201
+    desk.market.broker.drain()
+    assert set(OrderChange.objects.values_list("state", flat=True)) == {"ACKED"}
+    assert (legs_of()["target"].limit_price, legs_of()["stop"].stop_price) == (Decimal(new), Decimal(nearer))
+
+    exit_body = {"symbol": "RISE", "side": "SELL", "quantity": 10, "order_type": "MKT", "purpose": "exit"}
+    closed = api.post("place", exit_body)
+    assert closed.status_code == 201, closed.json()
+    desk.next_day()
+    assert [row for row in desk.market.broker.positions() if row.quantity] == []
+    assert desk.market.broker.open_orders() == ()
+    assert api.post("place", exit_body).status_code == 422  # nothing is held any more
+    assert verify_chain().ok
+
+
+def test_an_entry_at_the_market_leaves_with_its_bracket(desk: Desk, api: Api) -> None:
+    body = entry(desk, order_type="MKT")
+    del body["limit_price"]
+    assert api.post("place", body).status_code == 201
+    desk.next_day()
+    assert {role: order.state for role, order in legs_of().items()} == {
+        "entry": "FILLED",
+        "stop": "ACCEPTED",
+        "target": "ACCEPTED",
+    }
+    assert legs_of()["entry"].order_type == "MKT"
+
+
+def test_a_working_entry_is_changed_and_cancelled_with_its_legs(desk: Desk, api: Api) -> None:
+    # GAPS never comes back to this price, so that the entry works on.
+    assert api.post("place", entry(desk, "GAPS")).status_code == 201
+    order = legs_of()["entry"]
+    lower = str(order.limit_price - 1)  # type: ignore[operator]
+    assert api.post(f"{order.order_ref}/modify", {"limit_price": lower}).status_code == 201
+    desk.market.broker.drain()
+    assert legs_of()["entry"].limit_price == Decimal(lower)
+    far = str(order.limit_price * 2)  # type: ignore[operator]
+    for body, status, code in [
+        ({"limit_price": far}, 422, "OUTSIDE_COLLAR"),
+        ({"limit_price": lower}, 422, "NOTHING_CHANGES"),
+        ({"limit_price": "99.001"}, 422, "OFF_TICK"),
+        ({"stop_price": "1"}, 422, "INVALID"),
+        ({"quantity": 5}, 422, "INVALID"),
+    ]:
+        assert code_of(api.post(f"{order.order_ref}/modify", body)) == (status, code), body
+    assert code_of(api.post(f"{legs_of()['stop'].order_ref}/cancel")) == (409, "ENTRY_WORKING")
+
+    before = desk.frames("cancelOrder")
+    ended = api.post(f"{order.order_ref}/cancel", {"reason": "enough"}, key="once")
+    assert (ended.status_code, ended.json()["status"]) == (201, "CANCELLED")
+    again = api.post(f"{order.order_ref}/cancel", {"reason": "enough"}, key="once")
+    assert (again.status_code, again.json()["request"]) == (201, ended.json()["request"])
+    assert desk.frames("cancelOrder") == before + 1
+    desk.market.broker.drain()
+    assert {row.state for row in legs_of().values()} == {"CANCELLED"}
+    assert OrderChange.objects.get(kind="cancel").state == "ACKED"
+    assert code_of(api.post(f"{order.order_ref}/cancel")) == (409, "ORDER_ENDED")
+
+
+def test_the_stop_of_a_position_stays_unless_forced(desk: Desk, api: Api) -> None:
+    assert api.post("place", entry(desk)).status_code == 201
+    desk.next_day()
+    stop = legs_of()["stop"]
+    path = f"{stop.order_ref}/cancel"
+    assert code_of(api.post(path)) == (409, "PROTECTS_POSITION")
+    assert code_of(api.post(path, {"force": True})) == (422, "INVALID")
+    assert code_of(api.post(path, {"force": True, "reason": "I know"})) == (409, "MAY_NOT_UNPROTECT")
+    away = str(round(stop.stop_price / 2, 2))  # type: ignore[operator]
+    RiskProfile.objects.filter(is_desk=True).update(risk_per_trade=Decimal("0.0001"))
+    for body, code in [
+        ({"stop_price": away}, "STOP_TOO_FAR"),
+        ({"stop_price": str(round(stop.stop_price * 2, 2))}, "STOP_WOULD_TRIGGER"),  # type: ignore[operator]
+        ({"quantity": 5}, "NOT_COVERED"),
+        ({"quantity": 20}, "WOULD_INCREASE"),
+    ]:
+        assert code_of(api.post(f"{stop.order_ref}/modify", body)) == (422, code), body
+    assert not OrderChange.objects.exists()
+    boss = Api("trading.request_order", "trading.remove_protection")
+    assert boss.post(path, {"force": True, "reason": "I know"}).json()["status"] == "CANCELLED"
+
+
+def test_fifty_at_once_with_one_key_are_one_order(desk: Desk, api: Api) -> None:
+    body = entry(desk)
+    answers = in_threads([lambda: api.post("place", body, key="one")] * 50, threads=10)
+    assert {answer.status_code for answer in answers} <= {201, 202}
+    assert len({answer.json()["request"] for answer in answers}) == 1
+    assert (Order.objects.filter(role="entry").count(), desk.frames("placeOrder")) == (1, 3)
+    again = api.post("place", body, key="one").json()
+    assert (again["status"], again["order_ref"]) == ("ACCEPTED", legs_of()["entry"].order_ref)
+    assert code_of(api.post("place", body | {"quantity": 11}, key="one")) == (409, "IDEMPOTENCY_KEY_REUSED")
+    assert Order.objects.filter(role="entry").count() == 1
+
+
+def test_of_two_equal_orders_at_once_one_leaves(desk: Desk, api: Api) -> None:
+    body = entry(desk)
+    answers = in_threads([lambda key=key: api.post("place", body, key=key) for key in ("a", "b")], threads=2)
+    assert sorted(answer.status_code for answer in answers)[0] == 201
+    assert (Order.objects.filter(role="entry").count(), desk.frames("placeOrder")) == (1, 3)
+    refused = next(answer for answer in answers if answer.status_code != 201)
+    assert refused.json()["error"]["code"] in {"DUPLICATE_ORDER", "NO_ROOM_LEFT", "ENTRY_WORKING"}, refused.json()
+
+
+def test_a_preview_says_everything_and_places_nothing(desk: Desk, api: Api) -> None:
+    said = api.post("preview", entry(desk))
+    told = said.json()
+    assert (said.status_code, told["allowed"], told["approval"]) == (200, True, None)
+    assert len(told["verdicts"]) > 10
+    assert told["what_if"]["available"] is True
+    assert [leg["role"] for leg in told["terms"]["legs"]] == ["entry", "stop", "target"]
+    big = api.post("preview", entry(desk, quantity=9000)).json()
+    assert big["allowed"] is False
+    assert (Order.objects.count(), OrderRequest.objects.count(), desk.frames("placeOrder")) == (0, 0, 1 + 1)
+
+
+def test_what_is_refused_is_kept_with_every_control_s_word(desk: Desk, api: Api) -> None:
+    body = entry(desk)
+    for changes, status, code in [
+        ({"quantity": 9000}, 422, "VALUE_TOO_LARGE"),
+        ({"quantity": "0.5"}, 422, "OFF_LOT"),
+        ({"limit_price": "99.001"}, 422, "OFF_TICK"),
+        ({"symbol": "NOSUCH"}, 422, "UNKNOWN_CONTRACT"),
+        ({"account": "U7654321"}, 422, "UNKNOWN_ACCOUNT"),
+        ({"strategy": "nobody"}, 422, "UNKNOWN_STRATEGY"),
+        ({"side": "SELL"}, 422, "SHORT_NOT_ALLOWED"),
+        ({"quantity": "NaN"}, 422, "INVALID"),
+        ({"quantity": 1e30}, 422, "INVALID"),
+        ({"stop_price": None}, 422, "INVALID"),
+        ({"colour": "red"}, 422, "INVALID"),
+    ]:
+        answer = api.post("place", body | changes)
+        kept = OrderRequest.objects.latest("id")
+        codes = {reason["code"] for reason in kept.details.get("reasons", [])} | {kept.code}
+        assert (answer.status_code, code in codes) == (status, True), (changes, answer.json())
+        assert (kept.state, kept.correlation_id) == ("REFUSED", answer.json()["error"]["correlation_id"])
+    refused = RiskVerdict.objects.filter(request__isnull=False)
+    assert refused.filter(allowed=True).exists()
+    assert refused.filter(allowed=False).exists()
+    assert (Order.objects.count(), desk.frames("placeOrder")) == (0, 0)
+    assert verify_chain().ok
+
+
+def test_what_is_no_request_leaves_nothing(desk: Desk, api: Api) -> None:
+    for body, status in [
+        (b"{", 400),
+        (b'{"quantity": NaN}', 400),
+        (b'{"side": "BUY", "side": "SELL"}', 400),
+        (b'{"reason": "' + b"x" * 1_000_000 + b'"}', 413),
+        ({"reason": "\x00"}, 422),
+        (b'{"reason": "\\ud800"}', 422),
+    ]:
+        assert api.post("place", body).status_code == status, body[:40]
+    assert code_of(api.post("place", {}, key="")) == (400, "IDEMPOTENCY_KEY_MISSING")
+    assert code_of(api.post("NOSUCH-E/cancel")) == (404, "UNKNOWN_ORDER")
+    assert code_of(api.post("NOSUCH-E/modify", {"limit_price": 1})) == (404, "UNKNOWN_ORDER")
+    assert api.client.get("/api/orders/NOSUCH-E/status").status_code == 404
+    assert set(OrderRequest.objects.values_list("kind", flat=True)) == {"cancel", "modify"}
+
+
+def test_only_whom_it_is_allowed_may_ask(desk: Desk, api: Api) -> None:
+    body = entry(desk)
+    assert code_of(Api("trading.view_order").post("place", body)) == (403, "NOT_ALLOWED")
+    stranger = Api()
+    stranger.client.logout()
+    assert code_of(stranger.post("place", body)) == (401, "NOT_AUTHENTICATED")
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.create_superuser("boss", password="x"))
+    said = strict.post("/api/orders/place", json.dumps(body), content_type="application/json")
+    assert code_of(said) == (403, "NOT_ALLOWED")
+    assert api.client.get("/api/orders/place").status_code in (403, 405)
+    assert not OrderRequest.objects.exists()
+
+
+def test_an_order_above_a_value_waits_for_a_person_and_can_be_taken_back(desk: Desk, api: Api) -> None:
+    body = entry(desk)
+    RiskProfile.objects.filter(is_desk=True).update(approval_above_value=Decimal(1))
+    said = api.post("place", body)
+    told = said.json()
+    assert (said.status_code, told["status"], told["approval"]) == (202, "PENDING_APPROVAL", Approval.objects.get().pk)
+    assert desk.frames("placeOrder") == 1  # what it would cost was asked
+    ended = api.post(f"{told['order_ref']}/cancel", {"reason": "not now"})
+    assert (ended.status_code, ended.json()["status"]) == (201, "REFUSED")
+    assert Approval.objects.get().state == "VOID"
+    assert {order.state for order in Order.objects.all()} == {"REFUSED"}
+
+
+def test_a_cancel_and_a_change_pass_no_gate_that_is_shut(desk: Desk, api: Api, settings: Any) -> None:
+    assert api.post("place", entry(desk, "GAPS")).status_code == 201
+    order = legs_of()["entry"]
+    settings.ORDERS_ENABLED = False
+    lower = str(order.limit_price - 1)  # type: ignore[operator]
+    assert code_of(api.post(f"{order.order_ref}/modify", {"limit_price": lower})) == (403, "ORDERS_DISABLED")
+    assert code_of(api.post(f"{order.order_ref}/cancel")) == (403, "ORDERS_DISABLED")
+    settings.ORDERS_ENABLED = True
+    halt_set("HALTED", actor="test", reason="a test of cancels")
+    assert api.post(f"{order.order_ref}/modify", {"limit_price": lower}).status_code == 422
+    assert api.post(f"{order.order_ref}/cancel").json()["status"] == "CANCELLED"

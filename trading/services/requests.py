@@ -1,0 +1,165 @@
+"""What persons and programs ask of the desk directly: kept first, judged by every control, answered once a key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from autotrader.core import audit
+from autotrader.core.errors import AutoTraderError, Conflict
+from autotrader.core.ops.pace import paced
+from broker import gates
+from broker.errors import BrokerUnavailable
+from broker.port import Broker
+from trading.models import OrderChange, OrderRequest
+from trading.models.order import OrderState
+from trading.models.request import RequestKind
+from trading.risk.rules import judge
+from trading.selectors.requests import RequestOutcome, order_named, outcome_of
+from trading.services.cancels import cancel_begin, cancel_send, check_protection, order_withdraw
+from trading.services.changes import change_commit, change_send, change_wanted
+from trading.services.dispatch_work import dispatch_run
+from trading.services.dispatches import dispatch_queue
+from trading.services.request_bodies import cancel_body, modify_body
+from trading.services.request_intents import request_intent
+from trading.services.request_refusals import refusal_of
+from trading.services.request_rows import (
+    Asked,
+    request_accept,
+    request_name,
+    request_postpone,
+    request_receive,
+    request_refuse,
+)
+from trading.services.verdicts import verdicts_save
+
+# How long a caller waits for the broker's word on a change or cancel; its life goes on without the caller.
+WORD_S = 5
+WAITING = (OrderState.PENDING_APPROVAL, OrderState.APPROVED)
+After = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: `client` tells apart whose keys are whose; `may_unprotect`: may leave a position without its stop."""
+
+    client: str
+    actor: str
+    may_unprotect: bool = False
+
+
+def order_request(*, client: str, key: str, body: Mapping[str, Any], actor: str, broker: Broker) -> RequestOutcome:
+    """Place an order, once a key: the same key with the same body is told the same answer again.
+
+    Raises Conflict IDEMPOTENCY_KEY_REUSED for another body under the key, and Invalid for a body that cannot be kept;
+    every other refusal is kept with the request and told by the outcome.
+    """
+    asked = Asked(client, key, actor, RequestKind.PLACE, body)
+    return _answered(asked, lambda request: _place(request, broker))
+
+
+def modify_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker: Broker) -> RequestOutcome:
+    """Change a working order (`order_ref` and what changes), once a key; raises as `order_request`."""
+    asked = Asked(caller.client, key, caller.actor, RequestKind.MODIFY, body)
+    return _answered(asked, lambda request: _modify(request, broker))
+
+
+def cancel_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker: Broker) -> RequestOutcome:
+    """Ask for the end of an order (`order_ref`), once a key; raises as `order_request`. Never held up by a Halt or by
+    how much was sent of late."""
+    asked = Asked(caller.client, key, caller.actor, RequestKind.CANCEL, body)
+    return _answered(asked, lambda request: _cancel(request, caller, broker))
+
+
+def _answered(asked: Asked, work: Callable[[OrderRequest], After | None]) -> RequestOutcome:
+    """Keep the request, then do it: `work` commits what is to be done, and what it gives back does it."""
+    request, mine = request_receive(asked)
+    if not mine:
+        return outcome_of(request)
+    with audit.acting(actor=asked.actor, correlation_id=request.correlation_id):
+        try:
+            after = work(request)
+        except AutoTraderError as error:
+            _not_done(request, error)
+            return outcome_of(request)
+        if after is not None:
+            after()
+    return outcome_of(request)
+
+
+def _not_done(request: OrderRequest, error: AutoTraderError) -> None:
+    """Keep why; where somebody else has taken the request over meanwhile, theirs is the answer."""
+    with suppress(Conflict), audit.recording(point="refusal"):
+        if isinstance(error, BrokerUnavailable):
+            request_postpone(request, error)
+        else:
+            request_refuse(request, error)
+
+
+def _place(request: OrderRequest, broker: Broker) -> After | None:
+    """Judge the order and keep every verdict; where all allow it, queue the work that sends it and run it here."""
+    intent = request_intent(request, broker)
+    request_name(
+        request, intent.market_now, account=intent.account, strategy=intent.strategy, instrument=intent.instrument
+    )
+    verdicts = judge(intent.proposal)
+    refusal = refusal_of(verdicts)
+    with audit.recording(point="verdicts"):
+        verdicts_save(verdicts, request=request)
+        if refusal is not None:
+            request_refuse(request, refusal)
+            return None
+        request_accept(request)
+        dispatch = dispatch_queue(request=request, correlation_id=request.correlation_id)
+    return lambda: dispatch_run(dispatch, broker)
+
+
+def _modify(request: OrderRequest, broker: Broker) -> After:
+    body = modify_body(request.body)
+    order, now = order_named(body.order_ref), broker.status().market_now
+    request_name(request, now, account=order.account, strategy=order.strategy, instrument=order.instrument)
+    wanted = change_wanted(order, body, broker, request)
+    change = change_commit(wanted, request)
+
+    def send() -> None:
+        change_send(change, broker)
+        _await_word(change)
+
+    return send
+
+
+def _cancel(request: OrderRequest, caller: Caller, broker: Broker) -> After | None:
+    body = cancel_body(request.body)
+    order, status = order_named(body.order_ref), broker.status()
+    reason, now = body.reason or "asked for", status.market_now
+    request_name(request, now, account=order.account, strategy=order.strategy, instrument=order.instrument)
+    if order.state not in WAITING:
+        gates.check_cancel(account=order.account_id, status=status)
+    with audit.recording(durable=True, point="cancel_wish"):
+        order = order_named(body.order_ref)
+        if order_withdraw(order, actor=caller.actor, reason=reason, market_at=now):
+            request_accept(request)
+            return None
+        check_protection(order, force=body.force, may_remove=caller.may_unprotect)
+        change = cancel_begin(order, market_at=now, actor=caller.actor, reason=reason, request=request)
+        request_accept(request, changes=[change.pk])
+
+    def send() -> None:
+        if change.request_id == request.pk or change.state == "UNKNOWN":
+            cancel_send(change, broker, now)
+        _await_word(change)
+
+    return send
+
+
+def _await_word(change: OrderChange) -> None:
+    """Wait a little for the broker's word on what was asked."""
+    until = time.monotonic() + paced(WORD_S)
+    while time.monotonic() < until:
+        change.refresh_from_db(fields=["state"])
+        if change.state != "SENDING":
+            return
+        time.sleep(0.02)
