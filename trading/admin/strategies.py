@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from autotrader.core.admin_kit import DeskAdmin, change_url, link
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import badge, number
+from trading.admin.suspensions import may_resume, resume_url
 from trading.admin.versioned import VersionedForm
 from trading.models import Decision, Strategy, WorkflowVersion
 from trading.services.cycles import cycle_queue
@@ -76,7 +77,11 @@ class StrategyAdmin(DeskAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.run_view)
-        return [path("<int:pk>/run/", view, name="trading_strategy_run"), *super().get_urls()]
+        return [
+            path("<int:pk>/run/", view, name="trading_strategy_run"),
+            resume_url(self.admin_site),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         return super().get_queryset(request).prefetch_related("instruments")
@@ -98,6 +103,7 @@ class StrategyAdmin(DeskAdmin):
         context = {
             **(extra_context or {}),
             "can_run": self.has_run_permission(request),
+            "can_resume": may_resume(request),
             "recent": recent.select_related("instrument", "account")[:8],
         }
         return super().change_view(request, object_id, form_url, context)
@@ -130,7 +136,9 @@ class StrategyAdmin(DeskAdmin):
 
     @admin.display(description="Enabled", ordering="enabled")
     def status(self, strategy: Strategy) -> SafeString:
-        return badge("ok", "enabled") if strategy.enabled else badge("plain", "disabled")
+        if not strategy.enabled:
+            return badge("plain", "disabled")
+        return badge("HALTED", "suspended") if strategy.suspended_at else badge("ok", "enabled")
 
     @admin.display(description="Mode", ordering="mode")
     def how(self, strategy: Strategy) -> SafeString:
