@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from autotrader.core.clock import system_now
 from broker.gates import HaltState, halt_reading
+from trading.selectors.discrepancies import open_count
 from trading.selectors.overview import overview
 from trading.services.halts import HALT_PERMISSION, RELEASE_PERMISSION
 
@@ -23,5 +24,6 @@ def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         "halt": halt,
         "may_halt": request.user.has_perm(HALT_PERMISSION),
         "may_release": request.user.has_perm(RELEASE_PERMISSION) and halt.state is not HaltState.ACTIVE,
+        "discrepancies": open_count() if request.user.has_perm(VIEW_PERMISSION) else None,
         "overview": overview(system_now()) if request.user.has_perm(VIEW_PERMISSION) else None,
     }

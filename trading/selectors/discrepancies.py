@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import QuerySet
 
+from autotrader.core.audit.models import Event
 from trading.models import Discrepancy, Order, Reconciliation
 from trading.models.discrepancy import DiscrepancyKind
 
@@ -58,3 +60,33 @@ def cash_compared(account_id: str) -> tuple[Decimal | None, str]:
     """The cash by our fills as of the last look, and why it was not compared where it was not."""
     row = Reconciliation.objects.filter(account=account_id).first()
     return (row.expected_cash, row.cash_note) if row else (None, "no look was compared yet")
+
+
+@dataclass(frozen=True, slots=True)
+class DiscrepancyStory:
+    """A difference with what is on record of it, oldest first."""
+
+    row: Discrepancy
+    events: list[Event]
+
+
+def discrepancy_story(pk: int) -> DiscrepancyStory | None:
+    """Everything the page of a difference shows; None where there is none."""
+    row = Discrepancy.objects.select_related("order", "instrument", "account").filter(pk=pk).first()
+    if row is None:
+        return None
+    return DiscrepancyStory(row, list(Event.objects.filter(subject=f"discrepancy:{pk}").order_by("seq")))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCount:
+    """How many differences are open, and how many of them keep an account from opening positions."""
+
+    total: int
+    blocking: int
+
+
+def open_count() -> OpenCount:
+    """For the index."""
+    flags = list(Discrepancy.objects.filter(state="OPEN").values_list("blocking", flat=True))
+    return OpenCount(len(flags), sum(flags))

@@ -123,7 +123,7 @@ def _book(order: Order, discrepancy: Discrepancy, now: datetime) -> None:
         quantity=order.quantity,
         price=order.average_price,
         commission=Decimal(0),
-        time=discrepancy.market_at,
+        time=_after_the_others(order, discrepancy.market_at),
         at=now,
     )
     audit.record(
@@ -134,6 +134,15 @@ def _book(order: Order, discrepancy: Discrepancy, now: datetime) -> None:
         market_at=fill.time,
         document={"order_ref": order.order_ref, "side": fill.side, "quantity": fill.quantity, "price": fill.price},
     )
+
+
+def _after_the_others(order: Order, market_at: datetime) -> datetime:
+    """What was booked before is not undone: the adjustment comes last in its ledger."""
+    booked = Fill.objects.filter(
+        account=order.account, order__strategy=order.strategy, order__instrument=order.instrument, superseded=False
+    )
+    newest = booked.order_by("-time").values_list("time", flat=True).first()
+    return market_at if newest is None else max(market_at, newest)
 
 
 def _record(order: Order, kind: EventType, cause: str, market_at: datetime) -> None:
