@@ -10,7 +10,7 @@ from trading.services.overdue import overdue_raise
 from trading.services.request_rows import requests_give_up
 from trading.services.schedules import schedule_due as start_due_cycles
 from trading.services.wake import wake_worker
-from trading.workflow import cancelling, lanes, watching
+from trading.workflow import approving, cancelling, lanes, watching
 
 
 def work(lane: str = "work") -> None:
@@ -29,6 +29,7 @@ def wake() -> None:
     start_due_cycles()
     cycles_fail_abandoned(system_now())
     requests_give_up(system_now())
+    approving.sweep()
     overdue_raise(system_now())
     cancelling.tell_again()
     watching.watch()

@@ -19,12 +19,41 @@ ABSENT = "–"
 LONGEST = 18
 NUMERIC = re.compile(r"-?[0-9]+\.[0-9]+(E[-+]?[0-9]+)?", re.ASCII)
 GOOD = frozenset(
-    {"DONE", "FILLED", "ALLOWED", "ACCEPTED", "ACKED", "ACTIVE", "SENT", "APPLIED", "buy", "bullish", "ok", "ordered"}
+    {
+        "DONE",
+        "FILLED",
+        "ALLOWED",
+        "ACCEPTED",
+        "ACKED",
+        "ACTIVE",
+        "SENT",
+        "APPLIED",
+        "USED",
+        "buy",
+        "bullish",
+        "ok",
+        "ordered",
+    }
 )
 BAD = frozenset(
     {"FAILED", "REFUSED", "REJECTED", "HALTED", "BLOCKED", "ERROR", "error", "failed", "sell", "bearish", "refused"}
 )
-WARN = frozenset({"UNKNOWN", "ABSENT", "VOID", "REDUCING", "EXPIRED", "WAITING", "SIMULATED", "simulated", "dry_run"})
+WARN = frozenset(
+    {
+        "UNKNOWN",
+        "ABSENT",
+        "VOID",
+        "REDUCING",
+        "EXPIRED",
+        "WAITING",
+        "PENDING",
+        "PENDING_APPROVAL",
+        "pending_approval",
+        "SIMULATED",
+        "simulated",
+        "dry_run",
+    }
+)
 BUSY = frozenset(
     {"QUEUED", "RUNNING", "SENDING", "SUBMITTED", "APPROVED", "PARTIALLY_FILLED", "OPEN", "shadow", "PROPOSED", "new"}
 )

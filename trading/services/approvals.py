@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -103,7 +102,7 @@ def approval_request(work: Work, intent: Intent, needed: Needed, what_if: dict[s
     minutes = timedelta(minutes=intent.proposal.limits.approval_minutes)
     until = intent.market_now + minutes
     terms = terms_of(intent)
-    with audit.recording(durable=True):
+    with audit.recording(durable=True, point="approval_ask"):
         rows = intent_rows(work, intent, OrderState.PENDING_APPROVAL)
         approval = Approval.objects.create(
             account=intent.account,
@@ -171,13 +170,12 @@ def _expire_if_over(approval: Approval, market_now: datetime | None) -> None:
     """What is touched after its time ends for good, in a transaction of its own: the refusal must not undo it."""
     if market_now is None or approval.state != ApprovalState.PENDING or market_now < approval.expires_at:
         return
-    with suppress(Conflict, ApprovalRefused), audit.recording():
-        approval_expire(locked(approval.pk), market_now)
+    _expired(approval.pk, market_now)
 
 
 def _hear(approval: Approval, word: Word, account: str, market_now: datetime | None) -> Approval:
     correlation_id = correlation_of(approval)
-    with audit.recording():
+    with audit.recording(durable=True, point="approval_vote"):
         row = locked(approval.pk)
         if row.state != ApprovalState.PENDING:
             raise refusal(row)
@@ -261,9 +259,15 @@ def approvals_expire(account: str, market_now: datetime) -> int:
     """End what is open in this account and over at this market time; the number that ended here."""
     ended = 0
     for approval in overdue(account, market_now):
-        # Another may have used or ended it meanwhile: then that is what became of it.
-        with suppress(Conflict, ApprovalRefused):
-            with audit.acting(actor="sweep", correlation_id=correlation_of(approval)), audit.recording():
-                approval_expire(locked(approval.pk), market_now)
-            ended += 1
+        with audit.acting(actor="sweep", correlation_id=correlation_of(approval)):
+            ended += _expired(approval.pk, market_now)
     return ended
+
+
+def _expired(pk: int, market_now: datetime) -> bool:
+    try:
+        with audit.recording(point="approval_expiry"):
+            approval_expire(locked(pk), market_now)
+    except (Conflict, ApprovalRefused):
+        return False  # another has used or ended it meanwhile: then that is what became of it
+    return True

@@ -58,7 +58,7 @@ def dispatch_work(dispatch: Dispatch, broker: Broker) -> None:
     with audit.acting(actor=actor, correlation_id=dispatch.correlation_id):
         try:
             done = _run(dispatch, broker)
-            with audit.recording():
+            with audit.recording(point="dispatch_end"):
                 dispatch_end(dispatch, outcome=done.outcome, reason=done.reason)
         except EpochLost:
             logger.info("dispatch %s was taken over", dispatch.pk)
@@ -82,7 +82,7 @@ def _refused(dispatch: Dispatch, error: AutoTraderError) -> None:
 def _end(dispatch: Dispatch, code: str, message: str, *, failed: bool) -> None:
     """End the row, and void the approval where nothing was sent on it, in one transaction under the epoch."""
     try:
-        with audit.recording():
+        with audit.recording(point="dispatch_end"):
             epoch_hold(dispatch)
             if dispatch.approval_id:
                 approval = locked(dispatch.approval_id)

@@ -46,7 +46,10 @@ def dispatch_claim(worker: str, lane: str = "now", pk: int | None = None) -> Dis
     """Take the next free row (or this one) by compare-and-swap on its epoch; None where there is nothing to do."""
     for row in claimable_dispatches(lane, pk)[:20]:
         resumed = row.state == "RUNNING"
-        with audit.acting(actor=f"worker:{worker}", correlation_id=row.correlation_id), audit.recording():
+        with (
+            audit.acting(actor=f"worker:{worker}", correlation_id=row.correlation_id),
+            audit.recording(point="dispatch_claim"),
+        ):
             won = (
                 claimable_dispatches(lane, row.pk)
                 .filter(epoch=row.epoch)
@@ -71,7 +74,7 @@ def dispatch_claim(worker: str, lane: str = "now", pk: int | None = None) -> Dis
 
 def dispatch_wait(dispatch: Dispatch, reason: str) -> None:
     """Keep the row for a later wake, which claims it anew: what it needs is away for a moment."""
-    with audit.recording():
+    with audit.recording(point="dispatch_wait"):
         epoch_hold(dispatch, RETRY, reason=reason[:2000])
 
 
