@@ -48,7 +48,13 @@ def seed() -> None:
     instrument = Instrument.objects.create(symbol=SYMBOL)
     for mode in MODES:
         strategy = Strategy(
-            name=mode, workflow_version=version, risk_profile=profile, mode=mode, analyst="rules", parameters=PARAMETERS
+            name=mode,
+            workflow_version=version,
+            risk_profile=profile,
+            mode=mode,
+            analyst="rules",
+            parameters=PARAMETERS,
+            interval_seconds=0,
         )
         strategy_save(strategy, actor="harness", instruments=[instrument])
 

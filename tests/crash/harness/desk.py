@@ -46,6 +46,7 @@ class Desk:
         """Begin with fresh rows, a gateway and a broker that is ready."""
         self.database.renew(self.folder)
         settings.AUTOTRADER_STATE_DIR = self.folder
+        settings.AUTOTRADER_ANCHOR_DIR = str(self.folder / "anchors")
         settings.AUTOTRADER_BROKER_SECRET = "secret of this cell"
         self.gateway.start()
         settings.AUTOTRADER_BROKER_HOST, settings.AUTOTRADER_BROKER_PORT = HOST, self.gateway.port

@@ -18,6 +18,7 @@ from broker.errors import BrokerUnavailable
 from tests.crash.harness import client
 from tests.crash.harness.base import APPROVER
 from tests.crash.harness.board import Board
+from trading import tasks
 from trading.models import Approval, Order, Strategy
 from trading.services.approval_states import ApprovalRefused
 from trading.services.approvals import Word, approval_vote
@@ -28,6 +29,7 @@ START = "start"
 LANES = ("now", "work")
 BEFORE_LIMIT = 25.0
 PATIENCE = 30.0
+WAKE_EVERY = 30.0  # seconds, before they are paced
 Do = Callable[[int], object]
 
 
@@ -187,7 +189,11 @@ def perform(name: str, number: int, board: Board) -> None:
 
 
 def keep_working() -> None:
-    """A worker as the queue keeps it: both lanes, woken again and again."""
+    """A worker as the queue keeps it: both lanes, woken again and again, and what is done each 30 s."""
+    woken = 0.0
     while True:
         _drain(0)
+        if time.monotonic() - woken > paced(WAKE_EVERY):
+            woken = time.monotonic()
+            tasks.wake()
         time.sleep(paced(2))

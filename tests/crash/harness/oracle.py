@@ -231,12 +231,14 @@ def check_i12(world: World) -> Found:
     claims = Event.objects.filter(type__in=invariants.CLAIMS).values_list("subject", "at", "cause")
     orders = Order.objects.filter(decision__isnull=False).values_list("order_ref", "decision__execution", "epoch")
     by_ref = {ref: (f"execution:{execution}", epoch) for ref, execution, epoch in orders}
-    for ref, frames in world.places().items():
+    # From its record on a frame is the owner's, who may be stopped before the first byte: the record is what counts.
+    recorded = dict(Submission.objects.filter(revision=0, state="SENT").values_list("order_ref", "created_at"))
+    for ref in world.places():
         subject, epoch = by_ref.get(ref, ("", 0))
         later = [at for claimed, at, cause in claims if claimed == subject and int(cause.rpartition(" ")[2]) > epoch]
-        if later and min(later) < frames[0].at:
+        if later and ref in recorded and min(later) < recorded[ref]:
             yield Violation(
-                "I12", f"order:{ref}", f"its frame came at {frames[0].at}, a later epoch began {min(later)}"
+                "I12", f"order:{ref}", f"its frame was recorded at {recorded[ref]}, a later epoch began {min(later)}"
             )
 
 
