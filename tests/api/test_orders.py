@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ def test_an_entry_is_placed_filled_moved_and_closed(desk: Desk, api: Api) -> Non
     desk.next_day()
     assert [row for row in desk.market.broker.positions() if row.quantity] == []
     assert desk.market.broker.open_orders() == ()
-    assert api.post("place", exit_body).status_code == 422  # nothing is held any more
+    assert code_of(api.post("place", exit_body)) == (422, "WOULD_INCREASE")
     assert verify_chain().ok
 
 
@@ -275,7 +276,7 @@ def test_an_order_above_a_value_waits_for_a_person_and_can_be_taken_back(desk: D
     assert {order.state for order in Order.objects.all()} == {"REFUSED"}
 
 
-def test_a_cancel_and_a_change_pass_no_gate_that_is_shut(desk: Desk, api: Api, settings: Any) -> None:
+def test_a_cancel_passes_a_halt_and_no_order_does(desk: Desk, api: Api, settings: Any, tmp_path: Path) -> None:
     assert api.post("place", entry(desk, "GAPS")).status_code == 201
     order = legs_of()["entry"]
     settings.ORDERS_ENABLED = False
@@ -283,6 +284,8 @@ def test_a_cancel_and_a_change_pass_no_gate_that_is_shut(desk: Desk, api: Api, s
     assert code_of(api.post(f"{order.order_ref}/modify", {"limit_price": lower})) == (403, "ORDERS_DISABLED")
     assert code_of(api.post(f"{order.order_ref}/cancel")) == (403, "ORDERS_DISABLED")
     settings.ORDERS_ENABLED = True
+    settings.AUTOTRADER_STATE_DIR = tmp_path
     halt_set("HALTED", actor="test", reason="a test of cancels")
-    assert api.post(f"{order.order_ref}/modify", {"limit_price": lower}).status_code == 422
+    assert code_of(api.post(f"{order.order_ref}/modify", {"limit_price": lower})) == (403, "HALTED")
+    assert code_of(api.post("place", entry(desk, quantity=11))) == (403, "HALTED")
     assert api.post(f"{order.order_ref}/cancel").json()["status"] == "CANCELLED"

@@ -12,6 +12,7 @@ from autotrader.core.errors import AutoTraderError
 from trading.models import Approval, Dispatch, Order, OrderChange, OrderRequest, RiskVerdict
 from trading.models.order import OrderState
 from trading.models.request import RequestKind
+from trading.selectors.request_statuses import status_of
 
 SHOWN_EVENTS = 200
 REFUSED_AT_SENDING = ("refused", "failed")
@@ -145,8 +146,8 @@ def outcome_of(request: OrderRequest) -> RequestOutcome:
     state, status, code, message = row.state, row.status, row.code, row.message
     if dispatch is not None and dispatch.outcome in REFUSED_AT_SENDING:
         # The controls were asked once more as it was to leave, and what they said then is the answer.
-        state, status = "REFUSED", 409
         code, _, message = dispatch.reason.partition(": ")
+        state, status = "REFUSED", status_of(code, 409)
     return RequestOutcome(
         request=row.pk,
         kind=row.kind,

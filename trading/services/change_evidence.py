@@ -49,7 +49,8 @@ def change_move(change: OrderChange, state: str, reason: str, market_at: datetim
     """End a change, or call it unproven; with its event. Call inside `audit.recording()`."""
     old = change.state
     ended = None if state == "UNKNOWN" else system_now()
-    swap(change, state=state, reason=reason[:2000], ended_at=ended)
+    story = "; ".join(filter(None, (change.reason, reason)))  # why it was asked for comes first
+    swap(change, state=state, reason=story[:2000], ended_at=ended)
     if change.kind == "cancel" and state != "UNKNOWN":
         told = f"the cancel is {state}: {reason}"
         discrepancy_settle(

@@ -6,13 +6,26 @@ from collections.abc import Sequence
 
 from autotrader.core.errors import AutoTraderError
 from trading.risk.base import Verdict
+from trading.selectors.request_statuses import status_of
 
 
 class Refused(AutoTraderError):
-    """A control refuses the order; `details` has every control's word."""
+    """A control refuses the order: correct its terms. `details` has every refusing control's word."""
 
     code = "REFUSED"
     status = 422
+
+
+class Shut(Refused):
+    """No change of the order would help: a gate is shut, until a person or time opens it."""
+
+    status = 403
+
+
+class InTheWay(Refused):
+    """Something else stands in the order's way: look at what is there first."""
+
+    status = 409
 
 
 def refusal_of(verdicts: Sequence[Verdict]) -> Refused | None:
@@ -21,4 +34,6 @@ def refusal_of(verdicts: Sequence[Verdict]) -> Refused | None:
     if not against:
         return None
     said = [{"rule": verdict.rule, "code": verdict.code, "message": verdict.message} for verdict in against]
-    return Refused(against[0].message, code=against[0].code, details={"reasons": said})
+    first = against[0]
+    kind = {Shut.status: Shut, InTheWay.status: InTheWay}.get(status_of(first.code, Refused.status), Refused)
+    return kind(first.message, code=first.code, details={"reasons": said})

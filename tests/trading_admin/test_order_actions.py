@@ -1,0 +1,78 @@
+"""Orders are cancelled from their page by a form with a reason; a request's page says what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from autotrader.core.users.models import User
+from tests.api.test_orders import Api, entry, legs_of
+from tests.desk.conftest import Desk, bars_folder, open_desk
+from tests.desk.conftest import desk as desk
+from tests.trading_admin.conftest import Login
+from tests.trading_admin.story import Told
+from trading.models import Order, OrderChange, OrderRequest
+
+__all__ = ["bars_folder", "desk", "open_desk"]
+
+
+def staff(*codenames: str) -> Client:
+    user = User.objects.create_user(f"s{User.objects.count()}", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def form_key(page: Any) -> str:
+    return str(page.context["form"].initial["key"])
+
+
+def test_a_person_cancels_an_order_from_its_page(desk: Desk, transactional_db: None) -> None:
+    api = Api("trading.request_order")
+    assert api.post("place", entry(desk, "GAPS")).status_code == 201
+    order = legs_of()["entry"]
+    client = staff("view_order", "view_orderrequest", "request_order")
+    path = f"/admin/trading/order/{order.pk}/cancel/"
+    assert path in client.get(f"/admin/trading/order/{order.pk}/change/").content.decode()
+    page = client.get(path)
+    assert "force" not in page.context["form"].fields
+    for _ in range(2):
+        said = client.post(path, {"reason": "no longer wanted", "key": form_key(page)}, follow=True)
+        assert "is CANCELLED" in said.content.decode()
+    desk.market.broker.drain()
+    assert OrderChange.objects.get().reason == "no longer wanted; the order is CANCELLED"
+    assert path not in client.get(f"/admin/trading/order/{order.pk}/change/").content.decode()
+    placed, cancelled = OrderRequest.objects.order_by("id")
+    for row, words in [(placed, "GAPS"), (cancelled, "no longer wanted")]:
+        shown = client.get(f"/admin/trading/orderrequest/{row.pk}/change/").content.decode()
+        assert words in shown
+        assert order.order_ref in shown
+    assert "BUY 10 GAPS" in client.get("/admin/trading/orderrequest/").content.decode()
+
+
+@pytest.mark.django_db
+def test_the_button_is_for_those_who_may(bought: Told, login: Login) -> None:
+    order = Order.objects.filter(state="ACCEPTED").first()
+    assert order is not None
+    path = f"/admin/trading/order/{order.pk}/cancel/"
+    reader = login("trading.view_order")
+    assert path not in reader.get(f"/admin/trading/order/{order.pk}/change/").content.decode()
+    assert reader.get(path).status_code == 403
+    assert reader.post(path, {"reason": "because"}).status_code == 403
+    assert not OrderChange.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_cancel_without_a_reason_or_a_broker_does_nothing(bought: Told, login: Login) -> None:
+    order = Order.objects.filter(role="stop").get()
+    path = f"/admin/trading/order/{order.pk}/cancel/"
+    client = login("trading.view_order", "trading.request_order")
+    page = client.get(path)
+    assert "force" in page.context["form"].fields
+    assert client.post(path, {"reason": "", "key": form_key(page)}).status_code == 200
+    assert not OrderRequest.objects.exists()
+    assert not OrderChange.objects.exists()
