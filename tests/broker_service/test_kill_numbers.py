@@ -1,0 +1,57 @@
+"""A hundred working entries are ended at the broker's pace; `make bench` holds the seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+from broker import types
+from broker.ib.client import IbClient
+from broker.service.kill import Run, run_to_end
+from broker.service.owner import Place
+from tests.broker_service.house import request
+
+ENTRIES = 100
+
+
+@contextmanager
+def connected(place: Place, pacing: Any) -> Iterator[IbClient]:
+    """The adapter alone, as the kill switch uses it in the owner's place."""
+    client = IbClient(
+        host=place.host,
+        port=place.port,
+        client_id=place.client_id,
+        paper=True,
+        accept_account=lambda accounts: accounts[0],
+        sink=lambda event: None,
+        on_synced=lambda: None,
+        known_contract=lambda con_id: None,
+        pacing=pacing,
+    )
+    client.start()
+    try:
+        client.wait_connected(30)
+        yield client
+    finally:
+        client.stop()
+
+
+def test_a_hundred_entries_end_at_the_broker_s_pace(place: Place) -> None:
+    with connected(place, "none") as sender:
+        (contract,) = sender.read("contracts", types.ContractQuery("SPY"), 10)
+        account = sender.state().account
+        for number in range(ENTRIES):
+            sender.send(contract, request(contract.con_id, account, Decimal(100), f"L{number}", 1), lambda: None)
+        sender.fence(10)
+    with connected(place, "real") as client:
+        run, before, began = Run(client, "entries"), client.frames_written, time.monotonic()
+        run.step()
+        sent = time.monotonic() - began
+        assert client.frames_written - before == ENTRIES
+        assert run_to_end(run, time.monotonic() + 10, lambda: None) == ""
+        assert (run.asked, run.confirmed, run.working) == (ENTRIES, ENTRIES, ())
+        assert client.state().connected
+    assert 1.5 < sent < 8  # 45 a second, whatever else this machine does
