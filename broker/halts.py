@@ -120,7 +120,7 @@ def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, s
     none that a release may remove.
     """
     folder = _state_dir()
-    with audit.acting(actor=actor), audit.recording():
+    with audit.acting(actor=actor), audit.recording(point="halt_release"):
         row = _locked_row()
         file = latches.read(folder)
         _refuse_release(row, file, seen)
@@ -139,7 +139,7 @@ def halt_sync(*, grace: timedelta = GRACE) -> None:
         return  # it halts as long as it cannot be read, and no longer
     if not (_row_is_behind(row, file, before) or _file_is_behind(row, file) or _is_news(row, file)):
         return
-    with audit.recording():
+    with audit.recording(point="halt_sync"):
         row, file = _locked_row(), latches.read(folder)
         if _row_is_behind(row, file, before) and file is not None:
             with audit.acting(actor=file.actor):

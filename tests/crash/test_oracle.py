@@ -233,7 +233,7 @@ def test_what_a_worker_wrote_after_it_was_replaced_is_found(sound: World, orders
     assert "I12" in rules(sound)
 
 
-def test_a_frame_that_left_after_the_work_was_taken_over_is_found(sound: World, orders: list[Order]) -> None:
+def test_a_frame_that_was_recorded_after_the_work_was_taken_over_is_found(sound: World, orders: list[Order]) -> None:
     with audit.recording():
         subject = f"execution:{WorkflowExecution.objects.get().pk}"
         audit.record(EventType.EXECUTION_RESUMED, subject, version=90, new_state="RUNNING", cause="epoch 2")

@@ -175,7 +175,7 @@ def cancel_send(change: OrderChange, broker: Broker, market_at: datetime) -> str
         broker.cancel(types.OrderRef(order.account_id, order.order_ref))
     except TradingDisabled as error:
         said = f"{error.reason}: {error.message}"
-        with suppress(Conflict), audit.recording():
+        with suppress(Conflict), audit.recording(point="cancel_told"):
             change_move(change, "REJECTED", said, market_at)
         return said
     except (BrokerUnavailable, OrderError) as error:
@@ -207,7 +207,7 @@ def cancels_tell_again(broker: Broker, now: datetime) -> int:
 
 def _unproven(change: OrderChange, market_at: datetime) -> None:
     order = change.order
-    with suppress(Conflict), audit.recording():  # Conflict: it was answered at this moment
+    with suppress(Conflict), audit.recording(point="cancel_unproven"):  # Conflict: it was answered at this moment
         if change.state == "SENDING":
             change_move(change, "UNKNOWN", f"not answered within {UNPROVEN_AFTER_S} s", market_at)
         discrepancy_open(

@@ -90,7 +90,7 @@ class CashWatch:
 
     def compare(self, found: types.Compared) -> None:
         """Keep what this look compared; raise or settle CASH."""
-        with audit.acting(actor="broker"), audit.recording():
+        with audit.acting(actor="broker"), audit.recording(point="cash_compared"):
             self._compare(found)
 
     def _compare(self, found: types.Compared) -> None:

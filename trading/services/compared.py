@@ -53,7 +53,7 @@ class Comparison:
         rows = {row.pk: row for row in others.filter(created_at__lt=found.started)}
         gone = {pk for pk, row in rows.items() if row.perm_id not in found.working}
         for pk in gone & self._gone:
-            with audit.acting(actor="broker", correlation_id=f"order.{pk}"), audit.recording():
+            with audit.acting(actor="broker", correlation_id=f"order.{pk}"), audit.recording(point="vanished_ended"):
                 cause = "the broker's book shows it no more"
                 order_move(rows[pk], OrderState.CANCELLED, cause=cause, market_at=found.market_now)
         self._gone, doubtful = gone - self._gone, gone - self._gone
@@ -63,7 +63,7 @@ class Comparison:
     def _settle_doubled(found: types.Compared) -> None:
         for row in open_of_kind(DiscrepancyKind.DOUBLED, found.account):
             if sum(perm_id in found.working for perm_id in row.document["perm_ids"]) <= 1:
-                with audit.acting(actor="broker"), audit.recording():
+                with audit.acting(actor="broker"), audit.recording(point="doubled_settled"):
                     discrepancy_settle(
                         found.account,
                         DiscrepancyKind.DOUBLED,

@@ -150,5 +150,5 @@ def reason_checked(reason: str) -> str:
 
 def _record_refusal(user: Any, refusal: str) -> None:
     reading = gates.halt_reading()
-    with audit.acting(actor=user.get_username()), audit.recording():
+    with audit.acting(actor=user.get_username()), audit.recording(point="halt_refused"):
         audit.record(EventType.HALT_RELEASE_REFUSED, "halt:1", old_state=reading.state.value, cause=refusal)

@@ -66,7 +66,7 @@ def _changes(limit: datetime) -> QuerySet[OrderChange]:
 
 
 def _raise_order(order: Order) -> None:
-    with audit.acting(actor="broker"), audit.recording():
+    with audit.acting(actor="broker"), audit.recording(point="order_raised"):
         discrepancy_open(
             order.account_id,
             DiscrepancyKind.UNKNOWN_ORDER,
@@ -80,7 +80,7 @@ def _raise_order(order: Order) -> None:
 
 def _raise_change(change: OrderChange) -> None:
     order = change.order
-    with audit.acting(actor="broker"), audit.recording():
+    with audit.acting(actor="broker"), audit.recording(point="change_raised"):
         discrepancy_open(
             order.account_id,
             DiscrepancyKind.UNKNOWN_ORDER,
@@ -94,7 +94,7 @@ def _raise_change(change: OrderChange) -> None:
 
 def _raise_message(item: types.Blocked) -> None:
     order = Order.objects.filter(account=item.account, order_ref=item.order_ref).first() if item.order_ref else None
-    with audit.acting(actor="broker"), audit.recording():
+    with audit.acting(actor="broker"), audit.recording(point="message_raised"):
         discrepancy_open(
             item.account,
             DiscrepancyKind.BLOCKED,
@@ -122,7 +122,7 @@ def _settle_proven() -> None:
 
 
 def _settle(row: Discrepancy, cause: str) -> None:
-    with audit.acting(actor="broker"), audit.recording():
+    with audit.acting(actor="broker"), audit.recording(point="raised_settled"):
         kind = DiscrepancyKind(row.kind)
         discrepancy_settle(row.account_id, kind, row.subject, cause=cause, market_at=row.market_at)
 

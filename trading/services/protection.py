@@ -52,12 +52,12 @@ class Protection:
 
 def _judge_one(cover: Cover, found: types.Compared) -> list[types.PlaceOrder]:
     if cover.surplus:
-        with audit.acting(actor="broker"), audit.recording():
+        with audit.acting(actor="broker"), audit.recording(point="surplus_raised"):
             _raise(cover, DiscrepancyKind.OVER_CLOSED, "cancel or shrink one of its closing orders", found)
     if not cover.naked:
         return []
     obstacle = _obstacle(cover, found)
-    with audit.acting(actor="broker"), audit.recording():
+    with audit.acting(actor="broker"), audit.recording(point="naked_raised"):
         row = _raise(cover, DiscrepancyKind.NAKED, obstacle or "its stop is placed again", found)
     if obstacle or row.state != "OPEN":
         return []
@@ -106,7 +106,7 @@ def replace_stop(cover: Cover, market_now: datetime) -> types.PlaceOrder:
     """Commit the intent of a stop for what is naked, durable; the order for the owner to place."""
     assert cover.last_stop is not None
     assert cover.trade is not None
-    with audit.acting(actor="broker"), audit.recording(durable=True):
+    with audit.acting(actor="broker"), audit.recording(durable=True, point="protect"):
         Account.objects.select_for_update().get(pk=cover.account_id)
         group = new_group()
         order = Order(
@@ -188,7 +188,7 @@ def _settle_all(found: types.Compared, seen: Mapping[str, Cover]) -> None:
     for kind, subject in unsettled(found.account, (DiscrepancyKind.NAKED, DiscrepancyKind.OVER_CLOSED)):
         cover = seen.get(subject)
         if cover is None or not (cover.naked if kind == DiscrepancyKind.NAKED else cover.surplus):
-            with audit.acting(actor="broker"), audit.recording():
+            with audit.acting(actor="broker"), audit.recording(point="naked_settled"):
                 cause = "stops cover what is held, and nothing closes more"
                 discrepancy_settle(found.account, kind, subject, cause=cause, market_at=found.market_now)
 

@@ -147,7 +147,7 @@ def requests_give_up(now: datetime) -> int:
     for request in OrderRequest.objects.filter(state="RECEIVED", created_at__lt=before).order_by("id"):
         gone = AutoTraderError("It was not worked on to its end, and nothing was sent; ask anew.", code="GIVEN_UP")
         with suppress(Conflict), audit.acting(correlation_id=request.correlation_id):
-            with audit.recording():
+            with audit.recording(point="request_given_up"):
                 request_refuse(request, gone)
             ended += 1
     return ended

@@ -100,7 +100,7 @@ def exit_send(work: Work, broker: Broker, intent: Intent) -> Sent:
 def _end_entry_first(work: Work, broker: Broker, entry: Order, intent: Intent) -> None:
     """An entry that still fills would outlive the exit and its own protection: it ends first, the exit comes after."""
     note = ""
-    with audit.recording():
+    with audit.recording(point="entry_ended_first"):
         order_withdraw(entry, actor="the desk", reason="an exit comes first", market_at=intent.market_now)
     with suppress(NotAllowed):  # it has ended meanwhile, or never was at the broker
         wish = cancel_write(entry, market_at=intent.market_now, reason="an exit comes first", work=work)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+# C12 (a commit becomes readable for others) has no place of its own: events are rows of the same commit. C17 are
+# migrations and restores, which nothing sends during.
 STEPS = {
     "C1": "a request is received and kept",
     "C2": "the controls speak and their verdicts are kept",
@@ -20,7 +22,6 @@ STEPS = {
     "C9": "what our record says of frames is kept",
     "C10": "an execution is kept",
     "C11": "its cost and the account's values are kept",
-    "C12": "a commit becomes readable for others",
     "C13": "the legs of a bracket leave one by one",
     "C14": "a working order is changed or cancelled",
     "C15": "trading is halted and orders are cancelled",
@@ -86,6 +87,27 @@ COMMITS = {
     "retry": Point("C16", "broker", "a message that failed before is applied"),
     "model_open": Point("C18", "worker", "the money for a call to a model is taken; then it is asked"),
     "model_close": Point("C18", "worker", "what the model answered, and what it cost"),
+    "request": Point("C1", "web", "a request is kept under its key"),
+    "verdicts": Point("C2", "web", "what the controls said of a request"),
+    "refusal": Point("C2", "web", "a request is refused"),
+    "request_given_up": Point("C1", "any", "a request that nobody finished is refused"),
+    "entry_ended_first": Point("C14", "worker", "an exit first ends the entry that still works"),
+    "cancel_told": Point("C14", "any", "a cancel was told to the owner"),
+    "cancel_unproven": Point("C14", "any", "a cancel that nothing shows is UNKNOWN"),
+    "halt_release": Point("C15", "any", "a person lets trading go on"),
+    "halt_sync": Point("C15", "any", "the row takes over what the latch says"),
+    "halt_refused": Point("C15", "any", "a release is refused"),
+    "vanished_ended": Point("C16", "broker", "an order that left the book ends"),
+    "doubled_settled": Point("C16", "broker", "one of two orders is left"),
+    "cash_compared": Point("C16", "broker", "cash differs, or agrees again"),
+    "order_raised": Point("C16", "broker", "an order waits too long for proof"),
+    "change_raised": Point("C16", "broker", "a change waits too long for proof"),
+    "message_raised": Point("C16", "broker", "a message of the broker cannot be applied"),
+    "raised_settled": Point("C16", "broker", "what waited too long has its proof"),
+    "surplus_raised": Point("C16", "broker", "more closes than is held"),
+    "naked_raised": Point("C16", "broker", "a position stands without its stop"),
+    "naked_settled": Point("C16", "broker", "stops cover what is held again"),
+    "protect": Point("C5", "broker", "a stop that is placed again is SENDING"),
     "halt_row": Point("C15", "any", "the Halt's row"),
     **{f"step_{name}": Point(step, "worker", f"the step {name}") for name, step in STEP_NAMES.items()},
     **{f"evidence_{kind}": Point(step, "broker", f"{kind} is applied") for kind, step in EVIDENCE.items()},
