@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.test import Client
 
 from autotrader.core.audit.verify import verify_chain
 from autotrader.core.clock import system_now
@@ -72,6 +76,42 @@ def test_one_word_sends_exactly_one_bracket(desk: Desk) -> None:
     assert verify_chain().ok
 
 
+def test_people_approve_in_the_admin_on_the_page_and_over_rest(desk: Desk) -> None:
+    questions = [approval for _, _, approval in several(desk, "admin", "page", "rest")]
+    user = person(staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_approval"))
+    client = Client()
+    client.force_login(user)
+    before = desk.frames("placeOrder")
+    admin, page = (
+        {"said": "approve", "digest": question.digest, "reason": "", "confirmed": "1"} for question in questions[:2]
+    )
+    shown = client.get(f"/approvals/{questions[1].pk}/now/").content.decode()
+    assert re.search(r"Time left</dt><dd>600 s", shown)
+    assert "from the price it was asked at" in shown
+    answers = [
+        client.post(f"/admin/trading/approval/{questions[0].pk}/word/", admin, follow=True),
+        client.post(f"/approvals/{questions[1].pk}/", page, follow=True),
+    ]
+    for answer in answers:
+        assert "Your word is kept" in answer.content.decode()
+    said = {"digest": questions[2].digest}
+    url = f"/api/approvals/{questions[2].pk}/approve"
+    assert client.post(url, said, content_type="application/json").json()["state"] == "APPROVED"
+    assert client.post(url, said, content_type="application/json").json()["error"]["code"] == "APPROVAL_GIVEN"
+    work("now")
+    assert list(Approval.objects.values_list("state", flat=True)) == ["USED"] * 3
+    assert client.post(url, said, content_type="application/json").json()["error"]["code"] == "APPROVAL_USED"
+    assert desk.frames("placeOrder") == before + 9
+
+
+def several(desk: Desk, *names: str) -> list[tuple[Strategy, Cycle, Approval]]:
+    """Small equal questions, one a strategy."""
+    small = {"max_order_value": Decimal(1000), "duplicate_window_seconds": 0}
+    risk_profile_save(RiskProfile(name="test", **small), actor="test")
+    return [asks(desk, name) for name in names]
+
+
 def test_a_worker_finds_what_another_had_sent(desk: Desk) -> None:
     _, _, approval = asks(desk)
     dispatch = approve(desk, approval)
@@ -95,9 +135,7 @@ def test_a_worker_finds_what_another_had_sent(desk: Desk) -> None:
 
 
 def test_a_word_that_comes_to_nothing(desk: Desk) -> None:
-    small = {"max_order_value": Decimal(1000), "duplicate_window_seconds": 0}
-    risk_profile_save(RiskProfile(name="test", **small), actor="test")
-    drifted, late, halted = (asks(desk, name) for name in ("drifted", "late", "halted"))
+    drifted, late, halted = several(desk, "drifted", "late", "halted")
     now, before = desk.market.broker.status().market_now, desk.frames("placeOrder")
     ways = [approve(desk, approval, f"p{approval.pk}") for _, _, approval in (drifted, late, halted)]
     Approval.objects.filter(pk=drifted[2].pk).update(price=drifted[2].price * Decimal("0.98"))

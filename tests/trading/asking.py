@@ -29,9 +29,9 @@ def asked(
         return approval_request(execution, intent(decided(execution, **more)), need, cost, asked_by=by)
 
 
-def person(name: str = "ann", *, may: bool = True) -> User:
+def person(name: str = "ann", *, may: bool = True, staff: bool = False) -> User:
     """Somebody who may approve, or may not."""
-    user = User.objects.create_user(name, password="x")
+    user = User.objects.create_user(name, password="x", is_staff=staff)
     if may:
         user.user_permissions.add(Permission.objects.get(codename="approve_order"))
     return User.objects.get(pk=user.pk)

@@ -35,7 +35,7 @@ NOBODY = Glance(None, "")
 def glance(approval: Approval | None = None) -> Glance:
     """The market's time, and with an approval the price now, how far it has moved, and the time that is left."""
     try:
-        with get_broker() as broker:
+        with get_broker(own=False) as broker:
             status = broker.status()
             price = _price(broker, approval) if approval is not None else None
     except BrokerUnavailable as error:
@@ -62,7 +62,7 @@ def decide(pk: int, word: Word) -> Approval:
     Raises ApprovalRefused, and BrokerUnavailable where a yes could not be judged.
     """
     try:
-        with get_broker() as broker:
+        with get_broker(own=False) as broker:
             status = broker.status()
     except BrokerUnavailable:
         if word.approve:

@@ -1,0 +1,215 @@
+"""Approving in the admin and on the page for people: shown, asked back, kept; by permission and bound to the digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from autotrader.core.users.models import User
+from tests.trading.asking import asked
+from tests.trading.builders import strategy
+from trading.models import Approval, ApprovalVote
+from trading.models.strategy import Mode
+from trading.workflow.approving import glance, sweep
+
+pytestmark = pytest.mark.django_db
+MAY_DECIDE = ("trading.view_approval", "trading.approve_order")
+
+
+@pytest.fixture
+def people(db: None) -> Callable[..., Client]:
+    """A client of somebody who is no staff, with these permissions."""
+
+    def make(*permissions: str) -> Client:
+        user = User.objects.create_user(f"user{User.objects.count()}", password="x")
+        for name in permissions:
+            user.user_permissions.add(Permission.objects.get(codename=name.partition(".")[2]))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make
+
+
+def pages(approval: Approval) -> dict[str, tuple[str, str]]:
+    """Where each skin shows the question, and where its forms go."""
+    own = reverse("approval", args=[approval.pk])
+    return {
+        "admin": (
+            reverse("admin:trading_approval_change", args=[approval.pk]),
+            reverse("admin:trading_approval_word", args=[approval.pk]),
+        ),
+        "page": (own, own),
+    }
+
+
+def form(approval: Approval, said: str = "approve", **more: str) -> dict[str, str]:
+    return {"said": said, "digest": approval.digest, "reason": "", **more}
+
+
+@pytest.mark.parametrize("skin", ["admin", "page"])
+def test_a_person_sees_the_order_and_is_asked_back(login: Any, skin: str) -> None:
+    approval = asked()
+    client = login(*MAY_DECIDE)
+    shown, sends = pages(approval)[skin]
+    page = client.get(shown).content.decode()
+    for text in (approval.digest, "Initial margin", "because", "Approve…", "Reject…", "Entry", "Stop", "Target"):
+        assert text in page, text
+    assert "Yes, approve it" in client.post(sends, form(approval)).content.decode()
+    assert "Yes, reject it" in client.post(sends, form(approval, "reject")).content.decode()
+    assert not ApprovalVote.objects.exists()
+
+
+@pytest.mark.parametrize("skin", ["admin", "page"])
+def test_a_person_rejects_with_a_reason(login: Any, skin: str) -> None:
+    approval = asked()
+    client = login(*MAY_DECIDE)
+    _, sends = pages(approval)[skin]
+    answer = client.post(sends, form(approval, "reject", confirmed="1"), follow=True)
+    assert "Say why" in answer.content.decode()
+    answer = client.post(sends, form(approval, "reject", confirmed="1", reason="<b>no</b>"), follow=True)
+    page = answer.content.decode()
+    assert "&lt;b&gt;no&lt;/b&gt;" in page
+    assert "<b>no</b>" not in page
+    approval.refresh_from_db()
+    assert approval.state == "REJECTED"
+
+
+@pytest.mark.parametrize("skin", ["admin", "page"])
+def test_what_was_not_seen_is_not_decided(login: Any, skin: str) -> None:
+    approval = asked()
+    _, sends = pages(approval)[skin]
+    changed = form(approval, "reject", reason="x", confirmed="1", digest="f" * 64)
+    answer = login(*MAY_DECIDE).post(sends, changed, follow=True)
+    assert "APPROVAL_CHANGED" in answer.content.decode()
+    assert not ApprovalVote.objects.exists()
+
+
+@pytest.mark.parametrize("skin", ["admin", "page"])
+def test_who_may_only_look_has_no_buttons(login: Any, skin: str) -> None:
+    approval = asked()
+    shown, sends = pages(approval)[skin]
+    client = login("trading.view_approval")
+    assert "Approve…" not in client.get(shown).content.decode()
+    assert client.post(sends, form(approval, confirmed="1")).status_code == 403
+    assert not ApprovalVote.objects.exists()
+
+
+@pytest.mark.parametrize("skin", ["admin", "page"])
+def test_without_a_broker_nobody_approves_and_the_page_says_so(login: Any, skin: str) -> None:
+    approval = asked()
+    shown, sends = pages(approval)[skin]
+    client = login(*MAY_DECIDE)
+    assert glance(approval).problem in client.get(shown).content.decode()
+    answer = client.post(sends, form(approval, confirmed="1"), follow=True)
+    assert "BROKER_UNAVAILABLE" in answer.content.decode()
+    assert not ApprovalVote.objects.exists()
+
+
+def test_a_get_changes_nothing(login: Any) -> None:
+    approval = asked()
+    assert login(*MAY_DECIDE).get(pages(approval)["admin"][1]).status_code == 405
+
+
+# The page for people
+
+
+def test_the_page_needs_a_person_with_a_right(people: Callable[..., Client]) -> None:
+    approval = asked()
+    for name, arguments in (("approvals", []), ("approval", [approval.pk]), ("approval_now", [approval.pk])):
+        url = reverse(name, args=arguments)
+        away = Client().get(url)
+        assert (away.status_code, away.headers["Location"]) == (302, f"/login/?next={url}")
+        assert people().get(url).status_code == 403
+        assert people("trading.approve_order").get(url).status_code == 200
+    assert people("trading.view_approval").get(reverse("approval", args=[99])).status_code == 404
+
+
+def test_people_log_in_without_being_staff(db: None) -> None:
+    approval = asked()
+    user = User.objects.create_user("ann", password="correct horse battery")
+    user.user_permissions.add(Permission.objects.get(codename="approve_order"))
+    client = Client()
+    url = reverse("approval", args=[approval.pk])
+    answer = client.post(f"/login/?next={url}", {"username": "ann", "password": "correct horse battery", "next": url})
+    assert answer.headers["Location"] == url
+    assert client.get(url).status_code == 200
+    client.post(reverse("logout"))
+    assert client.get(url).status_code == 302
+
+
+def test_the_page_keeps_itself_fresh_and_loads_anew_when_the_state_changes(people: Callable[..., Client]) -> None:
+    approval = asked()
+    client = people(*MAY_DECIDE)
+    page = client.get(reverse("approval", args=[approval.pk])).content.decode()
+    assert 'hx-trigger="every 2s"' in page
+    assert "//unpkg" not in page
+    assert "cdn" not in page
+    url = reverse("approval_now", args=[approval.pk])
+    assert "HX-Refresh" not in client.get(url, {"version": approval.version}).headers
+    client.post(reverse("approval", args=[approval.pk]), form(approval, "reject", reason="no", confirmed="1"))
+    assert client.get(url, {"version": approval.version}).headers["HX-Refresh"] == "true"
+
+
+def test_the_list_shows_what_waits_first(people: Callable[..., Client]) -> None:
+    client = people("trading.view_approval")
+    assert "No order waits" in client.get(reverse("approvals")).content.decode()
+    first = asked(strategy("a", mode=Mode.APPROVE))
+    page = client.get(reverse("approvals")).content.decode()
+    assert f"/approvals/{first.pk}/" in page
+    assert "BUY 10 AAPL" in page
+    part = client.get(reverse("approvals"), headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part
+
+
+def test_the_admin_list_is_found_by_symbol(boss: Client) -> None:
+    approval = asked()
+    url = reverse("admin:trading_approval_changelist")
+    assert str(approval.pk) in boss.get(url, {"q": "AAPL"}).content.decode()
+    assert not boss.get(url, {"q": "NOPE"}).context["cl"].result_list
+
+
+# REST
+
+
+def test_programs_read_and_decide_with_the_digest(login: Any) -> None:
+    approval = asked()
+    client = login(*MAY_DECIDE)
+    listed = client.get("/api/approvals").json()
+    assert [(row["id"], row["state"], row["digest"]) for row in listed] == [(approval.pk, "PENDING", approval.digest)]
+    url = f"/api/approvals/{approval.pk}/reject"
+    body = {"content_type": "application/json"}
+    assert client.post(url, {}, **body).status_code == 400
+    wrong = client.post(url, {"digest": "0" * 64, "reason": "no"}, **body)
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (409, "APPROVAL_CHANGED")
+    away = client.post(f"/api/approvals/{approval.pk}/approve", {"digest": approval.digest}, **body)
+    assert (away.status_code, away.json()["error"]["code"]) == (503, "BROKER_UNAVAILABLE")
+    said = {"digest": approval.digest, "reason": "no"}
+    answer = client.post(url, said, **body)
+    assert (answer.status_code, answer.json()["state"]) == (200, "REJECTED")
+    again = client.post(url, said, **body)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "APPROVAL_REJECTED")
+    assert client.get("/api/approvals/99").status_code == 404
+    assert client.post("/api/approvals/99/reject", {"digest": "0" * 64, "reason": "x"}, **body).status_code == 404
+
+
+def test_programs_without_the_right_are_refused(login: Any) -> None:
+    approval = asked()
+    client = login("trading.view_approval")
+    answer = client.post(
+        f"/api/approvals/{approval.pk}/approve", {"digest": approval.digest}, content_type="application/json"
+    )
+    assert answer.status_code == 403
+    assert not ApprovalVote.objects.exists()
+
+
+def test_without_a_broker_nothing_is_swept(db: None) -> None:
+    approval = asked()
+    assert sweep() == 0
+    approval.refresh_from_db()
+    assert approval.state == "PENDING"
