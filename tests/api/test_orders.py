@@ -15,10 +15,12 @@ from autotrader.core.audit.verify import verify_chain
 from autotrader.core.users.models import User
 from broker import types
 from broker.gates import halt_set
-from tests.desk.conftest import Desk, bars_folder, open_desk
+from broker.remote import RemoteBroker
+from tests.desk.conftest import Desk, bars_folder, build_strategy, open_desk
 from tests.desk.conftest import desk as desk
 from tests.support import in_threads
 from trading.models import Approval, Instrument, Order, OrderChange, OrderRequest, RiskProfile, RiskVerdict
+from trading.services.requests import order_request
 from trading.services.strategies import risk_profile_save
 
 __all__ = ["bars_folder", "desk", "open_desk"]
@@ -193,7 +195,7 @@ def test_of_two_equal_orders_at_once_one_leaves(desk: Desk, api: Api) -> None:
     assert refused.json()["error"]["code"] in {"DUPLICATE_ORDER", "NO_ROOM_LEFT", "ENTRY_WORKING"}, refused.json()
 
 
-def test_a_preview_says_everything_and_places_nothing(desk: Desk, api: Api) -> None:
+def test_a_preview_says_everything_and_places_nothing(desk: Desk, api: Api, settings: Any) -> None:
     said = api.post("preview", entry(desk))
     told = said.json()
     assert (said.status_code, told["allowed"], told["approval"]) == (200, True, None)
@@ -203,6 +205,10 @@ def test_a_preview_says_everything_and_places_nothing(desk: Desk, api: Api) -> N
     big = api.post("preview", entry(desk, quantity=9000)).json()
     assert big["allowed"] is False
     assert (Order.objects.count(), OrderRequest.objects.count(), desk.frames("placeOrder")) == (0, 0, 1 + 1)
+
+    settings.ORDERS_ENABLED = False
+    assert api.post("place", entry(desk)).json()["status"] == "SIMULATED"
+    assert desk.frames("placeOrder") == 1 + 1
 
 
 def test_what_is_refused_is_kept_with_every_control_s_word(desk: Desk, api: Api) -> None:
@@ -289,3 +295,37 @@ def test_a_cancel_passes_a_halt_and_no_order_does(desk: Desk, api: Api, settings
     assert code_of(api.post(f"{order.order_ref}/modify", {"limit_price": lower})) == (403, "HALTED")
     assert code_of(api.post("place", entry(desk, quantity=11))) == (403, "HALTED")
     assert api.post(f"{order.order_ref}/cancel").json()["status"] == "CANCELLED"
+
+
+def test_the_same_key_is_heard_anew_once_the_broker_is_back(desk: Desk, api: Api) -> None:
+    body = entry(desk)
+    away = RemoteBroker("http://127.0.0.1:1", "secret")
+    asked: dict[str, Any] = {"client": "user:p", "key": "again", "body": body, "actor": "p"}
+    first = order_request(**asked, broker=away)
+    assert (first.state, first.status, first.code) == ("RECEIVED", 503, "BROKER_UNAVAILABLE")
+    second = order_request(**asked, broker=desk.market.broker)
+    assert (second.request, second.state, len(second.orders)) == (first.request, "ACCEPTED", 3)
+    assert order_request(**asked, broker=away) == second
+
+
+def test_a_person_closes_what_a_strategy_holds(desk: Desk, api: Api) -> None:
+    entry(desk)
+    desk.run(build_strategy("mine", ["RISE"]))
+    desk.next_day()
+    held = legs_of()["entry"]
+    body = {"strategy": "mine", "symbol": "RISE", "side": "SELL", "order_type": "MKT", "purpose": "exit"}
+    closed = api.post("place", body | {"quantity": str(held.filled_quantity)})
+    assert closed.status_code == 201, closed.json()
+    change = OrderChange.objects.get()
+    assert (change.order.role, change.request_id) == ("target", closed.json()["request"])
+    desk.next_day()
+    assert [row for row in desk.market.broker.positions() if row.quantity] == []
+    assert legs_of()["stop"].state == "CANCELLED"
+
+
+def test_nobody_is_there_to_ask(api: Api, settings: Any, tmp_path: Path) -> None:
+    settings.AUTOTRADER_STATE_DIR = tmp_path
+    said = api.post("place", {"symbol": "AAPL"})
+    assert (said.status_code, said["Retry-After"]) == (503, "1")
+    assert code_of(said)[1] == "BROKER_UNAVAILABLE"
+    assert not OrderRequest.objects.exists()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db.models import Q
+
 from autotrader.core.errors import AutoTraderError, Invalid
 from trading.models import Order, OrderChange
 from trading.models.account import AccountKind
 from trading.models.order import LIVE, TERMINAL, WORKING, Role
 from trading.risk.base import Proposal, known
 from trading.selectors.orders import working_legs
-from trading.services.change_evidence import OPEN_CHANGE
 from trading.services.proposals import Market
 from trading.services.request_bodies import ModifyBody
 
@@ -54,7 +55,7 @@ def new_terms(order: Order, body: ModifyBody) -> NewTerms:
 
 
 def check_changeable(order: Order) -> None:
-    """Raise NotChangeable unless it is an order of ours that works and of which nothing is open."""
+    """Raise NotChangeable unless it is an order of ours that works, and nothing else about it is under way."""
     if order.role == Role.EXTERNAL:
         raise NotChangeable(f"{order} was not sent from here; change it where it was sent from.", code="NOT_OURS")
     if order.account.kind == AccountKind.SHADOW:
@@ -63,7 +64,9 @@ def check_changeable(order: Order) -> None:
         raise NotChangeable(f"{order} has ended: it is {order.state}.", code="ORDER_ENDED")
     if order.state not in WORKING:
         raise NotChangeable(f"{order} is {order.state}; only a working order can be changed.", code="NOT_WORKING")
-    waiting = OrderChange.objects.filter(order=order, state__in=OPEN_CHANGE).order_by("id").first()
+    # A change that the broker's book did not show is overtaken by the next one; its order must stay manageable.
+    busy = Q(state="SENDING") | Q(kind="cancel", state="UNKNOWN")
+    waiting = OrderChange.objects.filter(busy, order=order).order_by("id").first()
     if waiting is not None:
         raise NotChangeable(
             f"A {waiting.kind} of {order} is {waiting.state}; wait for the broker's word on it.", code="CHANGE_AT_WORK"
