@@ -27,6 +27,7 @@ STEPS: list[dict[str, Any]] = [
 PARAMETERS = {"period_1": "3 M", "bar_1": "1 day"}
 # Wide, so that a cell may order as often as it likes; what limits do has tests of its own.
 LIMITS = {
+    "risk_per_trade": Decimal("0.001"),
     "max_orders_per_day": 1000,
     "max_open_orders": 100,
     "messages_per_minute": 600,

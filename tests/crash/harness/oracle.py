@@ -12,6 +12,7 @@ from typing import Any
 from autotrader.core.audit.models import AuditHead, Event
 from autotrader.core.audit.verify import verify_chain
 from broker.models import Submission
+from broker.port import TABLE
 from research.models import ModelCall
 from tests.crash.harness.world import Frame, World, rows
 from trading.models import Approval, Discrepancy, Dispatch, Fill, Order, OrderRequest
@@ -24,6 +25,7 @@ from trading.services.order_states import GRAPH
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
+ON_THE_WAY = timedelta(seconds=1)  # from the last look at the deadline to the gateway's log, on a busy machine
 HALT_LIMIT = timedelta(milliseconds=250)
 UNTOLD = {"", "1.7976931348623157e+308", "1.7976931348623157E308"}
 WORKING = frozenset({"PreSubmitted", "Submitted", "PendingSubmit", "PendingCancel"})
@@ -72,6 +74,8 @@ def check_i3(world: World) -> Found:
     """Every frame says what was recorded and allowed, and, where a person was asked, what that one approved in time."""
     records = {(row.order_ref, row.revision): row for row in Submission.objects.filter(state="SENT")}
     hashes = dict(Order.objects.exclude(role=Role.EXTERNAL).values_list("order_ref", "intent_hash"))
+    sending = dict(Order.objects.exclude(role=Role.EXTERNAL).values_list("order_ref", "sending_at"))
+    latest = timedelta(seconds=TABLE["place"].timeout * world.factor) + ON_THE_WAY
     for ref, frames in world.places().items():
         record = records.get((ref, 0))
         if record is None:
@@ -79,6 +83,9 @@ def check_i3(world: World) -> Found:
         if record.intent_hash != hashes.get(ref):
             yield Violation("I3", f"order:{ref}", "the record carries another intent's digest than the order")
         yield from _differences(ref, frames[0], json.loads(record.terms))
+        since = sending.get(ref)
+        if since is not None and frames[0].at > since + latest:
+            yield Violation("I3", f"order:{ref}", f"its frame left {frames[0].at - since} after the intent: too late")
     yield from _approved_otherwise(world)
     yield from _renamed("I3", invariants.sent_with_consent(_terms(world)))
 

@@ -232,15 +232,19 @@ MUTANTS: tuple[Mutant, ...] = (
             from datetime import timedelta
             from decimal import Decimal
 
+            if (self._now() - row.created_at).total_seconds() < 2.5:
+                return
             terms = json.loads(row.terms)
             con_id, reduces = terms.pop("con_id"), terms.pop("reduces")
-            numbers = {name: Decimal(terms[name]) if terms[name] is not None else None for name in (
-                "quantity", "limit_price", "stop_price")}
-            leg = types.OrderLeg(**{**terms, **numbers, "parent_ref": "", "oca_ref": ""})
+            for name, value in terms.items():
+                if value is not None and name in ("quantity", "limit_price", "stop_price"):
+                    terms[name] = Decimal(value)
+            leg = types.OrderLeg(**{**terms, "parent_ref": "", "oca_ref": ""})
             again = types.PlaceOrder(row.account, con_id, (leg,), reduces, self._now() + timedelta(seconds=9), "")
             contract = self._client._known_contract(con_id)
             if contract is not None:
                 self._client.send(contract, again, lambda: None)
+            return
         if verdict == "missing":
 """,
             ),
