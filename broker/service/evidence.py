@@ -113,10 +113,15 @@ def _account_of(row: BrokerMessage) -> str:
     return getattr(_read(row.kind, row.payload), "account", "")
 
 
-def set_aside(messages: Collection[int]) -> None:
-    """A person has said that these need not be applied: they block nothing any more, and stay on record."""
-    rows = BrokerMessage.objects.filter(pk__in=messages, state=State.ERROR)
+def set_aside(messages: Collection[int]) -> list[types.BrokerEvent]:
+    """A person has said that these need not be applied: they block nothing any more, and stay on record.
+
+    What they said, oldest first, as far as it can be read.
+    """
+    rows = BrokerMessage.objects.filter(pk__in=messages, state=State.ERROR).order_by("id")
+    said = [event for row in rows if (event := _read(row.kind, row.payload)) is not None]
     rows.update(state=State.ASIDE, version=F("version") + 1)
+    return said
 
 
 def recent(now: datetime) -> list[tuple[types.BrokerEvent | None, bool]]:

@@ -43,7 +43,6 @@ class Watch:
         try:
             aside = desks.registered().watched(self._now(), evidence.blocked())
             if aside:
-                evidence.set_aside(aside)
-                self._writer.retry_blocked()
+                self._writer.set_aside(aside)
         finally:
             self._idle.set()

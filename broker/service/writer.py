@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import TypeVar
 
@@ -135,6 +135,12 @@ class Writer:
                 logger.error("%s stays blocked: %s", key or "a message", problem)
                 still.add(key)
         self._blocked = still - {""}
+
+    def set_aside(self, messages: Collection[int]) -> None:
+        """In the writer's thread: apply these no more, nor what says the same; what waited behind them goes on."""
+        for event in self._keep(lambda: evidence.set_aside(messages)):
+            self._heard.note(event)
+        self.retry_blocked()
 
     def _run(self) -> None:
         try:

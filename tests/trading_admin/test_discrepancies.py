@@ -33,8 +33,9 @@ def post(client: Client, row: Discrepancy, **said: object) -> int:
 
 def test_the_page_says_what_differs_and_offers_what_can_be_done(login: Login, differing: Discrepancy) -> None:
     shown = page(login(VIEW, RESOLVE), differing)
-    for word in ("Position differs", "The broker holds 4 AAPL", "DISCREPANCY_OPENED", "book what is missing"):
+    for word in ("Position differs", "The broker holds 4 AAPL", "book what is missing"):
         assert word in shown
+    assert f"discrepancy:{differing.pk}" in shown  # its events
 
 
 def test_without_the_permission_there_is_no_form_and_no_way(login: Login, differing: Discrepancy) -> None:
