@@ -80,6 +80,11 @@ def test_a_frame_that_says_something_else_than_its_record_is_found(
     assert rules(replace(sound, frames=[framed(orders[0], **change), *sound.frames[1:]])) == {"I3"}
 
 
+def test_a_frame_that_left_after_its_deadline_is_found(sound: World) -> None:
+    late = replace(sound.frames[0], at=system_now() + timedelta(seconds=17))
+    assert rules(replace(sound, frames=[late, *sound.frames[1:]])) == {"I3"}
+
+
 def test_an_order_that_a_control_refused_is_found(sound: World, orders: list[Order]) -> None:
     RiskVerdict.objects.update(allowed=False)
     assert rules(sound) == {"I3"}
