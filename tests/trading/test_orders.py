@@ -37,7 +37,7 @@ from tests.trading.builders import (
 )
 from trading.models import Decision, Order, OrderChange, Strategy, WorkflowExecution
 from trading.models.order import OrderState
-from trading.selectors.orders import entries_since, live_entry, orders_of, unresolved, working_legs
+from trading.selectors.orders import live_entry, orders_of, unresolved, working_legs
 from trading.services.accounts import snapshot_take
 from trading.services.executions import EpochLost
 from trading.services.intents import NoRoomLeft
@@ -196,8 +196,6 @@ def test_entries_of_the_day(db: None) -> None:
     row = strategy(symbols=("AAPL", "IBM"), limits={"max_orders_per_day": 1})
     execution, decision = ready(row, symbol="IBM")
     entry = bracket(row)[0]
-    assert entries_since(row, entry.account, NOW) == 1
-    assert entries_since(row, entry.account, NOW + timedelta(seconds=1)) == 0
     deliver(report(entry, "Cancelled"))
     assert refusal(lambda: entry_write(execution, intent(decision))) == "TOO_MANY_ORDERS_TODAY", "sent is sent"
 

@@ -76,7 +76,6 @@ def test_at_the_moment_of_sending_it_is_suspended_as_well(row: Strategy) -> None
     assert suspended(row)
 
 
-@pytest.mark.django_db(transaction=True)
 def test_what_was_allowed_before_is_not_sent_after(row: Strategy) -> None:
     execution = claimed(row)
     decision = decided(execution)
@@ -87,7 +86,6 @@ def test_what_was_allowed_before_is_not_sent_after(row: Strategy) -> None:
     assert caught.value.reason == "STRATEGY_SUSPENDED"
 
 
-@pytest.mark.django_db(transaction=True)
 def test_its_entries_are_counted_anew_once_a_person_has_resumed_it(row: Strategy) -> None:
     one = strategy("one", limits={"max_orders_per_day": 1, "duplicate_window_seconds": 0})
     bought(one)

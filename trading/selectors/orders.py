@@ -31,12 +31,6 @@ def orders_of(decision: Decision) -> list[Order]:
     return list(Order.objects.filter(decision=decision).order_by("id"))
 
 
-def entries_since(strategy: Strategy, account: Account, since: datetime) -> int:
-    """Entries that left, or were about to, since a market time."""
-    sent = Order.objects.filter(strategy=strategy, account=account, role=Role.ENTRY, market_at__gte=since)
-    return sent.exclude(state__in=("DRAFT", "REFUSED", "SIMULATED", "ABSENT")).count()
-
-
 def unresolved(now: datetime) -> list[UnresolvedIntent]:
     """What the owner's reconcile has to look up: our own orders, and their changes, that are or may be at a broker."""
     orders = Order.objects.filter(state__in=AT_BROKER).exclude(account__kind=AccountKind.SHADOW)
