@@ -27,7 +27,7 @@ from trading.workflow import lanes
 
 START = "start"
 LANES = ("now", "work")
-BEFORE_LIMIT = 25.0
+BEFORE_LIMIT = 15.0
 PATIENCE = 30.0
 WAKE_EVERY = 30.0  # seconds, before they are paced
 Do = Callable[[int], object]

@@ -161,6 +161,16 @@ MUTANTS: tuple[Mutant, ...] = (
                 "    return all(hmac.compare_digest(text, approval.digest) for text in texts)\n",
                 "    return bool(texts)\n",
             ),
+            Edit(
+                "trading/services/approval_states.py",
+                "    if not (hmac.compare_digest(row.digest, digest) and is_unchanged(row)):\n",
+                "    if not digest:\n",
+            ),
+            Edit(
+                "trading/services/approval_states.py",
+                "    return ApprovalFacts(row.state, row.digest, digest, ",
+                "    return ApprovalFacts(row.state, row.digest, row.digest, ",
+            ),
         ),
         cells("approve-bracket", "worker:dispatch_claim_committed:1:kill"),
         (

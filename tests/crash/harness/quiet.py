@@ -8,6 +8,7 @@ from typing import Any
 from trading.models import Discrepancy, Dispatch, Fill, Order, OrderChange, OrderRequest, WorkflowExecution
 
 BETWEEN = ("DRAFT", "APPROVED", "SENDING", "SUBMITTED", "UNKNOWN")
+OVER = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
 ENDED = ("DONE", "FAILED")
 
 
@@ -28,7 +29,7 @@ def open_work() -> dict[str, Any]:
 
 
 def differences(truth: dict[str, Any]) -> dict[str, Any]:
-    """Where our fills differ from the gateway's executions; empty where they agree."""
+    """Where our fills and working orders differ from the gateway's; empty where they agree."""
     theirs = {exec_id for exec_id, row in truth["executions"].items() if Decimal(row["shares"])}
     booked = Fill.objects.filter(superseded=False).exclude(quantity=0)
     costs = dict(booked.values_list("exec_id", "commission"))
@@ -37,4 +38,9 @@ def differences(truth: dict[str, Any]) -> dict[str, Any]:
             "executions": {"only theirs": sorted(theirs - costs.keys()), "only ours": sorted(costs.keys() - theirs)}
         }
     unknown = sorted(exec_id for exec_id, cost in costs.items() if cost is None)
-    return {"without commission": unknown} if unknown else {}
+    if unknown:
+        return {"without commission": unknown}
+    working = Order.objects.filter(state__in=("ACCEPTED", "PARTIALLY_FILLED"), perm_id__isnull=False)
+    ended = {int(perm_id) for perm_id, row in truth["orders"].items() if row["status"] in OVER}
+    gone = [ref for ref, perm_id in working.values_list("order_ref", "perm_id") if perm_id in ended]
+    return {"ended there": gone} if gone else {}
