@@ -11,7 +11,7 @@ INSTALL := $(if $(shell command -v uv),uv pip install --quiet --compile-bytecode
 # Each process would compile Django anew, which takes longer than a cycle's decision.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup cycle up test test-ib-async lint bench lock docs clean
+.PHONY: help setup cycle up test test-ib-async lint crash crash-mutants bench lock docs clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -67,6 +67,12 @@ test-ib-async: $(ASYNC)/.dev  ## the broker's tests with ib_async in place of ib
 
 lint: $(VENV)/.dev  ## ruff, mypy, import contracts, migrations
 	@$(RUN) -m tests.run --lint-only
+
+crash: $(VENV)/.dev  ## the whole crash matrix and 1,000 seeds a database, continued; SECONDS=n stops earlier
+	@$(RUN) -m tests.crash.harness $(if $(SECONDS),--seconds $(SECONDS)) $(CRASH)
+
+crash-mutants: $(VENV)/.dev  ## plant known bugs one at a time; each must be caught
+	@$(RUN) -m tests.crash.harness.mutants
 
 bench: $(VENV)/.dev  ## medians and ratios, measured now
 	@$(RUN) -m tests.bench
