@@ -12,13 +12,10 @@ from trading.models import Account, Fill
 from trading.models.order import Role
 
 ZERO = Decimal(0)
-# Within a few minutes an account fills far fewer times than this, so older rows need not be looked at.
-NEWEST = 2000
 
 
 def bought_since(account: Account, since: datetime) -> Decimal:
     """What entries of this account have cost since a market time, in the base currency; short sales count alike."""
-    newest = Fill.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    fills = Fill.objects.filter(account=account, pk__gt=newest - NEWEST, time__gt=since, superseded=False)
+    fills = Fill.objects.filter(account=account, time__gt=since, superseded=False)
     spent = fills.filter(order__role=Role.ENTRY).aggregate(total=Sum(F("quantity") * F("price")))["total"]
     return quantize_money(Decimal(spent)) if spent else ZERO

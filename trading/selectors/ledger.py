@@ -148,8 +148,8 @@ def ledger_read(
     wanted = Wanted(side, order_type, quantity, limit_price, group)
     working = working_rows(account, group)
     here = [row for row in working if row.instrument_id == instrument.pk]
-    recent = recent_rows(account, min(day_began, market_now - DAY), group)
     own = strategy.pk if strategy else None
+    recent = recent_rows(account, own, instrument, min(day_began, market_now - DAY), group)
     mine = [row for row in recent if row.strategy_id == own and row.role != Role.EXTERNAL]
     messages = _messages(account, strategy, mine, market_now - MINUTE)
     stop_outs = _stop_outs(account, min(day_began, market_now - DAY))

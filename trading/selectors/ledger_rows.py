@@ -8,7 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from trading.models import Account, Order, Trade
+from django.db.models import Q
+
+from trading.models import Account, Instrument, Order, Trade
 from trading.models.order import AT_BROKER, LIVE, Role
 
 ZERO = Decimal(0)
@@ -81,9 +83,15 @@ def working_rows(account: Account, group: str) -> list[Working]:
     return [row for row in map(Working._make, rows) if not group or row.group != group]
 
 
-def recent_rows(account: Account, since: datetime, group: str) -> list[Recent]:
-    """What left the account since a market time, but for `group`; external orders are among them."""
-    rows = Order.objects.filter(account=account, market_at__gte=since).exclude(state__in=NOT_SENT)
+def recent_rows(
+    account: Account, strategy_id: int | None, instrument: Instrument, since: datetime, group: str
+) -> list[Recent]:
+    """What the strategy sent, and what anybody sent in the instrument, since a market time, but for `group`.
+
+    A bracket is its entry here. External orders are among them.
+    """
+    rows = Order.objects.filter(account=account, market_at__gte=since, parent=None).exclude(state__in=NOT_SENT)
+    rows = rows.filter(Q(strategy_id=strategy_id) | Q(instrument=instrument))
     found = map(Recent._make, rows.order_by("id").values_list(*Recent._fields))
     return [row for row in found if not group or row.group != group]
 
