@@ -17,13 +17,14 @@ from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict
 from autotrader.core.ops.crashpoints import crashpoint
+from autotrader.core.ops.pace import paced
 from broker import latch as latches
 from broker.latch import Cancel, HaltState, Latch
 from broker.models import Halt
 
 logger = logging.getLogger(__name__)
 # Who halts writes file and row himself; only what was left undone for so long is put right by others.
-GRACE = timedelta(seconds=3)
+GRACE = 3.0
 NEW_INSTALLATION = "a new installation on a real gateway is halted until released"
 
 
@@ -131,9 +132,12 @@ def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, s
     return halt_reading()
 
 
-def halt_sync(*, grace: timedelta = GRACE) -> None:
-    """Make row and file agree, the stricter one winning, and record what has become of the cancels."""
-    folder, before = _state_dir(), system_now() - grace
+def halt_sync(*, grace: float = GRACE) -> None:
+    """Make row and file agree, the stricter one winning, and record what has become of the cancels.
+
+    `grace`: the seconds that a halt has for writing its row itself.
+    """
+    folder, before = _state_dir(), system_now() - timedelta(seconds=paced(grace))
     file, row = latches.read(folder), Halt.objects.filter(pk=1).first()
     if file is not None and file.problem:
         return  # it halts as long as it cannot be read, and no longer

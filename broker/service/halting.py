@@ -116,7 +116,7 @@ class Halting:
         if not is_done and not self._alarmed and time.monotonic() - self._began > paced(UNPROVEN_AFTER):
             self._alarmed = True
             self._report(self._run, done=False)
-        return RETRY if self._problem else paced(BETWEEN_LOOKS)
+        return paced(RETRY) if self._problem else paced(BETWEEN_LOOKS)
 
     def _keep(self, found: Latch, run: Run, is_done: bool) -> None:
         progress = progress_of(run) | (end_of_run() if is_done else {})
@@ -142,7 +142,7 @@ class Halting:
     def _sync(self, *, hurry: bool) -> None:
         """Let the writer's thread put row and file in order; one such job waits at a time."""
         now = time.monotonic()
-        if self._syncing or (not hurry and now - self._synced < SYNC_EVERY):
+        if self._syncing or (not hurry and now - self._synced < paced(SYNC_EVERY)):
             return
         self._syncing, self._synced = True, now
         self._writer.submit(self._sync_now)

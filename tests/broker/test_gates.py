@@ -17,6 +17,7 @@ from broker import gates, latch, types
 from broker.errors import TradingDisabled
 from broker.gates import HaltState
 from broker.models import Halt
+from broker.service.protective import is_protective
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
@@ -83,6 +84,30 @@ def test_a_new_install_is_active_with_the_embedded_gateway_and_halted_with_a_rea
 def test_what_each_state_lets_pass(halt: str, reduces: bool, protective: bool, code: str) -> None:
     gates.halt_set(halt, "ann", "because")
     assert code_of(reduces=reduces, protective=protective) == code
+
+
+def leg(order_ref: str, role: Any, **fields: Any) -> types.OrderLeg:
+    kind: Any = "STP" if role == "stop" else "LMT"
+    return types.OrderLeg(order_ref, role, "SELL", Decimal(1), kind, "GTC", **fields)
+
+
+@pytest.mark.parametrize(
+    ("legs", "reduces", "passes"),
+    [
+        pytest.param([leg("A-S", "stop")], True, True, id="a stop alone"),
+        pytest.param([leg("A-S", "stop")], False, False, id="a stop that adds"),
+        pytest.param([leg("A-S", "stop"), leg("A-T", "target", oca_ref="A-S")], True, True, id="a pair"),
+        pytest.param(
+            [leg("A-S", "stop", oca_group="G"), leg("A-T", "target", oca_group="G")], True, True, id="a group"
+        ),
+        pytest.param([leg("A-S", "stop"), leg("A-T", "target")], True, False, id="two that do not end each other"),
+        pytest.param([leg("A-T", "target")], True, False, id="a target alone"),
+        pytest.param([leg("A-X", "exit")], True, False, id="an exit"),
+        pytest.param([leg("A-E", "entry"), leg("A-S", "stop", parent_ref="A-E")], False, False, id="a bracket"),
+    ],
+)
+def test_what_protects_while_halted(legs: list[types.OrderLeg], reduces: bool, passes: bool) -> None:
+    assert is_protective(types.PlaceOrder("DU1", 7, tuple(legs), reduces, NOW, "")) is passes
 
 
 def test_halt_and_release_are_events_and_the_file_comes_and_goes(state: Path) -> None:

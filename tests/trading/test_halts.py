@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def test_a_halt_stands_though_the_database_refuses_it(state: Path) -> None:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE broker_halt_away RENAME TO broker_halt")
     assert outcome.reading.state is HaltState.HALTED
-    halts.halt_sync(grace=timedelta(0))
+    halts.halt_sync(grace=0)
     row = Halt.objects.get()
     assert (row.state, row.actor, row.reason) == ("HALTED", "ann", "strange fills")
 

@@ -9,7 +9,6 @@ import threading
 import time
 from argparse import ArgumentParser
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connections
 
 from autotrader.core.errors import AutoTraderError
+from autotrader.core.ops.crashpoints import crashpoint
 from broker import halts as halt_rows
 from broker import latch as latches
 from broker import types
@@ -106,6 +106,7 @@ class Command(BaseCommand):
         except OSError as error:
             self.stderr.write(self.style.ERROR(f"The file latch cannot be written ({error.strerror})."))
             stands = None
+        crashpoint("halt_file")
         file_ms = round((time.perf_counter() - began) * 1000, 1)
         if stands is not None and not options["json"]:
             self.stdout.write(f"Trading is {stands.state}.")
@@ -186,7 +187,7 @@ def _row_written() -> bool:
 
     def write() -> None:
         try:
-            halt_rows.halt_sync(grace=timedelta(0))
+            halt_rows.halt_sync(grace=0)
             done.append(True)
         except DatabaseError:
             return
