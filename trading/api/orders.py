@@ -17,6 +17,7 @@ from trading.services.requests import Caller, cancel_request, modify_request, or
 
 PERMISSION = "trading.request_order"
 PROTECTION = "trading.remove_protection"
+GOING_ON = ("QUEUED", "RUNNING")
 REFUSAL = ("status", "code", "message", "details")
 
 
@@ -88,8 +89,8 @@ def answered(outcome: RequestOutcome) -> Response:
         details = outcome.details | {"request": outcome.request}
         problem = Problem(outcome.status, outcome.code, outcome.message, details)
         return enveloped(problem, outcome.correlation_id)
-    waits = outcome.state == "RECEIVED" or any(line.status == "PENDING_APPROVAL" for line in outcome.orders)
-    waits = waits or (outcome.approval is not None and not outcome.orders)
+    waits = outcome.dispatch in GOING_ON or not outcome.orders
+    waits = waits or any(line.status == "PENDING_APPROVAL" for line in outcome.orders)
     return Response(document(outcome), status=202 if waits else 201)
 
 

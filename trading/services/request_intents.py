@@ -153,28 +153,8 @@ def place_intent(body: PlaceBody, broker: Broker, request: OrderRequest | None =
     """
     subject = place_subject(body, broker)
     market = look(broker, subject.contract.con_id)
-    limits = limits_of(subject.strategy)
-    cause = Cause(
-        account=subject.account,
-        strategy=subject.strategy,
-        instrument=subject.instrument,
-        limits=limits,
-        source="request",
-        decided_at=(request.market_at if request else None) or market.now,
-        position=position_quantity(subject.account, subject.strategy, subject.instrument),
-        intended=body.intended,
-    )
-    at_market = body.order_type == "MKT" and body.purpose == Purpose.EXIT
-    terms = Terms(
-        purpose=body.purpose,
-        side=body.side,
-        quantity=body.quantity,
-        limit_price=body.limit_price,
-        stop_price=body.stop_price,
-        target_price=body.target_price,
-        order_type="LMT" if at_market else body.order_type,
-    )
-    proposal, _ = propose(cause, terms, market)
+    terms = _terms(body)
+    proposal, _ = propose(_cause(body, subject, (request.market_at if request else None) or market.now), terms, market)
     return Intent(
         account=subject.account,
         instrument=subject.instrument,
@@ -193,6 +173,32 @@ def place_intent(body: PlaceBody, broker: Broker, request: OrderRequest | None =
         market_now=market.now,
         configuration=configuration(proposal) | {"request": request.pk if request else None},
         proposal=proposal,
+    )
+
+
+def _cause(body: PlaceBody, subject: Subject, decided_at: datetime) -> Cause:
+    return Cause(
+        account=subject.account,
+        strategy=subject.strategy,
+        instrument=subject.instrument,
+        limits=limits_of(subject.strategy),
+        source="request",
+        decided_at=decided_at,
+        position=position_quantity(subject.account, subject.strategy, subject.instrument),
+        intended=body.intended,
+    )
+
+
+def _terms(body: PlaceBody) -> Terms:
+    at_market = body.order_type == "MKT" and body.purpose == Purpose.EXIT
+    return Terms(
+        purpose=body.purpose,
+        side=body.side,
+        quantity=body.quantity,
+        limit_price=body.limit_price,
+        stop_price=body.stop_price,
+        target_price=body.target_price,
+        order_type="LMT" if at_market else body.order_type,
     )
 
 

@@ -14,7 +14,7 @@ from autotrader.core.ops.pace import paced
 from broker import gates
 from broker.errors import BrokerUnavailable
 from broker.port import Broker
-from trading.models import OrderChange, OrderRequest
+from trading.models import Dispatch, OrderChange, OrderRequest
 from trading.models.order import OrderState
 from trading.models.request import RequestKind
 from trading.risk.rules import judge
@@ -114,7 +114,13 @@ def _place(request: OrderRequest, broker: Broker) -> After | None:
             return None
         request_accept(request)
         dispatch = dispatch_queue(request=request, correlation_id=request.correlation_id)
-    return lambda: dispatch_run(dispatch, broker)
+
+    def send() -> None:
+        dispatch_run(dispatch, broker)
+        # A worker may have been faster, and is at it.
+        _await(lambda: Dispatch.objects.get(pk=dispatch.pk).state in ("DONE", "FAILED"))
+
+    return send
 
 
 def _modify(request: OrderRequest, broker: Broker) -> After:
@@ -157,9 +163,10 @@ def _cancel(request: OrderRequest, caller: Caller, broker: Broker) -> After | No
 
 def _await_word(change: OrderChange) -> None:
     """Wait a little for the broker's word on what was asked."""
+    _await(lambda: OrderChange.objects.get(pk=change.pk).state != "SENDING")
+
+
+def _await(done: Callable[[], bool]) -> None:
     until = time.monotonic() + paced(WORD_S)
-    while time.monotonic() < until:
-        change.refresh_from_db(fields=["state"])
-        if change.state != "SENDING":
-            return
+    while not done() and time.monotonic() < until:
         time.sleep(0.02)
