@@ -84,6 +84,7 @@ def test_a_stop_that_ended_is_placed_again_at_its_price_beside_the_target(
     assert (leg.stop_price, leg.oca_ref, request.reduces) == (stop.stop_price, target.order_ref, True)
     assert (open_kinds(), [row.kind for row in blocking(ACCOUNT)]) == (["naked"], ["naked"])
     row = Order.objects.get(order_ref=leg.order_ref)
+    assert row.group == target.group
     assert (row.state, row.role, row.strategy, row.intent_hash) == (
         "SENDING", "stop", legs[0].strategy, request.intent_hash
     )  # fmt: skip

@@ -108,14 +108,14 @@ def replace_stop(cover: Cover, market_now: datetime) -> types.PlaceOrder:
     assert cover.trade is not None
     with audit.acting(actor="broker"), audit.recording(durable=True, point="protect"):
         Account.objects.select_for_update().get(pk=cover.account_id)
-        group = new_group()
         order = Order(
             account_id=cover.account_id,
             strategy=cover.strategy,
             instrument=cover.instrument,
-            group=group,
+            # Of the bracket it protects: whoever exits joins that one group.
+            group=(cover.targets[0] if cover.targets else cover.last_stop).group,
             role=Role.STOP,
-            order_ref=group + SUFFIX[Role.STOP],
+            order_ref=new_group() + SUFFIX[Role.STOP],
             side=cover.side,
             quantity=cover.naked,
             order_type="STP",
