@@ -99,7 +99,7 @@ def states() -> dict[str, str]:
     return dict(Order.objects.values_list("role", "state"))
 
 
-@pytest.mark.parametrize("step", ["fetch_data", "decide", "validate_risk"])
+@pytest.mark.parametrize("step", ["validate_risk"])
 def test_a_worker_killed_before_the_order_goes_on_where_it_stopped(processes: Processes, step: str) -> None:
     processes.owner()
     cycle = processes.cycle()
@@ -129,31 +129,6 @@ def test_an_intent_whose_frame_never_left_ends_absent(processes: Processes) -> N
     eventually(lambda: set(states().values()) == {"ABSENT"}, 60)
     assert processes.frames() == 0
     assert set(Submission.objects.values_list("state", flat=True)) == {"VOID"}
-
-
-def test_a_worker_killed_after_sending_finds_its_order_again(processes: Processes) -> None:
-    processes.owner()
-    cycle = processes.cycle()
-
-    assert processes.work(crash="place_answered") == -signal.SIGKILL
-    expire_lease()
-    assert processes.work() == 0
-
-    eventually(lambda: states()["entry"] == "FILLED", 20)
-    assert cycle.executions.get().outcome == "ordered"
-    assert processes.frames() == 3
-
-
-def test_an_owner_killed_before_the_first_byte_leaves_nothing_at_the_broker(processes: Processes) -> None:
-    owner = processes.owner(crash="submission_committed")
-    processes.cycle()
-
-    assert processes.work() == 0
-    assert owner.wait(10) == -signal.SIGKILL
-    processes.owner()
-
-    eventually(lambda: set(states().values()) == {"ABSENT"}, 90)
-    assert processes.frames() == 0
 
 
 def test_an_owner_killed_after_the_last_byte_adopts_what_the_broker_knows(processes: Processes) -> None:

@@ -12,6 +12,8 @@ from tests.crash.harness.results import ROOT, Results, build, explained, summary
 
 FILE = ROOT / ".make" / "crash" / "results.jsonl"
 DATABASES = ("sqlite", "postgresql")
+# A worker that is stopped for 120 s as it is about to ask the owner: here its lease is 30 s, and each second is one.
+LONG = Task("cell", "cycle-bracket:worker:place_asking:1:stop:sqlite", "sqlite")
 
 
 def main() -> int:
@@ -57,6 +59,8 @@ def _run(
         return
     if not arguments.seeds:
         jobs.play(_matrix(arguments, databases, results, jobs), results, until, again=arguments.again)
+        if not arguments.operation and LONG.database in databases and until is None:
+            jobs.play_at_full_length(LONG, results)
     if not arguments.matrix:
         last = arguments.from_seed + (arguments.seeds or 1000)
         seeds = [

@@ -20,11 +20,13 @@ from typing import Any
 
 from autotrader.core.ops.children import die_with_parent, kill_session
 from tests.crash.harness import matrix
+from tests.crash.harness.environment import FACTOR
 from tests.crash.harness.results import ROOT, Results
 from tests.environment import fast_folder
 
-HUNG = 150.0
+HUNG = 300.0
 START_LIMIT = 60.0
+FULL_LENGTH = " at full length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Jobs:
     """The templates of the databases, and as many jobs on each as are wanted."""
 
     def __init__(self, databases: Sequence[str], count: int, *, keep: bool) -> None:
+        """`databases` to make templates of, `count` jobs on each."""
         self._databases = databases
         self._count = count
         self._keep = keep
@@ -87,6 +90,17 @@ class Jobs:
             thread.start()
         for thread in threads:
             thread.join()
+
+    def play_at_full_length(self, task: Task, results: Results) -> None:
+        """Play one cell with every lease, time-out and pause as long as in life."""
+        name = f"{task.name}{FULL_LENGTH}"
+        if results.passed(name):
+            return
+        job, outcome = self._ask(self._job(task.database, 0, factor="1"), task, 0)
+        if job is not None:
+            job.end()
+        outcome.pop("passes")
+        results.add({**outcome, "name": name})
 
     def cells(self, probe: Task, passes: dict[str, dict[str, int]]) -> tuple[list[Task], list[str]]:
         """The cells of a probed operation, and the points that it never passes."""
@@ -134,17 +148,17 @@ class Jobs:
             job = None
         return job, outcome
 
-    def _job(self, database: str, number: int) -> Job:
+    def _job(self, database: str, number: int, factor: str = FACTOR) -> Job:
         folder = self._folder / f"{database}-{number}-{time.monotonic_ns()}"
         folder.mkdir()
-        return Job(database, self._templates[database], folder, keep=self._keep)
+        return Job(database, self._templates[database], folder, keep=self._keep, factor=factor)
 
 
 class Job:
     """One job process."""
 
-    def __init__(self, database: str, template: Path, folder: Path, *, keep: bool) -> None:
-        words = ["--database", database, "--template", str(template), "--folder", str(folder)]
+    def __init__(self, database: str, template: Path, folder: Path, *, keep: bool, factor: str) -> None:
+        words = ["--database", database, "--template", str(template), "--folder", str(folder), "--factor", factor]
         self._said = folder.with_suffix(".log")
         self._log = self._said.open("wb")
         self._process = subprocess.Popen(
