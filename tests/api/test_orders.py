@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
+from autotrader.core import audit
 from autotrader.core.audit.verify import verify_chain
 from autotrader.core.users.models import User
 from broker import types
@@ -19,9 +20,12 @@ from broker.remote import RemoteBroker
 from tests.desk.conftest import Desk, bars_folder, build_strategy, open_desk
 from tests.desk.conftest import desk as desk
 from tests.support import in_threads
-from trading.models import Approval, Instrument, Order, OrderChange, OrderRequest, RiskProfile, RiskVerdict
-from trading.services.requests import order_request
+from trading.models import Approval, Dispatch, Instrument, Order, OrderChange, OrderRequest, RiskProfile, RiskVerdict
+from trading.models.request import RequestKind
+from trading.services.request_rows import Asked, request_receive
+from trading.services.requests import _place, order_request
 from trading.services.strategies import risk_profile_save
+from trading.workflow import lanes
 
 __all__ = ["bars_folder", "desk", "open_desk"]
 
@@ -329,3 +333,14 @@ def test_nobody_is_there_to_ask(api: Api, settings: Any, tmp_path: Path) -> None
     assert (said.status_code, said["Retry-After"]) == (503, "1")
     assert code_of(said)[1] == "BROKER_UNAVAILABLE"
     assert not OrderRequest.objects.exists()
+
+
+def test_a_worker_sends_what_a_process_that_died_had_accepted(desk: Desk, api: Api) -> None:
+    request, _ = request_receive(Asked("user:p", "dead", "p", RequestKind.PLACE, entry(desk)))
+    with audit.acting(correlation_id=request.correlation_id):
+        _place(request, desk.market.broker)  # what it gives back sends the order, and is never called
+    assert (Dispatch.objects.get().state, Order.objects.count()) == ("QUEUED", 0)
+    lanes.work("now")
+    lanes.work("now")
+    assert (Dispatch.objects.get().outcome, desk.frames("placeOrder")) == ("ordered", 3)
+    assert {order.state for order in Order.objects.filter(request=request)} == {"ACCEPTED"}
