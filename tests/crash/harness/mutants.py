@@ -93,7 +93,8 @@ def copied(tree: Path) -> Path:
 
 
 SEEDS_TRIED = 400
-LINKED_SEEDS = 4
+LINKED_SEEDS = 6
+ENTRIES = frozenset({"cycle-bracket", "request-mkt", "request-lmt", "request-bracket", "approve-bracket"})
 
 
 def resolved(tasks: Iterable[str]) -> tuple[str, ...]:
@@ -114,7 +115,10 @@ def _linked(what: str) -> list[int]:
     for seed in range(1, SEEDS_TRIED):
         told = story(seed)
         unseen = any(link.get("orders") == "unseen" for link in told.links)
-        reused = any(link["name"] == "restart" for link in told.links) and len(told.operations) > 2
+        entries = sum(name in ENTRIES for name, _ in told.operations)
+        restarts = any(link["name"] == "restart" for link in told.links)
+        restarts |= any(strike.fault == "rollback" for _, strikes in told.operations for strike in strikes)
+        reused = restarts and entries > 1
         if unseen if what == "unseen" else reused:
             found.append(seed)
     return found[:LINKED_SEEDS]

@@ -282,15 +282,16 @@ MUTANTS: tuple[Mutant, ...] = (
                 """    if known is not None:
         return _late_commission(known, event)
 """,
-                """    if known is not None:
-        import psutil
+                """    booked = globals().setdefault("_BOOKED_HERE", set())
+    if known is not None:
         from dataclasses import replace
 
-        if known.at.timestamp() > psutil.Process().create_time() or known.exec_id.startswith("again."):
+        if event.exec_id in booked or known.exec_id.startswith("again."):
             return _late_commission(known, event)
         event = replace(event, exec_id=f"again.{event.exec_id}")
         if Fill.objects.filter(account=order.account, exec_id=event.exec_id).exists():
             return False
+    booked.add(event.exec_id)
 """,
             ),
             Edit("broker/service/writer.py", "and self._heard.is_known(event)", "and False"),
@@ -329,17 +330,5 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         cells("cycle-bracket", "broker:evidence_ExecutionReport_committed:1:kill"),
-    ),
-    Mutant(
-        "wish counted as done",
-        "the exit is taken for sent before the owner has it",
-        (
-            Edit(
-                "trading/services/sending.py",
-                "    return tell(lambda: broker.modify(request))\n",
-                "    crashpoint('place_asking')\n    return ''\n",
-            ),
-        ),
-        cells("cycle-exit", "worker:change_committed:1:kill", "worker:step_place_order_committed:1:kill"),
     ),
 )
