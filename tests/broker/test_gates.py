@@ -69,6 +69,16 @@ def test_a_new_install_is_active_with_the_embedded_gateway_and_halted_with_a_rea
     assert gates.halt_state() is HaltState.ACTIVE
 
 
+def test_losing_the_row_or_the_state_folder_makes_no_real_broker_active(settings: Settings, state: Path) -> None:
+    settings.AUTOTRADER_BROKER = "tws"
+    gates.halt_set(HaltState.ACTIVE, "ann", "checked")
+    Halt.objects.all().delete()
+    assert gates.halt_state() is HaltState.HALTED, "as on a new install: a person releases it"
+    gates.halt_set(HaltState.ACTIVE, "ann", "checked")
+    settings.AUTOTRADER_STATE_DIR = state / "gone"
+    assert gates.halt_state() is HaltState.HALTED
+
+
 @pytest.mark.parametrize(
     ("halt", "reduces", "protective", "code"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pytest_django import Settings
@@ -12,6 +13,7 @@ from broker.errors import TradingDisabled
 from broker.gates import check_send
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
+from broker.port import Broker
 from broker.service.owner import Owner, Place
 from tests.broker_service.house import bracket, placed_frames
 
@@ -30,7 +32,7 @@ def test_a_clock_that_is_off_stops_new_orders_at_send_time(
         assert status.skew_s is not None
         assert abs(float(status.skew_s) - seconds) < 1
         with pytest.raises(TradingDisabled) as caught:
-            broker.place(bracket(broker))
+            broker.place(bracket(cast("Broker", broker)))
         assert caught.value.reason == "CLOCK_SKEW"
         assert placed_frames(running) == 0
         check_send(reduces=True, account=status.account, status=status)
