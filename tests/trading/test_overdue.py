@@ -83,7 +83,6 @@ def blocked(*messages: int, since: datetime = NOW) -> types.Blocked:
 
 
 def test_messages_that_cannot_be_applied_block_until_they_are(db: None) -> None:
-    account_ensure(ACCOUNT)
     assert blocked_raise([blocked(1)]) == ()
     assert blocked_raise([blocked(1, 2)]) == ()
     (row,) = blocking(ACCOUNT)

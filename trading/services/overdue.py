@@ -15,6 +15,7 @@ from trading.models.account import AccountKind
 from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import OrderState, Role
 from trading.selectors.discrepancies import SYSTEM, latest, open_of_kind
+from trading.services.accounts import account_ensure
 from trading.services.change_evidence import OPEN_CHANGE, change_subject
 from trading.services.discrepancies import discrepancy_open, discrepancy_settle
 
@@ -95,6 +96,7 @@ def _raise_change(change: OrderChange) -> None:
 def _raise_message(item: types.Blocked) -> None:
     order = Order.objects.filter(account=item.account, order_ref=item.order_ref).first() if item.order_ref else None
     with audit.acting(actor="broker"), audit.recording(point="message_raised"):
+        account_ensure(item.account)
         discrepancy_open(
             item.account,
             DiscrepancyKind.BLOCKED,
