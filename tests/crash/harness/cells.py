@@ -44,10 +44,6 @@ class Cell:
         operation, role, point, occurrence, fault, database = name.split(":")
         return cls(operation, role, point, fault, database, int(occurrence))
 
-    def as_json(self) -> dict[str, Any]:
-        """For the pipe between a run and its jobs."""
-        return asdict(self)
-
 
 @dataclass(slots=True)
 class Outcome:
