@@ -177,7 +177,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit(
                 "tests/crash/harness/operations.py",
                 "        word = Word(user, approve=True",
-                """        Order.objects.filter(pk=approval.order_id).update(quantity=approval.quantity + 1)
+                """        Order.objects.filter(group=approval.order.group).update(quantity=approval.quantity + 1)
         word = Word(user, approve=True""",
             ),
         ),
