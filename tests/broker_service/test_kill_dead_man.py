@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from broker import gates, get_broker, latch
+from broker.dead_man import DeadMan, Silence
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
-from broker.service.dead_man import DeadMan, Silence
 from broker.service.owner import Place
 from tests.broker_service.house import bracket
 from tests.support import eventually

@@ -18,11 +18,11 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from broker import get_broker, halts, latch
+from broker.kill_switch import has_open
 from broker.models import Halt
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service import lock
-from broker.service.kill_switch import has_open
 from broker.service.owner import Place, serve
 from tests.broker_service.house import FAST, MemoryDesk, bracket
 from tests.support import ROOT, child_environment, gone

@@ -23,9 +23,9 @@ from broker import halts as halt_rows
 from broker import latch as latches
 from broker import types
 from broker.gates import HaltState
+from broker.kill_switch import end_orders
 from broker.latch import Latch
 from broker.paper_gateway.hold import held_address
-from broker.service.kill_switch import end_orders
 from broker.service.owner import Place
 from trading.services.halts import reason_checked, release
 

@@ -20,8 +20,8 @@ from autotrader.core.ops.heartbeat import stalled
 from autotrader.core.ops.single import AlreadyRunning, only_copy
 from autotrader.core.ops.supervisor import CONFIGURATION, OWNED_ELSEWHERE, Child, Supervisor
 from autotrader.management.gateways import listening
+from broker.dead_man import DeadMan
 from broker.paper_gateway.hold import held_address
-from broker.service.dead_man import DeadMan
 from broker.service.liveness import Pulse
 from broker.service.owner import Place, keeper_path
 

@@ -14,10 +14,10 @@ from autotrader.core.ops.pace import paced
 from broker import halts, types
 from broker import latch as latches
 from broker.errors import BrokerUnavailable
+from broker.kill_switch import end_orders
 from broker.latch import HaltState
 from broker.remote import WRONG_SECRET, RemoteBroker
 from broker.service import lock
-from broker.service.kill_switch import end_orders
 from broker.service.owner import Place
 
 logger = logging.getLogger(__name__)
