@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
 OURS = ("AUTOTRADER_", "OPENAI_", "Q_CLUSTER_")
 NAMES = {"TRADING_MODE", "ORDERS_ENABLED", "PAPER_TRADING_MODE", "LIVE_TRADING_OVERRIDE_FILE", "LOG_LEVEL"}
@@ -18,7 +17,8 @@ def set_up(factor: str = FACTOR) -> None:
         if (name.startswith(OURS) or name in NAMES) and name not in KEPT:
             del os.environ[name]
     os.environ.setdefault("AUTOTRADER_TIME_FACTOR", factor)
-    os.environ.setdefault("AUTOTRADER_STATE_DIR", tempfile.mkdtemp(prefix="autotrader-crash-state-"))
+    if "AUTOTRADER_STATE_DIR" not in os.environ:
+        raise RuntimeError("AUTOTRADER_STATE_DIR must name the harness's own folder, never the desk's")
     os.environ |= {"AUTOTRADER_ENV_FILE": "none", "DJANGO_SETTINGS_MODULE": "autotrader.settings"}
     import django
 
