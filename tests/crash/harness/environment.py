@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 OURS = ("AUTOTRADER_", "OPENAI_", "Q_CLUSTER_")
 NAMES = {"TRADING_MODE", "ORDERS_ENABLED", "PAPER_TRADING_MODE", "LIVE_TRADING_OVERRIDE_FILE", "LOG_LEVEL"}
@@ -18,7 +21,8 @@ def set_up(factor: str = FACTOR) -> None:
             del os.environ[name]
     os.environ.setdefault("AUTOTRADER_TIME_FACTOR", factor)
     if "AUTOTRADER_STATE_DIR" not in os.environ:
-        raise RuntimeError("AUTOTRADER_STATE_DIR must name the harness's own folder, never the desk's")
+        folder = os.environ["AUTOTRADER_STATE_DIR"] = tempfile.mkdtemp(prefix="autotrader-crash-state-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ |= {"AUTOTRADER_ENV_FILE": "none", "DJANGO_SETTINGS_MODULE": "autotrader.settings"}
     import django
 
