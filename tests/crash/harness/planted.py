@@ -73,6 +73,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "from __future__ import annotations\n",
                 "from __future__ import annotations\n\n_BY_ID: dict[int, str] = {}\n",
             ),
+            Edit("trading/services/evidence.py", " and found.perm_id not in (None, perm_id):", " and not found:"),
             Edit(SESSION, "        connection.client.updateReqId(self._last_id + 1)\n", ""),
             Edit(
                 "broker/ib/wrapper.py",
