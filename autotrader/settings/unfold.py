@@ -62,6 +62,8 @@ NAVIGATION = [
         _item("Orders", "receipt_long", "trading.order"),
         _item("Trades", "swap_vert", "trading.trade"),
         _item("Fills", "done_all", "trading.fill"),
+        _item("Order requests", "add_shopping_cart", "trading.orderrequest"),
+        _item("Differences", "difference", "trading.discrepancy"),
     ),
     _group(
         "Set-up",
@@ -88,6 +90,8 @@ NAVIGATION = [
         _item("Order changes", "edit_note", "trading.orderchange"),
         _item("Approval votes", "how_to_vote", "trading.approvalvote"),
         _item("Dispatches", "send", "trading.dispatch"),
+        _item("Reconciliations", "fact_check", "trading.reconciliation"),
+        _item("Risk profile versions", "history_edu", "trading.riskprofileversion"),
         _item("Sessions", "schedule", "trading.session"),
         _item("Broker contracts", "contract", "broker.contract"),
         _item("Halt", "front_hand", "broker.halt"),

@@ -56,6 +56,12 @@ def test_every_table_of_ours_is_registered() -> None:
     assert tables == set(models_of_ours())
 
 
+def test_every_list_of_ours_stands_in_the_side_bar(admin_client: Client) -> None:
+    shown = admin_client.get(reverse("admin:index")).content.decode()
+    missing = [model._meta.label for model in models_of_ours() if f'href="{url_of(model, "changelist")}"' not in shown]
+    assert missing == []
+
+
 def queries_of_lists(client: Client) -> dict[Any, int]:
     counts = {}
     for model in admin.site._registry:
