@@ -23,6 +23,7 @@ from tests.trading.builders import (
 )
 from trading.models import Discrepancy, Order, OrderChange
 from trading.selectors.discrepancies import blocking
+from trading.selectors.positions import holdings
 from trading.services.discrepancies import discrepancy_resolve
 from trading.services.protection import Protection
 
@@ -33,7 +34,8 @@ def look(*, minutes: int = 0, groups: dict[int, str] | None = None, **changes: A
     working = {row.perm_id or 0: row.group for row in rows} | (groups or {})
     sound: dict[str, Any] = {
         "account": ACCOUNT, "connection": NOW, "started": NOW + timedelta(minutes=minutes), "market_now": NOW,
-        "working": working, "orders": len(working), "executions": 0, "positions": (), "cash": None, "currency": "USD",
+        "working": working, "orders": len(working), "executions": 0, "positions": tuple(holdings(ACCOUNT)),
+        "cash": None, "currency": "USD",
     }  # fmt: skip
     return types.Compared(**(sound | changes))
 
@@ -242,6 +244,41 @@ def test_what_others_bought_is_not_ours_to_protect(db: None, protection: Protect
     deliver(stranger)
     assert looked(protection, 3) == []
     assert open_kinds() == []
+
+
+def test_a_position_closed_by_hand_in_tws_gets_no_stop_that_would_open_another(
+    legs: list[Order], protection: Protection
+) -> None:
+    """Its shares are sold outside the desk, its stop and target ended there: our ledger alone still holds it."""
+    entry, stop, target = legs
+    sold = fill(entry, "10", "99", number=7, side="SELL", order_ref="", perm_id=424242, exec_id="aa.01")
+    deliver(sold, report(stop, "Cancelled"), report(target, "Cancelled"))
+    before = Order.objects.count()
+    assert looked(protection, 4) == []
+    assert Order.objects.count() == before
+    assert "broker holds 10 less" in Discrepancy.objects.get(kind="naked").detail
+
+
+def test_a_stop_out_that_was_never_told_gets_no_second_stop(legs: list[Order], protection: Protection) -> None:
+    """The broker holds nothing any more; the fill is missing, and the stop's last word was an end."""
+    deliver(report(legs[1], "Cancelled"))
+    assert looked(protection, 4, positions=()) == []
+    assert "broker holds 10 less" in Discrepancy.objects.get(kind="naked").detail
+    assert len(looked(protection, 1)) == 1, "as soon as the broker shows the shares"
+
+
+def test_the_price_of_a_bracket_that_never_filled_is_not_this_trades(legs: list[Order], protection: Protection) -> None:
+    """A later bracket's stop may lie beyond the market: placed for this trade it would sell at once."""
+    entry, stop, target = legs
+    for later in (entry, stop, target):
+        later.pk, later._state.adding, later.decision, later.state, later.perm_id = None, True, None, "REFUSED", None
+        later.order_ref = f"later{later.order_ref[-2:]}"
+        later.parent = None if later.role == "entry" else Order.objects.get(order_ref="later-E")
+        later.stop_price = D("108") if later.role == "stop" else later.stop_price
+        later.save()
+    deliver(report(Order.objects.get(role="stop", state="ACCEPTED"), "Cancelled"))
+    (request,) = looked(protection)
+    assert request.legs[0].stop_price == D(95)
 
 
 def test_a_position_that_is_gone_settles_what_was_raised(legs: list[Order], protection: Protection) -> None:

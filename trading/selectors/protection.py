@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
+from broker.types import Position
 from trading.models import Fill, Instrument, Order, Strategy, Trade
 from trading.models.order import AT_BROKER, WORKING, Role
 from trading.selectors.positions import SIGNED
 
 ZERO = Decimal(0)
 CLOSERS = (Role.STOP, Role.TARGET, Role.EXIT)
+PROTECTS = "protects_trade"  # in the configuration of a stop that was placed again: what opened its trade
 Ledger = tuple[int | None, int]  # strategy and instrument
 
 
@@ -23,7 +25,7 @@ class Cover:
 
     `held`: what is ours to protect. `entering`: what live entries may still add. `stopped`: what working stops would
     close. `closing`: what working orders could close at most, each OCA group counted once. `unproven`: stops that may
-    be at the broker or not. `last_stop`: the newest stop that had a price.
+    be at the broker or not. `last_stop`: the newest stop of this trade that had a price.
     """
 
     account_id: str
@@ -50,6 +52,11 @@ class Cover:
         return max(self.closing - self.held - self.entering, ZERO)
 
     @property
+    def signed(self) -> Decimal:
+        """What is held, negative = short."""
+        return self.held if self.side == "SELL" else -self.held
+
+    @property
     def key(self) -> str:
         """The subject of a difference about this ledger."""
         return f"ledger:{self.strategy.pk if self.strategy else 'desk'}.{self.instrument.pk}"
@@ -66,6 +73,17 @@ def covers(account_id: str, working: Mapping[int, str]) -> list[Cover]:
     for order in ours.select_related("strategy", "instrument").order_by("id"):
         orders.setdefault((order.strategy_id, order.instrument_id), []).append(order)
     return [_cover(account_id, trades.get(key), found, working) for key, found in orders.items()]
+
+
+def unheld(cover: Cover, others: Iterable[Cover], positions: Sequence[Position]) -> Decimal:
+    """By how much the broker holds less of the contract, on this ledger's side, than all our ledgers together.
+
+    What is missing was closed by somebody else, or by a fill that was never told: a stop for it would open a position.
+    """
+    ours = sum((other.signed for other in others if other.instrument.pk == cover.instrument.pk), ZERO)
+    mine = [row for row in positions if (row.account, row.con_id) == (cover.account_id, cover.instrument.con_id)]
+    missing = ours - sum((row.quantity for row in mine), ZERO)
+    return max(missing if cover.side == "SELL" else -missing, ZERO)
 
 
 def open_quantity(order: Order) -> Decimal:
@@ -137,9 +155,16 @@ def _ours_to_protect(trade: Trade) -> Decimal:
 def _last_stop(
     account_id: str, strategy: Strategy | None, instrument: Instrument, side: str, trade: Trade | None
 ) -> Order | None:
+    """Of a bracket whose entry filled in this trade, or placed again for it: another's price is not this trade's."""
     if trade is None:
         return None
+    entries = Fill.objects.filter(trade=trade, superseded=False, order__role=Role.ENTRY).values("order")
     stops = Order.objects.filter(
-        account=account_id, strategy=strategy, instrument=instrument, role=Role.STOP, side=side
+        Q(parent__in=entries) | Q(**{f"configuration__{PROTECTS}": trade.opening_exec_id}),
+        account=account_id,
+        strategy=strategy,
+        instrument=instrument,
+        role=Role.STOP,
+        side=side,
     ).exclude(stop_price=None)
     return stops.order_by("-id").first()

@@ -16,13 +16,12 @@ from trading.models import Account, Discrepancy, Order, OrderChange
 from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import SUFFIX, OrderState, Role
 from trading.selectors.discrepancies import unsettled
-from trading.selectors.protection import Cover, covers
+from trading.selectors.protection import PROTECTS, Cover, covers, unheld
 from trading.services.discrepancies import discrepancy_open, discrepancy_settle
 from trading.services.intents import digest_of, new_group, terms_of_orders
 from trading.services.order_moves import order_document, order_move
 
 MOST_TRIES = 3
-PROTECTS = "protects_trade"
 
 
 class Protection:
@@ -43,20 +42,23 @@ class Protection:
         before, self._before = self._before, now
         self.unsettled = any(any(pair) and before.get(key) != pair for key, pair in now.items())
         placed = [
-            order for cover in wanted if before.get(cover.key) == now[cover.key] for order in _judge_one(cover, found)
+            order
+            for cover in wanted
+            if before.get(cover.key) == now[cover.key]
+            for order in _judge_one(cover, unheld(cover, wanted, found.positions), found)
         ]
         _settle_all(found, {cover.key: cover for cover in wanted})
         self.unsettled = self.unsettled or bool(placed)
         return placed
 
 
-def _judge_one(cover: Cover, found: types.Compared) -> list[types.PlaceOrder]:
+def _judge_one(cover: Cover, missing: Decimal, found: types.Compared) -> list[types.PlaceOrder]:
     if cover.surplus:
         with audit.acting(actor="broker"), audit.recording(point="surplus_raised"):
             _raise(cover, DiscrepancyKind.OVER_CLOSED, "cancel or shrink one of its closing orders", found)
     if not cover.naked:
         return []
-    obstacle = _obstacle(cover, found)
+    obstacle = _obstacle(cover, missing, found)
     with audit.acting(actor="broker"), audit.recording(point="naked_raised"):
         row = _raise(cover, DiscrepancyKind.NAKED, obstacle or "its stop is placed again", found)
     if obstacle or row.state != "OPEN":
@@ -64,9 +66,11 @@ def _judge_one(cover: Cover, found: types.Compared) -> list[types.PlaceOrder]:
     return [replace_stop(cover, found.market_now)]
 
 
-def _obstacle(cover: Cover, found: types.Compared) -> str:
-    """Why no stop is placed now; empty where one is."""
+def _obstacle(cover: Cover, missing: Decimal, found: types.Compared) -> str:
+    """Why no stop is placed now; empty where one is. `missing`: what the broker holds less than our ledgers."""
     last = cover.last_stop
+    if missing:
+        return f"the broker holds {_plain(missing)} less than our fills say, and a stop for that would open a position"
     if cover.unproven:
         return f"{cover.unproven[0].order_ref} is {cover.unproven[0].state}: no second stop while that is not proven"
     if last is None or cover.trade is None:
