@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -72,15 +73,15 @@ def seen(order_refs: Collection[str]) -> set[str]:
 def mismatches(account: str) -> list[types.PositionMismatch]:
     """What was told of positions that differ from our fills, oldest first."""
     rows = BrokerMessage.objects.filter(kind=types.PositionMismatch.__name__).order_by("id")
-    told = (codec.loads(types.PositionMismatch, row.payload) for row in rows)
-    return [event for event in told if event.account == account]
+    told = (_read(row.kind, row.payload) for row in rows)
+    return [event for event in told if isinstance(event, types.PositionMismatch) and event.account == account]
 
 
 def doubles(account: str) -> list[tuple[types.OrderDoubled, datetime]]:
     """What was told of references with more than one working order, oldest first, and when."""
     rows = BrokerMessage.objects.filter(kind=types.OrderDoubled.__name__).order_by("id")
-    told = ((codec.loads(types.OrderDoubled, row.payload), row.received_at) for row in rows)
-    return [(event, at) for event, at in told if event.account == account]
+    told = ((_read(row.kind, row.payload), row.received_at) for row in rows)
+    return [(event, at) for event, at in told if isinstance(event, types.OrderDoubled) and event.account == account]
 
 
 def failed() -> dict[str, list[BrokerMessage]]:
@@ -110,7 +111,11 @@ def blocked() -> list[types.Blocked]:
 
 
 def _account_of(row: BrokerMessage) -> str:
-    return getattr(_read(row.kind, row.payload), "account", "")
+    """Also of a message that cannot be read any more: a person must see what blocks."""
+    try:
+        return str(json.loads(row.payload).get("account", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def set_aside(messages: Collection[int]) -> list[types.BrokerEvent]:
@@ -146,14 +151,14 @@ def _read(kind: str, payload: str) -> types.BrokerEvent | None:
 def retry(rows: Iterable[BrokerMessage], desk: Desk) -> str:
     """Apply failed messages in order, each in its transaction; the first new failure's text ends it, else empty."""
     for row in rows:
-        event = codec.loads(getattr(types, row.kind), row.payload)
         try:
+            event = codec.loads(getattr(types, row.kind), row.payload)
             with audit.acting(actor=ACTOR), audit.recording(point="retry"):
                 BrokerMessage.objects.filter(pk=row.pk, version=row.version).update(
                     state=State.APPLIED, error="", version=row.version + 1
                 )
                 _book(event, desk)
-        except Exception as error:  # whatever the desk cannot book stays ERROR, with its reason
+        except Exception as error:  # whatever cannot be read or booked stays ERROR, with its reason
             return describe(error)
     return ""
 

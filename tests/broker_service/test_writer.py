@@ -99,6 +99,27 @@ def test_a_retry_that_fails_again_leaves_the_rest_waiting(writer: Writer, desk: 
     assert writer.blocks("A")
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload"), [("OrderMessage", '{"account": "DU1", "a_field_of": "another build"}'), ("NoSuchKind", "{}")]
+)
+def test_a_failed_message_that_no_build_of_today_can_read_ends_no_writer(
+    desk: MemoryDesk, kind: str, payload: str
+) -> None:
+    BrokerMessage.objects.create(kind=kind, order_ref="A", payload=payload, received_at=NOW, state="ERROR")
+    BrokerMessage.objects.create(kind="PositionMismatch", payload=payload, received_at=NOW, state="APPLIED")
+    writer = Writer(look_again=lambda: None)
+    writer.start()
+    writer.put(message("B", 1))
+    writer.drain(LIMIT)
+    assert codes(desk) == [("B", 1)]
+    assert writer.healthy
+    assert writer.blocks("A")
+    assert evidence.mismatches(ACCOUNT) == []
+    told = [(item.account, item.order_ref) for item in evidence.blocked()]
+    assert told == ([("DU1", "A")] if kind == "OrderMessage" else []), "a person sees what blocks"
+    writer.stop(LIMIT)
+
+
 def test_the_next_owner_takes_up_what_failed_before_anything_new(desk: MemoryDesk) -> None:
     desk.failing["A"] = ValueError("no")
     first = Writer(look_again=lambda: None)
