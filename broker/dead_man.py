@@ -13,7 +13,7 @@ from django.db import DatabaseError, connections
 from autotrader.core.ops.pace import paced
 from broker import halts, types
 from broker import latch as latches
-from broker.errors import BrokerUnavailable
+from broker.errors import BrokerError
 from broker.kill_switch import end_orders
 from broker.latch import HaltState
 from broker.remote import WRONG_SECRET, RemoteBroker
@@ -82,8 +82,9 @@ class DeadMan:
                 remote.call("status", types.Nothing())
             finally:
                 remote.close()
-        except BrokerUnavailable as error:
-            return error.reason == WRONG_SECRET
+        except (BrokerError, OSError) as error:
+            logger.info("the owner gave no sign of life: %s", error)
+            return isinstance(error, BrokerError) and error.reason == WRONG_SECRET
         return True
 
     def _halt(self) -> None:
@@ -96,7 +97,7 @@ class DeadMan:
             logger.exception("the dead man's switch could not write the file latch")
             return
         request = types.Kill("HALTED", "entries", ACTOR, reason, stands.run, WAIT_S)
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and self._stands(stands.run):
             report = end_orders(self._place, request, lambda text: self._say("dead man", text))
             self._write_row()
             if report.done:
@@ -104,6 +105,11 @@ class DeadMan:
                 return
             self._say("dead man", f"not proven: {report.problem}")
             self._stopping.wait(paced(TRY_EVERY))
+
+    def _stands(self, run: str) -> bool:
+        """False once a person has released it, or another halt goes on with it: to ask again would halt anew."""
+        found = latches.read(self._place.state_dir)
+        return found is not None and found.run == run
 
     def _write_row(self) -> None:
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
 from broker import gates, get_broker, latch
 from broker.dead_man import DeadMan, Silence
@@ -45,3 +47,25 @@ def test_an_owner_that_is_gone_for_good_halts_trading_and_its_entries_are_ended(
     assert (found.actor, found.confirmed) == ("dead man", 1)
     with ControlClient(gateway.host, gateway.control_port) as control:
         assert control.status()["frames"]["cancelOrder"] == 1
+
+
+def test_a_release_by_a_person_ends_what_the_dead_man_goes_on_to_ask(
+    place: Place, state: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its next question would tell an owner that is back to halt once more."""
+    settings.AUTOTRADER_BROKER_URL = "http://127.0.0.1:9"
+    monkeypatch.setenv("AUTOTRADER_TIME_FACTOR", "0.1")
+    told: list[str] = []
+    halting = threading.Thread(target=DeadMan(place, lambda name, text: told.append(text))._halt, daemon=True)
+    halting.start()
+    eventually(lambda: any("not proven" in text for text in told), 10)
+    found = latch.read(state)
+    assert found is not None
+    assert latch.replace_with(state, found.mark, None)
+    halting.join(5)
+    assert not halting.is_alive()
+
+
+def test_a_lock_that_cannot_be_read_is_silence_and_ends_no_watch(place: Place) -> None:
+    place.lock_path.mkdir(parents=True)
+    assert DeadMan(place, lambda name, text: None)._answers() is False
