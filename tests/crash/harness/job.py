@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import json
 import os
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tests.crash.harness.environment import FACTOR, set_up
 
 DISK_SIZE = "size=32m"
+PACKAGES = ("trading.workflow.steps", "trading.services", "trading.selectors", "trading.risk")
+# daphne.server comes late in each owner, since it installs a reactor; nearly all that it loads can be here before.
+MODULES = (
+    "broker.front",
+    "broker.service.run",
+    "trading.tasks",
+    "trading.workflow.lanes",
+    "daphne.http_protocol",
+    "daphne.ws_protocol",
+    "daphne.endpoints",
+    "txaio.tx",
+    "autobahn.twisted.websocket",
+    "twisted.internet.endpoints",
+    "twisted.internet.asyncioreactor",
+    "OpenSSL.SSL",
+    "_strptime",
+    "encodings.idna",
+    "encodings.unicode_escape",
+    "django.db.models.sql.compiler",
+)
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
 
@@ -81,15 +101,14 @@ def serve(arguments: argparse.Namespace, disk: Path, answers: Any) -> None:
 
 def import_all() -> None:
     """Load what web, worker and broker load, without a thread, a connection or a reactor."""
-    from importlib import import_module
+    names = [f"{package}.{name}" for package in PACKAGES for name in _modules(package)]
+    for name in (*names, *MODULES):
+        import_module(name)
+    assert "twisted.internet.reactor" not in sys.modules, "a reactor cannot be shared by forks"
 
-    names = ["broker.front", "broker.service.run", "trading.tasks", "trading.workflow.lanes", "daphne.http_protocol"]
-    steps = Path(import_module("trading.workflow.steps").__path__[0])
-    names += [f"trading.workflow.steps.{path.stem}" for path in steps.glob("[a-z]*.py")]
-    names += [f"trading.services.{name}" for name in ("requests", "changes", "approvals", "dispatches", "halts")]
-    for name in names:
-        with contextlib.suppress(ModuleNotFoundError):
-            import_module(name)
+
+def _modules(package: str) -> list[str]:
+    return [path.stem for path in Path(import_module(package).__path__[0]).glob("[a-z]*.py")]
 
 
 if __name__ == "__main__":
