@@ -57,6 +57,12 @@ def at_broker(order: Order, **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
+def executed(fill: Fill, **changes: str) -> dict[str, str]:
+    """The execution as the gateway's ledger has it."""
+    told = {"shares": str(fill.quantity), "price": str(fill.price), "order_ref": fill.order.order_ref}
+    return told | changes
+
+
 def truth_of(orders: list[Order]) -> dict[str, Any]:
     """A gateway's ledger that agrees with our rows."""
     fills = list(Fill.objects.filter(order__in=orders, superseded=False))
@@ -65,7 +71,7 @@ def truth_of(orders: list[Order]) -> dict[str, Any]:
     return {
         "account": orders[0].account_id,
         "orders": {str(order.perm_id): at_broker(order) for order in orders},
-        "executions": {fill.exec_id: {"shares": str(fill.quantity), "price": str(fill.price)} for fill in fills},
+        "executions": {fill.exec_id: executed(fill) for fill in fills},
         "positions": {str(orders[0].instrument.con_id): {"quantity": str(held)}},
         "cash": {"USD": str(START - paid)},
     }

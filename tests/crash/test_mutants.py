@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.harness.mutants import NotPlanted, Verdict, planted, report, weighed
+from tests.crash.harness.mutants import HASTE, NotPlanted, Verdict, planted, report, weighed
 from tests.crash.harness.planted import MUTANTS, Edit, Mutant
 from tests.support import ROOT
 
@@ -16,7 +16,7 @@ BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_the_change_fits_the_source_and_still_compiles(mutant: Mutant, tmp_path: Path) -> None:
-    edits = (*mutant.scene, *mutant.edits)
+    edits = (HASTE, *mutant.scene, *mutant.edits)
     for path in {edit.path for edit in edits}:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text((ROOT / path).read_text())
@@ -51,6 +51,13 @@ def test_the_verdict_names_the_rules_and_the_first_cell_that_failed() -> None:
 def test_a_bug_that_no_cell_could_run_on_was_not_tried() -> None:
     assert "not planted" in weighed("m", [outcome("error"), outcome("unreached")], 1.0).problem
     assert weighed("m", [outcome("passed"), outcome("error")], 1.0) == Verdict("m", 1.0, cells=2)
+
+
+def test_a_desk_that_only_did_not_settle_has_caught_nothing() -> None:
+    rows = [outcome("failed", "not settled: {}"), outcome("failed", "not settled: {}", "I5 cash:1: differs")]
+    verdict = weighed("m", rows, 1.0)
+    assert (verdict.caught, verdict.cells, verdict.rules) == (True, 2, ("I5", "not settled"))
+    assert not weighed("m", rows[:1], 1.0).caught
 
 
 @pytest.mark.parametrize(

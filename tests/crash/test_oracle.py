@@ -142,6 +142,11 @@ def test_a_correction_that_was_not_applied_is_found(sound: World) -> None:
     assert rules(with_truth(sound, executions=corrected)) == {"I4"}
 
 
+def test_an_execution_that_was_booked_for_another_order_is_found(sound: World, orders: list[Order]) -> None:
+    Fill.objects.filter(order=orders[0]).update(order=orders[1])
+    assert "I4" in rules(sound)
+
+
 def test_a_holding_that_differs_is_found(sound: World, orders: list[Order]) -> None:
     positions = {str(orders[0].instrument.con_id): {"quantity": "9"}}
     assert rules(with_truth(sound, positions=positions)) == {"I5"}

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,12 @@ from tests.crash.harness.planted import MUTANTS, Edit, Mutant
 
 ROOT = Path(__file__).resolve().parents[3]
 LIMIT = 180.0
+WIDTH = 150
 RULE = re.compile(r"^(I\d+|naked|work|not settled)\b")
+# That a desk did not settle is no promise broken: a machine that is too busy may be all there is to it.
+NO_PROOF = frozenset({"not settled"})
+# What hangs for so long hangs for good: a planted bug is judged sooner than a sound tree.
+HASTE = Edit("tests/crash/harness/running.py", "SETTLE_LIMIT = 40.0\n", "SETTLE_LIMIT = 12.0\n")
 
 
 class NotPlanted(Exception):
@@ -38,11 +44,13 @@ class Verdict:
     caught: bool = False
     cells: int = 0
     rules: tuple[str, ...] = ()
+    detail: tuple[str, ...] = ()
     problem: str = ""
 
     def __str__(self) -> str:
         said = f"caught by {', '.join(self.rules)} in cell {self.cells}" if self.caught else f"missed in {self.cells}"
-        return f"{self.name:<34}{self.problem or said}  ({self.seconds:.0f} s)"
+        facts = "".join(f"\n    {text[:WIDTH]}" for text in self.detail)
+        return f"{self.name:<34}{self.problem or said}  ({self.seconds:.0f} s){facts}"
 
 
 def main() -> int:
@@ -94,7 +102,6 @@ def copied(tree: Path) -> Path:
 
 SEEDS_TRIED = 400
 LINKED_SEEDS = 6
-ENTRIES = frozenset({"cycle-bracket", "request-mkt", "request-lmt", "request-bracket", "approve-bracket"})
 
 
 def resolved(tasks: Iterable[str]) -> tuple[str, ...]:
@@ -107,21 +114,12 @@ def resolved(tasks: Iterable[str]) -> tuple[str, ...]:
 
 
 def _linked(what: str) -> list[int]:
-    """Stories in which orders fill unseen, or in which ids come again and several orders are written."""
+    """Stories in which orders fare like that while the link is down."""
     set_up()
     from tests.crash.harness.seeds import story
 
-    found: list[int] = []
-    for seed in range(1, SEEDS_TRIED):
-        told = story(seed)
-        unseen = any(link.get("orders") == "unseen" for link in told.links)
-        entries = sum(name in ENTRIES for name, _ in told.operations)
-        restarts = any(link["name"] == "restart" for link in told.links)
-        restarts |= any(strike.fault == "rollback" for _, strikes in told.operations for strike in strikes)
-        reused = restarts and entries > 1
-        if unseen if what == "unseen" else reused:
-            found.append(seed)
-    return found[:LINKED_SEEDS]
+    told = (seed for seed in range(1, SEEDS_TRIED) if any(link.get("orders") == what for link in story(seed).links))
+    return list(islice(told, LINKED_SEEDS))
 
 
 def control(tree: Path, mutants: Iterable[Mutant], jobs: int) -> list[str]:
@@ -139,7 +137,7 @@ def judged(tree: Path, mutant: Mutant, jobs: int) -> Verdict:
     """Plant it, play its cells, take it out again."""
     began = time.monotonic()
     try:
-        with planted(tree, (*mutant.scene, *mutant.edits)):
+        with planted(tree, (HASTE, *mutant.scene, *mutant.edits)):
             rows = played(tree, mutant.tasks, jobs, LIMIT)
     except NotPlanted as error:
         return Verdict(mutant.name, time.monotonic() - began, problem=f"not planted: {error}")
@@ -152,10 +150,19 @@ def weighed(name: str, rows: Sequence[dict[str, Any]], seconds: float) -> Verdic
         states = Counter(row["state"] for row in rows)
         return Verdict(name, seconds, problem=f"not planted: no cell ran ({dict(states)})")
     for number, row in enumerate(rows, start=1):
-        if row["state"] == "failed":
-            found = sorted({match[1] for text in row["detail"] if (match := RULE.match(text))})
-            return Verdict(name, seconds, caught=True, cells=number, rules=tuple(found))
+        found = sorted({match[1] for text in row["detail"] if (match := RULE.match(text))})
+        if row["state"] == "failed" and set(found) - NO_PROOF:
+            return Verdict(name, seconds, True, number, tuple(found), _one_a_rule(row["detail"]))
     return Verdict(name, seconds, cells=len(rows))
+
+
+def _one_a_rule(detail: Iterable[str]) -> tuple[str, ...]:
+    """The first sentence of each rule."""
+    first: dict[str, str] = {}
+    for text in detail:
+        found = RULE.match(text)
+        first.setdefault(found[1] if found else text, text)
+    return tuple(first.values())
 
 
 class planted:

@@ -119,7 +119,7 @@ def _number(text: str | None) -> Decimal | None:
 
 
 def check_i4(world: World) -> Found:
-    """Each execution of the broker is booked once as it stands now, corrections applied, and none else is."""
+    """Each execution of the broker is booked once as it stands now, for its own order, and none else is."""
     theirs = {
         exec_id: (Decimal(row["shares"]), Decimal(row["price"])) for exec_id, row in world.truth["executions"].items()
     }
@@ -137,6 +137,10 @@ def check_i4(world: World) -> Found:
             )
         elif told[0] != kept[0] or (told[0] and abs(told[1] - kept[1]) > CENT / 100):
             yield Violation("I4", f"exec:{exec_id}", f"the broker says {told}, we booked {kept}")
+    ours_only = Fill.objects.filter(account=world.account, superseded=False).exclude(order__role=Role.EXTERNAL)
+    for exec_id, ref in ours_only.values_list("exec_id", "order__order_ref"):
+        if exec_id in theirs and world.truth["executions"][exec_id]["order_ref"] != ref:
+            yield Violation("I4", f"exec:{exec_id}", f"an execution of another order was booked for {ref}")
 
 
 def check_i5(world: World) -> Found:

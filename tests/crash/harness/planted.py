@@ -74,14 +74,19 @@ MUTANTS: tuple[Mutant, ...] = (
                 "from __future__ import annotations\n\n_BY_ID: dict[int, str] = {}\n",
             ),
             Edit("trading/services/evidence.py", " and found.perm_id not in (None, perm_id):", " and not found:"),
-            Edit(SESSION, "        connection.client.updateReqId(self._last_id + 1)\n", ""),
+            # Orders get the ids that the gateway says are free, whatever was used before.
             Edit(
-                "broker/ib/wrapper.py",
-                "            self.ib.client.updateReqId(execution.orderId + 1)",
-                "            pass",
+                SESSION,
+                "        connection.client.updateReqId(self._last_id + 1)\n",
+                "        connection.free_id = connection.client._reqIdSeq\n",
+            ),
+            Edit(
+                "broker/ib/orders.py",
+                "    order.orderId = connection.client.getReqId()\n",
+                "    order.orderId = connection.free_id\n    connection.free_id += 1\n",
             ),
         ),
-        ("link:reused:sqlite",),
+        ("seed:0:sqlite",),
     ),
     Mutant(
         "time-out as reject",

@@ -57,8 +57,16 @@ class Story:
     links: tuple[dict[str, Any], ...]
 
 
+# Told by hand, under numbers below 1. 0: ids come again after two orders have filled, and a third order gets those of
+# the first, so that what the gateway tells of both has the same ids.
+ROLLED_BACK = Strike("rollback", "broker", "evidence_CommissionReport_committed", 1, 5.0)
+TOLD = {0: Story(0, (("request-bracket", ()), ("request-exit", (ROLLED_BACK,)), ("request-bracket", ())), ())}
+
+
 def story(seed: int) -> Story:
     """The story of a number."""
+    if seed in TOLD:
+        return TOLD[seed]
     chance = random.Random(f"crash {seed}")
     operations = chance.choices(OPERATIONS, k=chance.choice((1, 2, 2, 3, 4)))
     faults = chance.randint(1, MOST_FAULTS)
