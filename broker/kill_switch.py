@@ -37,9 +37,16 @@ class Silent(Exception):
 def end_orders(place: Place, request: types.Kill, say: Say = lambda text: None) -> types.KillReport:
     """Have the orders ended by the owner; where it gives no answer for 2 s, end it and do its work here.
 
-    The file latch of this state folder stands already. Answers what is proven, never raises a BrokerError. `say`
-    gets a line for people where something out of the ordinary is done.
+    The file latch of this state folder stands already. Answers what is proven, never raises. `say` gets a line for
+    people where something out of the ordinary is done.
     """
+    try:
+        return _ended(place, request, say)
+    except OSError as error:  # a lock that is another user's, a folder that is gone
+        return _unproven(request, f"the owner's lock cannot be used ({error.strerror})")
+
+
+def _ended(place: Place, request: types.Kill, say: Say) -> types.KillReport:
     until = time.monotonic() + request.wait_s + CONNECT_LIMIT
     while True:
         try:

@@ -152,3 +152,15 @@ def test_a_release_needs_a_user(place: Place, state: Path, words: tuple[str, ...
         call_command("halt", "--release", *words)
     assert ended.value.code == 3
     assert latch.path_of(state).exists()
+
+
+def test_where_the_file_cannot_be_written_the_row_holds(state: Path, settings: Settings) -> None:
+    """And no lock of the owner's can be read there either: nothing is proven, and that is said."""
+    settings.AUTOTRADER_STATE_DIR = state / "a file"
+    settings.AUTOTRADER_STATE_DIR.touch()
+    code, told = halt("--reason", "strange fills")
+    assert (code, told["row"], told["done"]) == (1, "written", False)
+    assert "lock cannot be used" in told["problem"]
+    row = Halt.objects.get()
+    assert (row.state, row.reason, row.cancel) == ("HALTED", "strange fills", "entries")
+    assert halt("--cancel", "none")[0] == 0

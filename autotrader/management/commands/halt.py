@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from argparse import ArgumentParser
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class Command(BaseCommand):
     help = (
         "Stop trading: the file latch first, then the owner ends the entries (protective stops stay); a silent owner "
         "is killed and its work done here. Needs no database. Exit 0: in force and all that was asked is proven; 1: in "
-        "force, not all is proven; 3: refused, nothing changed; 4: the file latch could not be written."
+        "force, not all is proven; 3: refused, nothing changed; 4: neither the file latch nor the row could be written."
     )
     requires_system_checks = []
 
@@ -104,17 +105,20 @@ class Command(BaseCommand):
         try:
             stands = latches.tighten(_state_dir(), wish)
         except OSError as error:
-            self.stderr.write(self.style.ERROR(f"The file latch cannot be written ({error.strerror})."))
+            problem = f"The file latch cannot be written ({error.strerror}); the database's row must hold."
+            self.stderr.write(self.style.ERROR(problem))
             stands = None
         crashpoint("halt_file")
         file_ms = round((time.perf_counter() - began) * 1000, 1)
         if stands is not None and not options["json"]:
             self.stdout.write(f"Trading is {stands.state}.")
         stands = self._all_confirmed(stands, options)
+        # Without the file the row must hold, and before any order is ended.
+        row_holds = stands is None and _row_written(wish)
         report = _end_orders(stands or wish, options["wait"], self.stderr.write)
-        row = "written" if _row_written() else "later"
+        row = "written" if row_holds or _row_written() else "later"
         self._print(_result(latches.read(_state_dir()), report, row, file_ms), as_json=options["json"])
-        if stands is None:
+        if stands is None and not row_holds:
             return NOT_HALTED
         return PROVEN if report.done else UNPROVEN
 
@@ -175,19 +179,25 @@ def _end_orders(stands: Latch, wait_s: float, say: Any) -> types.KillReport:
 def _place() -> Place:
     """Where the desk connects: an embedded gateway may have had to take another port than its usual one."""
     place = Place()
-    running = held_address(place.state_dir / "paper.sqlite3") if place.paper else None
+    running = None
+    with suppress(OSError):  # a folder that cannot be read tells of no gateway
+        running = held_address(place.state_dir / "paper.sqlite3") if place.paper else None
     if running is None or settings.AUTOTRADER_BROKER_PORT_IS_SET:
         return place
     return replace(place, host=running[0], port=running[1])
 
 
-def _row_written() -> bool:
-    """Bring the row up to the file; False where the database has not done so within a few seconds."""
+def _row_written(wish: Latch | None = None) -> bool:
+    """Bring the row up to the file, or to the wish where there is no file; False where the database has not done so
+    within a few seconds."""
     done: list[bool] = []
 
     def write() -> None:
         try:
-            halt_rows.halt_sync(grace=0)
+            if wish is None:
+                halt_rows.halt_sync(grace=0)
+            else:
+                halt_rows.halt_set(wish.state, wish.actor, wish.reason, cancel=wish.cancel)
             done.append(True)
         except DatabaseError:
             return
