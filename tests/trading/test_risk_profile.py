@@ -111,3 +111,12 @@ def test_there_is_one_profile_of_the_desk(db: None) -> None:
     desk_profile_ensure(actor="test")
     with pytest.raises(ValidationError):
         risk_profile_save(RiskProfile(name="another", is_desk=True), actor="test")
+
+
+def test_the_desk_is_never_left_without_its_own_limits(db: None) -> None:
+    made = desk_profile_ensure(actor="test")
+    made.is_desk = False
+    with pytest.raises(ValidationError) as caught:
+        risk_profile_save(made, actor="test")
+    assert list(caught.value.message_dict) == ["is_desk"]
+    assert RiskProfile.objects.get(pk=made.pk).is_desk

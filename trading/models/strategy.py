@@ -163,7 +163,7 @@ class RiskProfile(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Raise ValidationError, naming the field, where two limits contradict each other."""
+        """Raise ValidationError, naming the field, where limits contradict each other or the desk is left without."""
         for smaller, larger, why in NOT_ABOVE:
             low, high = getattr(self, smaller), getattr(self, larger)
             if low is not None and high is not None and low > high:
@@ -171,6 +171,8 @@ class RiskProfile(models.Model):
         both = {str(name) for name in self.allowed_symbols} & {str(name) for name in self.restricted_symbols}
         if both:
             raise ValidationError({"restricted_symbols": f"Allowed and restricted at once: {', '.join(sorted(both))}."})
+        if not self.is_desk and RiskProfile.objects.filter(pk=self.pk, is_desk=True).exists():
+            raise ValidationError({"is_desk": "The desk must have limits of its own: change these instead."})
 
 
 class RiskProfileVersion(models.Model):
