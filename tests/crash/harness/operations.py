@@ -101,7 +101,7 @@ def waits() -> bool:
     return Approval.objects.filter(state="PENDING").exists()
 
 
-def until(done: Callable[[], object], seconds: float = BEFORE_LIMIT, *, every: float = 0.01) -> None:
+def until(done: Callable[[], object], seconds: float = BEFORE_LIMIT, *, every: float = 0.03) -> None:
     """Wait for the desk to come there. Raises TimeoutError."""
     limit = time.monotonic() + seconds
     while not done():

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 
 from autotrader.core.audit.tail import read_after
 
-PAUSE = 0.02
+PAUSE = 0.05
 
 
 def follow(log: Path, *, ends: Callable[[], bool] = lambda: False) -> None:

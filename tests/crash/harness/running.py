@@ -25,6 +25,7 @@ from tests.crash.harness.world import rows
 
 REACH_LIMIT = 12.0
 SETTLE_LIMIT = 40.0
+LOOK_EVERY = 0.04
 QUIET = 5.0  # seconds, before they are paced: a look in a hurry must have found nothing more
 NESTED = ("look_executions", "look_open_orders")
 # After these recovery is run once more, and must change nothing.
@@ -174,7 +175,7 @@ def _recover(made: Desk, operation: str, number: int) -> dict[str, Any]:
             quiet_since = time.monotonic()
         elif time.monotonic() - quiet_since > paced(QUIET):
             break
-        time.sleep(0.02)
+        time.sleep(LOOK_EVERY)
     for forked in made.processes("worker", "web"):
         forked.end()
     return last
