@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 # Who halts writes file and row himself; only what was left undone for so long is put right by others.
 GRACE = 3.0
 NEW_INSTALLATION = "a new installation on a real gateway is halted until released"
+NEW_BROKER = "nobody has released trading on this broker yet, only on another one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def wish_of(state: HaltState, actor: str, reason: str, cancel: Cancel) -> Latch:
 
 
 def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, seen: str = "") -> HaltReading:
-    """Loosen row, then file: a crash in between leaves the stricter one. A wish to cancel ends with it.
+    """Loosen row, then file: a crash in between leaves the stricter one until `halt_sync`. A wish to cancel ends with it.
 
     Raises Conflict: HALT_CHANGED where the Halt in force is not the one `seen`, LATCH_UNREADABLE where the file is
     none that a release may remove.
@@ -126,7 +127,11 @@ def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, s
         file = latches.read(folder)
         _refuse_release(row, file, seen)
         row.cancel, row.cancelled_at, row.asked, row.confirmed, row.working = "", None, None, None, []
+        row.released_for = settings.AUTOTRADER_BROKER
         _write_row(row, to, actor, reason, system_now())
+        if file is not None:
+            # Who reads both between the commit and the file's end must not take the file for a newer halt.
+            latches.release_at(folder, file.mark, row.version)
         # Not before the row is committed.
         transaction.on_commit(lambda: _loosen_file(folder, file, wish_of(to, actor, reason, "")))
     return halt_reading()
@@ -141,10 +146,15 @@ def halt_sync(*, grace: float = GRACE) -> None:
     file, row = latches.read(folder), Halt.objects.filter(pk=1).first()
     if file is not None and file.problem:
         return  # it halts as long as it cannot be read, and no longer
-    if not (_row_is_behind(row, file, before) or _file_is_behind(row, file) or _is_news(row, file)):
+    behind = _row_is_behind(row, file, before) or _file_is_behind(row, file) or _is_released(row, file)
+    if not (behind or _is_news(row, file)):
         return
     with audit.recording(point="halt_sync"):
         row, file = _locked_row(), latches.read(folder)
+        if file is not None and _is_released(row, file):
+            # Its releaser is about to remove it, or died before it could.
+            _loosen_file(folder, file, wish_of(HaltState(row.state), row.actor, row.reason, ""))
+            return
         if _row_is_behind(row, file, before) and file is not None:
             with audit.acting(actor=file.actor):
                 row = _tighten_row(file)
@@ -163,10 +173,18 @@ def _of_row(row: Halt | None) -> HaltReading:
     if row is not None:
         cancel: Cancel = row.cancel  # type: ignore[assignment]
         told = HaltReading(HaltState(row.state), row.reason, row.actor, row.at, row.version, cancel, row.cancelled_at)
+        if _is_released_elsewhere(row):
+            told = replace(told, state=HaltState.HALTED, reason=NEW_BROKER, actor="system")
         return replace(told, asked=row.asked, confirmed=row.confirmed, working=tuple(row.working))
     if settings.AUTOTRADER_BROKER == "paper":
         return HaltReading(HaltState.ACTIVE, "", "system", None, 0)
     return HaltReading(HaltState.HALTED, NEW_INSTALLATION, "system", None, 0)
+
+
+def _is_released_elsewhere(row: Halt) -> bool:
+    """What a person has released on the embedded gateway is no release of a real one."""
+    real, released = settings.AUTOTRADER_BROKER != "paper", row.released_for == settings.AUTOTRADER_BROKER
+    return real and not released and row.state != HaltState.HALTED
 
 
 def _of_file(file: Latch, row: HaltReading) -> HaltReading:
@@ -252,11 +270,15 @@ def _loosen_file(folder: Path, file: Latch | None, wish: Latch) -> None:
 
 
 def _row_is_behind(row: Halt | None, file: Latch | None, before: datetime) -> bool:
-    if file is None or (file.at is not None and file.at > before):
+    if file is None or (file.at is not None and file.at > before) or _is_released(row, file):
         return False
     if row is None:
         return True
     return latches.stricter(file.state, row.state) or (file.is_cancelling and row.cancel != file.cancel)
+
+
+def _is_released(row: Halt | None, file: Latch | None) -> bool:
+    return row is not None and file is not None and 0 < file.released <= row.version
 
 
 def _file_is_behind(row: Halt | None, file: Latch | None) -> bool:

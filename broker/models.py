@@ -106,6 +106,9 @@ class Halt(models.Model):
     asked = models.PositiveIntegerField(null=True, blank=True, help_text="Orders that were asked to end.")
     confirmed = models.PositiveIntegerField(null=True, blank=True, help_text="Of them, those that work no longer.")
     working = models.JSONField(default=list, blank=True, help_text="Those whose end is not proven.")
+    released_for = models.CharField(
+        max_length=10, blank=True, help_text="The broker it was released for last: another real one stays HALTED."
+    )
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="broker_halt_single")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from autotrader.core.audit.models import Event
@@ -67,6 +67,24 @@ def test_a_new_install_is_active_with_the_embedded_gateway_and_halted_with_a_rea
     assert gates.halt_state() is HaltState.HALTED
     gates.halt_set(HaltState.ACTIVE, "ann", "checked")
     assert gates.halt_state() is HaltState.ACTIVE
+
+
+@pytest.mark.parametrize("before", [HaltState.ACTIVE, HaltState.REDUCING])
+def test_what_was_released_on_the_embedded_gateway_is_not_released_on_a_real_one(
+    settings: Settings, before: HaltState
+) -> None:
+    """A person practised there, then set AUTOTRADER_BROKER=tws with the same database."""
+    gates.halt_set(HaltState.ACTIVE, "ann", "the drill is over")
+    if before is HaltState.REDUCING:
+        gates.halt_set(before, "loss guard", "2 % lost")
+    settings.AUTOTRADER_BROKER = "tws"
+    assert gates.halt_state() is HaltState.HALTED
+    assert code_of() == "HALTED"
+    halted = gates.halt_reading()
+    gates.halt_release("ann", "checked the account", seen=halted.seen)
+    assert gates.halt_state() is HaltState.ACTIVE
+    gates.halt_set(HaltState.REDUCING, "loss guard", "2 % lost")
+    assert gates.halt_state() is HaltState.REDUCING
 
 
 def test_losing_the_row_or_the_state_folder_makes_no_real_broker_active(settings: Settings, state: Path) -> None:
@@ -135,6 +153,43 @@ def test_halt_and_release_are_events_and_the_file_comes_and_goes(state: Path) ->
         ("HALTED", "REDUCING", "ann"),
         ("REDUCING", "ACTIVE", "bob"),
     ]
+
+
+def test_a_release_is_not_undone_by_who_compares_row_and_file_before_the_file_has_gone(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates.halt_set("HALTED", "ann", "strange fills")
+    loosen = latch.replace_with
+
+    def meanwhile(*arguments: Any) -> bool:
+        monkeypatch.setattr(latch, "replace_with", loosen)
+        gates.halt_sync(grace=-1)
+        return loosen(*arguments)
+
+    monkeypatch.setattr(latch, "replace_with", meanwhile)
+    gates.halt_release("bob", "seen")
+    gates.halt_sync(grace=-1)
+    assert gates.halt_state() == "ACTIVE"
+    assert latch.read(state) is None
+
+
+def test_a_release_that_died_before_the_file_had_gone_is_finished(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gates.halt_set("HALTED", "ann", "strange fills")
+    with monkeypatch.context() as patch:
+        patch.setattr(latch, "replace_with", lambda *arguments: False)
+        gates.halt_release("bob", "seen")
+    assert gates.halt_state() == "HALTED"
+    gates.halt_sync(grace=-1)
+    assert gates.halt_state() == "ACTIVE"
+
+
+def test_a_release_that_was_rolled_back_leaves_the_halt(state: Path) -> None:
+    gates.halt_set("HALTED", "ann", "strange fills")
+    with pytest.raises(LookupError), transaction.atomic():
+        gates.halt_release("bob", "seen")
+        raise LookupError
+    gates.halt_sync(grace=-1)
+    assert gates.halt_state() == "HALTED"
 
 
 def test_a_halt_never_loosens_a_stricter_one(state: Path) -> None:
