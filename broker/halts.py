@@ -116,7 +116,7 @@ def wish_of(state: HaltState, actor: str, reason: str, cancel: Cancel) -> Latch:
 
 
 def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, seen: str = "") -> HaltReading:
-    """Loosen row, then file: a crash in between leaves the stricter one until `halt_sync`. A wish to cancel ends with it.
+    """Loosen row, then file; where a crash comes in between, `halt_sync` finishes it. A wish to cancel ends with it.
 
     Raises Conflict: HALT_CHANGED where the Halt in force is not the one `seen`, LATCH_UNREADABLE where the file is
     none that a release may remove.

@@ -45,6 +45,7 @@ class Latch:
     `mark` changes with every halt, `run` with every wish to cancel that is new; neither changes with the progress.
     `owner` is who took the cancels up; `asked` and `confirmed` count orders, `working` names those whose end is not
     proven and `kept` those that stay on purpose. `by_hand`: a person made the file, it halts whatever it says.
+    `released`: the version of the row whose commit releases this wish; 0 where none does.
     """
 
     state: str
@@ -63,6 +64,7 @@ class Latch:
     cancelled_at: datetime | None = None
     problem: str = ""
     by_hand: bool = False
+    released: int = 0
 
     @property
     def is_cancelling(self) -> bool:
@@ -139,6 +141,15 @@ def replace_with(state_dir: Path, mark: str, latch: Latch | None) -> bool:
     return True
 
 
+def release_at(state_dir: Path, mark: str, version: int) -> None:
+    """Say in the file which version of the row releases the wish of that mark; until it is removed, it halts."""
+    with _alone(state_dir):
+        found = read(state_dir)
+        if found is not None and found.mark == mark and not found.problem and not found.by_hand:
+            with suppress(OSError):
+                _write(state_dir, replace(found, released=version))
+
+
 def new_mark() -> str:
     """A name for one wish."""
     return uuid.uuid4().hex[:16]
@@ -164,7 +175,7 @@ def _merged(found: Latch | None, wish: Latch) -> Latch:
         told = {name: getattr(found, name) for name in RUNNING}
     else:
         told = {name: getattr(wish, name) for name in RUNNING}
-    return replace(base, mark=wish.mark, problem="", by_hand=False, **told)
+    return replace(base, mark=wish.mark, problem="", by_hand=False, released=0, **told)
 
 
 RUNNING = ("cancel", "run", "owner", "asked_at", "asked", "confirmed", "working", "kept", "cancelled_at")
