@@ -62,6 +62,18 @@ def restore_older(rows: int) -> None:
     AuditHead.objects.update(seq=rows, hash=Event.objects.get(seq=rows).hash)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_rewritten_chain_that_is_anchored_once_more_at_the_same_row_shows_all_the_same() -> None:
+    """On a quiet desk the next anchor is of the same row; it must not take the place of the genuine one."""
+    grow(4)
+    anchor_take(NOW)
+    rewrite(2)
+    anchor_take(NOW + timedelta(minutes=5))
+    verdict = verify_chain()
+    assert not verdict.ok
+    assert "written anew" in verdict.reason
+
+
 @pytest.mark.parametrize(
     ("change", "row"),
     [
