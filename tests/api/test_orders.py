@@ -274,10 +274,11 @@ def test_only_whom_it_is_allowed_may_ask(desk: Desk, api: Api) -> None:
 
 
 def test_an_order_above_a_value_waits_for_a_person_and_can_be_taken_back(desk: Desk, api: Api) -> None:
-    body = entry(desk)
+    body = entry(desk) | {"reason": "a hedge for Friday"}
     RiskProfile.objects.filter(is_desk=True).update(approval_above_value=Decimal(1))
     said = api.post("place", body)
     told = said.json()
+    assert Approval.objects.get().rationale == "a hedge for Friday"  # who approves sees why it was asked for
     assert (said.status_code, told["status"], told["approval"]) == (202, "PENDING_APPROVAL", Approval.objects.get().pk)
     assert desk.frames("placeOrder") == 1  # what it would cost was asked
     ended = api.post(f"{told['order_ref']}/cancel", {"reason": "not now"})

@@ -91,12 +91,14 @@ def test_what_was_not_seen_is_not_decided(login: Any, skin: str) -> None:
 
 
 @pytest.mark.parametrize("skin", ["admin", "page"])
-def test_who_may_only_look_has_no_buttons(login: Any, skin: str) -> None:
+def test_who_may_only_look_has_no_buttons_and_is_told_what_is_missing(login: Any, skin: str) -> None:
     approval = asked()
     shown, sends = pages(approval)[skin]
     client = login("trading.view_approval")
     assert "Approve…" not in client.get(shown).content.decode()
-    assert client.post(sends, form(approval, confirmed="1")).status_code == 403
+    answer = client.post(sends, form(approval, confirmed="1"))
+    assert answer.status_code == 403
+    assert "This needs the permission trading.approve_order." in answer.content.decode()
     assert not ApprovalVote.objects.exists()
 
 

@@ -118,7 +118,7 @@ def approval_request(work: Work, intent: Intent, needed: Needed, what_if: dict[s
             quantity=intent.quantity,
             price=quantize_price(price),
             reward_ratio=intent.proposal.reward_ratio,
-            rationale=intent.decision.rationale if intent.decision else "",
+            rationale=_why(intent),
             what_if=what_if,
             requested_by=asked_by,
             requested_at=system_now(),
@@ -146,6 +146,13 @@ class Word:
     approve: bool
     digest: str
     reason: str = ""
+
+
+def _why(intent: Intent) -> str:
+    """What speaks for the order: the decision's words, or those of whoever asked for it."""
+    if intent.decision is not None:
+        return intent.decision.rationale
+    return str(intent.request.body.get("reason") or "") if intent.request is not None else ""
 
 
 def approval_vote(pk: int, word: Word, *, account: str, market_now: datetime | None) -> Approval:
