@@ -43,6 +43,7 @@ class Processes:
             AUTOTRADER_BROKER_PORT=str(self.gateway.port),
             AUTOTRADER_PROCESS_ROLE=role,
             AUTOTRADER_CRASH=crash,
+            AUTOTRADER_TIME_FACTOR="0.2",
             AUTOTRADER_AI_MODEL="test-model",
             OPENAI_API_BASE=self.model.base_url,
         )
