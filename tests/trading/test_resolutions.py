@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,12 +10,15 @@ import pytest
 
 from autotrader.core.audit.models import Event
 from autotrader.core.audit.verify import verify_chain
+from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
 from broker import types
-from tests.trading.builders import ACCOUNT, CON_IDS, NOW, D, bought, bracket, deliver, missing, report, sent
+from tests.trading.builders import ACCOUNT, CON_IDS, NOW, D, bought, bracket, deliver, missing, report, sent, strategy
 from trading.models import Discrepancy, Fill, Order, Reconciliation, Trade
+from trading.selectors.invariants import Terms, lives
 from trading.selectors.positions import booked
 from trading.services.cash import CashWatch
+from trading.services.order_states import GRAPH
 from trading.services.overdue import overdue_raise
 from trading.services.resolutions import Remedy, remedies, resolve
 
@@ -46,6 +50,19 @@ def test_the_brokers_position_is_booked_into_the_ledger_whose_it_was(differing: 
     told = Event.objects.filter(actor="ann").values_list("type", flat=True)
     assert {"DISCREPANCY_RESOLVED", "ORDER_EXTERNAL", "FILL_BOOKED", "ORDER_FILLED"} <= set(told)
     assert verify_chain().ok
+
+
+def test_what_a_person_resolves_breaks_no_invariant_and_what_another_moves_does(differing: Discrepancy) -> None:
+    resolve(differing, Remedy("adjust", WHY, D("97.5")), actor="ann")
+    entry = bracket(strategy("other", ["IBM"]), "IBM")[0]
+    deliver(sent(entry), missing(entry, proven=False))
+    overdue_raise(system_now() + timedelta(minutes=2))
+    lost = Discrepancy.objects.get(order=entry)
+    resolve(lost, Remedy("ended", WHY), actor="ann")
+    terms = Terms(GRAPH, system_now())
+    assert list(lives(terms)) == []
+    Discrepancy.objects.filter(pk=lost.pk).update(resolved_by="eve")
+    assert [found.subject for found in lives(terms)] == [f"order:{entry.order_ref}"]
 
 
 def test_an_adjustment_outside_the_desk_leaves_the_strategys_trade(differing: Discrepancy) -> None:

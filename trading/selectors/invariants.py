@@ -60,15 +60,18 @@ Check = Callable[[Terms], Iterator[Violation]]
 def lives(terms: Terms) -> Iterator[Violation]:
     """Every state an order had has its event, the next follows by the graph, and the row is where the last one says.
 
-    From SENDING on the broker's word alone moves it; in a shadow ledger nothing comes from a broker.
+    From SENDING on the broker's word alone moves it, or that of the person who resolved a difference about it; in a
+    shadow ledger nothing comes from a broker.
     """
     last: dict[str, str] = {}
+    by_hand = _moved_by_hand()
     shadow = set(Account.objects.filter(kind=AccountKind.SHADOW).values_list("pk", flat=True))
     rows = Event.objects.filter(type__in=STATE_EVENTS).order_by("seq")
     names = ("seq", "subject", "old_state", "new_state", "actor", "account")
     for seq, subject, old, new, actor, account in rows.values_list(*names).iterator(5000):
         before = last.get(subject, "")
-        if old in AT_BROKER and actor != EVIDENCE_ACTOR and account not in shadow:
+        by_evidence = actor == EVIDENCE_ACTOR or account in shadow
+        if old in AT_BROKER and not by_evidence and (subject, actor) not in by_hand:
             yield Violation("lives", subject, f"event {seq}: {actor} moved it from {old} to {new} without evidence")
         if old != before:
             yield Violation("lives", subject, f"event {seq} leaves {old or 'nothing'}, the one before came to {before}")
@@ -79,6 +82,13 @@ def lives(terms: Terms) -> Iterator[Violation]:
         told = last.get(f"order:{order_ref}", "")
         if told != state:
             yield Violation("lives", f"order:{order_ref}", f"the row is {state}, its events end at {told or 'nothing'}")
+
+
+def _moved_by_hand() -> set[tuple[str, str]]:
+    """The orders that a person ended or booked in resolving a difference, with that person."""
+    resolved = Discrepancy.objects.filter(state="RESOLVED", kind__in=("unknown_order", "position"))
+    found = resolved.values_list("pk", "order__order_ref", "resolved_by")
+    return {(f"order:{order_ref or f'ADJ{pk}'}", by) for pk, order_ref, by in found}
 
 
 def quantities(terms: Terms) -> Iterator[Violation]:
