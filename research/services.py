@@ -34,6 +34,12 @@ class DatabaseLedger:
             return None
         return StoredAnswer(call.pk, call.answer, call.finish_reason, call.tokens_in, call.tokens_out)
 
+    def is_interrupted(self) -> bool:
+        """Whether a question of the same work is still OPEN: who asked it has died, or was replaced, before it had an
+        answer. The questions of one work are asked one after another."""
+        asked = ModelCall.objects.filter(correlation_id=self.correlation_id, state=ModelCall.State.OPEN)
+        return bool(self.correlation_id) and asked.exists()
+
     def open(self, draft: CallDraft) -> int:
         """Commit the money and the OPEN row, before the first byte is sent; BudgetExhausted names the scope."""
         now = system_now()

@@ -85,6 +85,8 @@ def _round(
             record = _record(draft, _outcome(settings, draft, raw, 0, ""), stored.call_id)
             calls.append(replace(record, cost=Decimal(0), cached=True))
             return result
+    if ledger.is_interrupted():
+        return AnswerRefused("model_interrupted", "the process ended while a model was asked; it is not asked again")
     try:
         call = _Call(draft, ledger.open(draft), time.monotonic())
     except BudgetExhausted as error:

@@ -18,10 +18,12 @@ from autotrader.core.clock import system_now
 from broker.models import Submission
 from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
+from research.models import ModelCall
+from research.services import committed
 from tests.desk.conftest import build_strategy
 from tests.research.openai_server import LoopbackModelServer, agreeable
 from tests.support import ROOT, child_environment, eventually
-from trading.models import Cycle, Fill, Order, OrderChange, StepRun, WorkflowExecution
+from trading.models import Cycle, Decision, Fill, Order, OrderChange, StepRun, Strategy, WorkflowExecution
 from trading.services.cycles import cycle_queue
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(150)]
@@ -69,7 +71,7 @@ class Processes:
             return int(control.status()["frames"].get("placeOrder", 0))
 
     def cycle(self) -> Cycle:
-        strategy = build_strategy("s", ["SPY"])
+        strategy = Strategy.objects.filter(name="s").first() or build_strategy("s", ["SPY"])
         return cycle_queue(strategies=[strategy], trigger="manual", actor="test", wake=False)
 
 
@@ -116,6 +118,40 @@ def test_a_worker_killed_before_the_order_goes_on_where_it_stopped(processes: Pr
     assert processes.frames() == 3
     assert Order.objects.filter(role="entry").count() == 1
     assert verify_chain().ok
+
+
+def reasons(cycle: Cycle) -> list[str]:
+    """Why the cycle's one decision holds."""
+    reasons: list[str] = Decision.objects.get(execution__cycle=cycle).reasons
+    return reasons
+
+
+def test_a_model_is_not_asked_again_for_an_answer_that_a_crash_took(processes: Processes) -> None:
+    """Killed before it is asked, before its answer is kept, and after: what was asked is spent, what is kept counts."""
+    processes.owner()
+    unasked = processes.cycle()
+    assert processes.work(crash="model_open_committed") == -signal.SIGKILL
+    assert processes.model.questions == []
+
+    unheard = processes.cycle()
+    expire_lease()
+    assert processes.work(crash="model_close_committing") == -signal.SIGKILL
+    assert len(processes.model.questions) == 1
+
+    kept = processes.cycle()
+    expire_lease()
+    assert processes.work(crash="model_close_committed") == -signal.SIGKILL
+    assert len(processes.model.questions) == 2
+    expire_lease()
+    assert processes.work() == 0
+
+    assert reasons(unasked) == reasons(unheard) == ["model_interrupted"]
+    assert kept.executions.get().outcome == "ordered"
+    assert len(processes.model.questions) == 1 + 4
+    broken_off = ModelCall.objects.filter(state="OPEN")
+    assert broken_off.count() == 2
+    spent = sum(call.cost if call.state == "DONE" else call.reserved for call in ModelCall.objects.all())
+    assert committed(f"day:{system_now():%Y-%m-%d}") == spent
 
 
 def test_an_intent_whose_frame_never_left_ends_absent(processes: Processes) -> None:
