@@ -152,7 +152,8 @@ def weighed(name: str, rows: Sequence[dict[str, Any]], seconds: float) -> Verdic
     for number, row in enumerate(rows, start=1):
         found = sorted({match[1] for text in row["detail"] if (match := RULE.match(text))})
         if row["state"] == "failed" and set(found) - NO_PROOF:
-            return Verdict(name, seconds, True, number, tuple(found), _one_a_rule(row["detail"]))
+            facts = _one_a_rule(row["detail"])
+            return Verdict(name, seconds, caught=True, cells=number, rules=tuple(found), detail=facts)
     return Verdict(name, seconds, cells=len(rows))
 
 
