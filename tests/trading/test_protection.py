@@ -259,6 +259,18 @@ def test_a_position_closed_by_hand_in_tws_gets_no_stop_that_would_open_another(
     assert "broker holds 10 less" in Discrepancy.objects.get(kind="naked").detail
 
 
+def test_a_stop_that_works_on_after_its_shares_were_sold_by_hand_is_raised(
+    legs: list[Order], protection: Protection
+) -> None:
+    """Its trigger would open a short position; until a person ends it, nothing is opened."""
+    deliver(fill(legs[0], "10", "99", number=7, side="SELL", order_ref="", perm_id=424242, exec_id="aa.01"))
+    assert looked(protection) == []
+    assert (open_kinds(), [row.kind for row in blocking(ACCOUNT)]) == (["over_closed"], ["over_closed"])
+    deliver(*(report(leg, "Cancelled") for leg in legs[1:]))
+    looked(protection)
+    assert open_kinds() == ["naked"]
+
+
 def test_a_stop_out_that_was_never_told_gets_no_second_stop(legs: list[Order], protection: Protection) -> None:
     """The broker holds nothing any more; the fill is missing, and the stop's last word was an end."""
     deliver(report(legs[1], "Cancelled"))

@@ -46,10 +46,10 @@ class Cover:
         """What is held and not covered by a working stop."""
         return max(self.held - self.stopped, ZERO)
 
-    @property
-    def surplus(self) -> Decimal:
-        """What working orders could close beyond what is held or still to be entered."""
-        return max(self.closing - self.held - self.entering, ZERO)
+    def surplus(self, missing: Decimal) -> Decimal:
+        """What working orders could close beyond what is held or still to be entered; `missing`: what of it the
+        broker does not hold any more."""
+        return max(self.closing - max(self.held - missing, ZERO) - self.entering, ZERO)
 
     @property
     def signed(self) -> Decimal:

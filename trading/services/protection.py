@@ -16,7 +16,7 @@ from trading.models import Account, Discrepancy, Order, OrderChange
 from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import SUFFIX, OrderState, Role
 from trading.selectors.discrepancies import unsettled
-from trading.selectors.protection import PROTECTS, Cover, covers, unheld
+from trading.selectors.protection import PROTECTS, ZERO, Cover, covers, unheld
 from trading.services.discrepancies import discrepancy_open, discrepancy_settle
 from trading.services.intents import digest_of, new_group, terms_of_orders
 from trading.services.order_moves import order_document, order_move
@@ -38,26 +38,31 @@ class Protection:
     def judge(self, found: types.Compared) -> list[types.PlaceOrder]:
         """Raise and settle NAKED and OVER_CLOSED; the protective orders whose intents are committed now."""
         wanted = covers(found.account, found.working)
-        now = {cover.key: (cover.naked, cover.surplus) for cover in wanted}
+        missing = {cover.key: unheld(cover, wanted, found.positions) for cover in wanted}
+        now = {cover.key: (cover.naked, cover.surplus(missing[cover.key])) for cover in wanted}
         before, self._before = self._before, now
         self.unsettled = any(any(pair) and before.get(key) != pair for key, pair in now.items())
-        placed = [
-            order
-            for cover in wanted
-            if before.get(cover.key) == now[cover.key]
-            for order in _judge_one(cover, unheld(cover, wanted, found.positions), found)
-        ]
-        _settle_all(found, {cover.key: cover for cover in wanted})
+        placed = []
+        for cover in wanted:
+            naked, surplus = before.get(cover.key, (None, None))
+            if surplus == now[cover.key][1] and surplus:
+                _raise_surplus(cover, missing[cover.key], found)
+            if naked == now[cover.key][0] and naked:
+                placed += _protect(cover, missing[cover.key], found)
+        _settle_all(found, now)
         self.unsettled = self.unsettled or bool(placed)
         return placed
 
 
-def _judge_one(cover: Cover, missing: Decimal, found: types.Compared) -> list[types.PlaceOrder]:
-    if cover.surplus:
-        with audit.acting(actor="broker"), audit.recording(point="surplus_raised"):
-            _raise(cover, DiscrepancyKind.OVER_CLOSED, "cancel or shrink one of its closing orders", found)
-    if not cover.naked:
-        return []
+def _raise_surplus(cover: Cover, missing: Decimal, found: types.Compared) -> None:
+    remedy = "cancel or shrink one of its closing orders"
+    remedy += f"; the broker holds {_plain(missing)} less than our fills say" if missing else ""
+    with audit.acting(actor="broker"), audit.recording(point="surplus_raised"):
+        _raise(cover, DiscrepancyKind.OVER_CLOSED, remedy, found)
+
+
+def _protect(cover: Cover, missing: Decimal, found: types.Compared) -> list[types.PlaceOrder]:
+    """Raise what is naked; the stop to be placed, if nothing hinders it."""
     obstacle = _obstacle(cover, missing, found)
     with audit.acting(actor="broker"), audit.recording(point="naked_raised"):
         row = _raise(cover, DiscrepancyKind.NAKED, obstacle or "its stop is placed again", found)
@@ -187,11 +192,11 @@ def _raise(cover: Cover, kind: DiscrepancyKind, remedy: str, found: types.Compar
     )
 
 
-def _settle_all(found: types.Compared, seen: Mapping[str, Cover]) -> None:
-    """End what this look does not show any more."""
+def _settle_all(found: types.Compared, seen: Mapping[str, tuple[Decimal, Decimal]]) -> None:
+    """End what this look does not show any more; `seen`: what is naked and what is too much, by ledger."""
     for kind, subject in unsettled(found.account, (DiscrepancyKind.NAKED, DiscrepancyKind.OVER_CLOSED)):
-        cover = seen.get(subject)
-        if cover is None or not (cover.naked if kind == DiscrepancyKind.NAKED else cover.surplus):
+        naked, surplus = seen.get(subject, (ZERO, ZERO))
+        if not (naked if kind == DiscrepancyKind.NAKED else surplus):
             with audit.acting(actor="broker"), audit.recording(point="naked_settled"):
                 cause = "stops cover what is held, and nothing closes more"
                 discrepancy_settle(found.account, kind, subject, cause=cause, market_at=found.market_now)
