@@ -120,6 +120,15 @@ def test_a_verdict_keeps_its_numbers_as_text() -> None:
     assert (answer.values["quantity"], answer.values["most_quantity"]) == ("1.000000", "10000")
 
 
+def test_a_verdict_tells_numbers_as_people_write_them_and_the_limit_they_broke() -> None:
+    size = one("order_size", proposal(quantity=D("20000.000000")))
+    assert size.message == "20000 is more than 10000"
+    wrong = one("protective_bracket", proposal(stop_price=D("195.000000")))
+    assert wrong.message.startswith("a buy needs 195 <")
+    position = one("position_limits", proposal(equity=D(1000)))
+    assert "at most 200.00 may be" in position.message
+
+
 def test_what_a_person_has_approved_is_as_fresh_as_the_approval() -> None:
     old = proposal(decided_at=NOW - timedelta(minutes=9))
     assert one("decision_freshness", old).code == "STALE_DECISION"

@@ -128,6 +128,11 @@ def known(value: Decimal | None) -> TypeGuard[Decimal]:
     return value is not None and value.is_finite()
 
 
+def plain(value: Decimal | None) -> str:
+    """A number as people write it: without the zeros that the database keeps."""
+    return f"{value.normalize():f}" if known(value) else str(value)
+
+
 def verdict(rule: str, *, allowed: bool, code: str, message: str, **values: object) -> Verdict:
     """Build a verdict; numbers are kept as text, so that nothing is rounded."""
     shown = {name: None if value is None else str(value) for name, value in values.items()}

@@ -6,7 +6,7 @@ only reduces a position is not held up by its size.
 
 from __future__ import annotations
 
-from trading.risk.base import Finding, Proposal, Verdict, judged, known
+from trading.risk.base import Finding, Proposal, Verdict, judged, known, plain
 
 CONTROL = "P1"
 PURPOSES = ("entry", "change")
@@ -21,7 +21,7 @@ def check(proposal: Proposal) -> Verdict:
     elif proposal.reduces:
         found = None
     elif quantity > limits.max_order_quantity:
-        found = Finding("QUANTITY_TOO_LARGE", f"{quantity} is more than {limits.max_order_quantity}")
+        found = Finding("QUANTITY_TOO_LARGE", f"{plain(quantity)} is more than {plain(limits.max_order_quantity)}")
     elif not known(value):
         found = Finding("VALUE_UNKNOWN", "the order's value is not known")
     elif value > limits.max_order_value:
@@ -29,7 +29,7 @@ def check(proposal: Proposal) -> Verdict:
     return judged(
         __name__,
         [found],
-        sound=f"{quantity} for at most {value:.2f}" if known(value) else f"{quantity}",
+        sound=f"{plain(quantity)} for at most {value:.2f}" if known(value) else plain(quantity),
         quantity=quantity,
         value=value,
         most_quantity=limits.max_order_quantity,

@@ -50,8 +50,10 @@ def _too_large(proposal: Proposal, instrument: Decimal | None, total: Decimal | 
         return Finding("EQUITY_UNKNOWN", "the account's equity is not known")
     if not known(instrument) or not known(total):
         return Finding("EXPOSURE_UNKNOWN", "what would be at stake is not known")
-    if instrument > equity * limits.max_position_fraction:
-        return Finding("POSITION_TOO_LARGE", f"{instrument:.2f} in {proposal.symbol} of equity {equity:.2f}")
-    if total > equity * limits.max_exposure_fraction:
-        return Finding("EXPOSURE_TOO_LARGE", f"{total:.2f} at stake of equity {equity:.2f}")
+    most = equity * limits.max_position_fraction
+    if instrument > most:
+        return Finding("POSITION_TOO_LARGE", f"{instrument:.2f} in {proposal.symbol}, at most {most:.2f} may be")
+    most = equity * limits.max_exposure_fraction
+    if total > most:
+        return Finding("EXPOSURE_TOO_LARGE", f"{total:.2f} at stake, at most {most:.2f} may be")
     return None

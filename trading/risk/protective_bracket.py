@@ -6,7 +6,7 @@ is to protect.
 
 from __future__ import annotations
 
-from trading.risk.base import Finding, Proposal, Verdict, judged, known
+from trading.risk.base import Finding, Proposal, Verdict, judged, known, plain
 
 CONTROL = "P19"
 PURPOSES = ("entry",)
@@ -38,8 +38,9 @@ def _wrong_side(proposal: Proposal) -> Finding | None:
     if not known(stop) or not known(target) or len(between) < len(prices):
         return Finding("WRONG_SIDE", "price and limit must be known")
     low, high = min(between), max(between)
-    if proposal.side == "BUY" and not stop < low <= high < target:
-        return Finding("WRONG_SIDE", f"a buy needs {stop} < {low} ≤ {high} < {target}")
-    if proposal.side != "BUY" and not target < low <= high < stop:
-        return Finding("WRONG_SIDE", f"a sale needs {target} < {low} ≤ {high} < {stop}")
-    return None
+    buys = proposal.side == "BUY"
+    below, above = (stop, target) if buys else (target, stop)
+    if below < low <= high < above:
+        return None
+    needed = f"{plain(below)} < {plain(low)} ≤ {plain(high)} < {plain(above)}"
+    return Finding("WRONG_SIDE", f"a {'buy' if buys else 'sale'} needs {needed}")

@@ -5,7 +5,7 @@ A leg whose entry still works may close what that entry has yet to fill as well.
 
 from __future__ import annotations
 
-from trading.risk.base import Finding, Proposal, Verdict, judged, known
+from trading.risk.base import Finding, Proposal, Verdict, judged, known, plain
 
 CONTROL = "P9"
 PURPOSES = ("exit", "change")
@@ -23,8 +23,10 @@ def check(proposal: Proposal) -> Verdict:
         opposite = held if proposal.side == "SELL" else -held
         room = opposite + proposal.pending - closing
         if opposite < 0 or proposal.quantity > room:
-            text = f"{proposal.side} {proposal.quantity} of a position of {held}"
-            found = Finding("WOULD_INCREASE", f"{text}, {closing} of it is being closed already" if closing else text)
+            text = f"{proposal.side} {plain(proposal.quantity)} of a position of {plain(held)}"
+            found = Finding(
+                "WOULD_INCREASE", f"{text}, {plain(closing)} of it is being closed already" if closing else text
+            )
     return judged(
         __name__,
         [found],

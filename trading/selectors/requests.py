@@ -113,8 +113,19 @@ def request_story(request: OrderRequest) -> RequestStory:
 
 def wish_of(request: OrderRequest) -> str:
     """What was asked, in a few words; a body may hold anything."""
-    names = ("side", "quantity", "symbol", "con_id", "order_ref", "order_type", "limit_price", "stop_price")
-    shown = [str(request.body[name])[:40] for name in names if request.body.get(name) is not None]
+    names = (
+        "order_ref",
+        "side",
+        "quantity",
+        "symbol",
+        "con_id",
+        "order_type",
+        "limit_price",
+        "stop_price",
+        "target_price",
+    )
+    said = {"limit_price": "at ", "stop_price": "stop ", "target_price": "target "}
+    shown = [said.get(name, "") + str(request.body[name])[:40] for name in names if request.body.get(name) is not None]
     return " ".join(shown) or "–"
 
 
