@@ -142,7 +142,7 @@ def _cancelled(place: Place, request: types.Kill) -> types.KillReport:
         on_synced=lambda: None,
         known_contract=lambda con_id: None,
     )
-    run = Run(client, found.cancel)
+    run = Run(client, found)
     latches.note(place.state_dir, found.run, owner=f"pid {os.getpid()} (halt)", asked_at=system_now())
     client.start()
     try:

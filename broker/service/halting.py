@@ -104,7 +104,7 @@ class Halting:
 
     def _step(self, found: Latch) -> float:
         if self._run is None or self._run_name != found.run:
-            self._run, self._run_name = Run(self._client, found.cancel), found.run
+            self._run, self._run_name = Run(self._client, found), found.run
             self._began, self._alarmed, self._problem = time.monotonic(), False, ""
             found = self._note(found, owner=self._name) or found
         try:

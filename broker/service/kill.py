@@ -26,24 +26,26 @@ BETWEEN_LOOKS = 0.2
 class Run:
     """One run of cancels. Needs no database: names, parents and holdings tell entries from protection."""
 
-    def __init__(self, client: IbClient, cancel: Cancel, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: IbClient, found: Latch, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`found`: the wish in the file, with what an owner before this one has come to."""
         self._client = client
-        self.cancel = cancel
+        self.cancel: Cancel = found.cancel
         self._clock = clock
-        self._asked_at: dict[str, float] = {}
+        # Those in doubt are asked once more at once; the others had ended.
+        self._asked_at = dict.fromkeys(found.working, float("-inf"))
+        self._ended = max(found.asked - len(found.working), 0)
         self._clean = 0
-        self.working: tuple[str, ...] = ()
-        self.kept: tuple[str, ...] = ()
+        self.working, self.kept = found.working, found.kept
 
     @property
     def asked(self) -> int:
         """How many orders were asked to end."""
-        return len(self._asked_at)
+        return self._ended + len(self._asked_at)
 
     @property
     def confirmed(self) -> int:
         """How many of those the last look showed no more."""
-        return len(self._asked_at.keys() - set(self.working))
+        return self._ended + len(self._asked_at.keys() - set(self.working))
 
     def step(self) -> bool:
         """Look once and ask what must end; True where it is proven that nothing is left to end.

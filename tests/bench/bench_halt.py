@@ -35,13 +35,14 @@ def cancels_confirmed() -> Measured:
 def _cancelled(steps: int) -> Measured:
     """The seconds of so many looks of the kill switch at a book of a hundred entries that work."""
     prepared()
+    from broker.latch import Latch
     from broker.service.kill import Run
 
     with market() as process:
         with client(process) as sender:
             _fill(sender)
         with client(process, pacing="real") as adapter:
-            run = Run(adapter, "entries")
+            run = Run(adapter, Latch("HALTED", "bench", "a drill", cancel="entries"))
             taken = sum(seconds_of(run.step) for _ in range(steps))
             assert run.asked == ENTRIES
     return Measured(taken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -194,3 +195,27 @@ def test_row_and_file_come_to_agree_and_the_stricter_wins(owner: Owner, desk: Me
     gates.halt_release("bob", "all is well")
     assert latch.read(state) is None
     assert gates.halt_state() is gates.HaltState.ACTIVE
+
+
+def test_what_an_owner_before_had_asked_stays_in_the_numbers(
+    owner: Owner, gateway: EmbeddedGateway, desk: MemoryDesk, state: Path
+) -> None:
+    """It died with five asked: three had ended, one ended meanwhile, one works on and is asked once more."""
+    owner.broker.place(bracket(owner.broker, "WAITS"))
+    wish = halts.wish_of(gates.HaltState.HALTED, "ann", "a drill", "entries")
+    latch.tighten(state, dataclasses.replace(wish, owner="one before", asked=5, working=("GONE-E", "WAITS-E")))
+    eventually(lambda: (found := latch.read(state)) is not None and not found.is_cancelling)
+    found = latch.read(state)
+    assert found is not None
+    assert (found.asked, found.confirmed, found.working) == (5, 5, ())
+
+
+def test_an_owner_that_cannot_look_forgets_nothing_of_what_is_in_doubt(
+    owner: Owner, desk: MemoryDesk, state: Path, settings: Settings
+) -> None:
+    settings.AUTOTRADER_BROKER, settings.AUTOTRADER_ALLOWED_ACCOUNTS = "tws", ("DU9",)
+    wish = halts.wish_of(gates.HaltState.HALTED, "ann", "a drill", "entries")
+    latch.tighten(state, dataclasses.replace(wish, asked=2, working=("GONE-E", "WAITS-E")))
+    report = owner.broker.kill(types.Kill("HALTED", "entries", "ann", "a drill", wish.run, 1))
+    assert (report.asked, report.confirmed, report.working) == (2, 0, ("GONE-E", "WAITS-E"))
+    assert not report.done

@@ -10,6 +10,7 @@ from typing import Any
 
 from broker import types
 from broker.ib.client import IbClient
+from broker.latch import Latch
 from broker.service.kill import Run, run_to_end
 from broker.service.owner import Place
 from tests.broker_service.house import request
@@ -47,7 +48,8 @@ def test_a_hundred_entries_end_at_the_broker_s_pace(place: Place) -> None:
             sender.send(contract, request(contract.con_id, account, Decimal(100), f"L{number}", 1), lambda: None)
         sender.fence(10)
     with connected(place, "real") as client:
-        run, before, began = Run(client, "entries"), client.frames_written, time.monotonic()
+        run = Run(client, Latch("HALTED", "ann", "a drill", cancel="entries"))
+        before, began = client.frames_written, time.monotonic()
         run.step()
         sent = time.monotonic() - began
         assert client.frames_written - before == ENTRIES
