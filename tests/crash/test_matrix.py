@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.harness.cells import FAULTS
+from tests.crash.harness.databases import Skipped, Sqlite
 from tests.crash.harness.jobs import Jobs, Task
 from tests.crash.harness.matrix import cells
+from tests.crash.harness.names import OPERATIONS
 from tests.crash.harness.results import Results, explained, table
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
@@ -59,13 +62,48 @@ def test_nothing_is_doubled_lost_or_naked_whatever_dies(
     assert not unreached, "\n".join(table(results.outcomes.values()))
 
 
-def test_the_matrix_has_every_fault_at_every_point_of_the_order_path() -> None:
-    found = list(cells("cycle-bracket", "sqlite", {"worker": {"place_asking": 1}, "broker": {"frame_half": 3}}))
+PASSES = {"worker": {"place_asking": 1, "claim_committed": 1}, "broker": {"frame_half": 3, "look_positions": 1}}
+BOTH = ("sqlite", "postgresql")
 
-    at_asking = {cell.fault for cell in found if cell.point == "place_asking"}
-    assert {"kill", "stop", "kill-all", "gateway", "reset", "rollback", "database", "disk", "nested"} <= at_asking
-    assert [(cell.fault, cell.occurrence) for cell in found if cell.point == "frame_half"] == [
-        ("kill", 1),
-        ("kill", 2),
-        ("kill", 3),
-    ]
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_each_operation_is_killed_at_every_point_on_both_databases_and_meets_every_fault(operation: str) -> None:
+    found = list(cells(operation, PASSES, BOTH))
+
+    killed = {(cell.point, cell.occurrence, cell.database) for cell in found if cell.fault == "kill"}
+    points = [("place_asking", 1), ("claim_committed", 1), ("look_positions", 1)]
+    points += [("frame_half", 1)]
+    assert {row for row in killed if row[1] == 1} == {(*point, database) for point in points for database in BOTH}
+    assert {row[:2] for row in killed if row[1] > 1} == {("frame_half", 2), ("frame_half", 3)}
+    assert {cell.fault for cell in found if cell.point == "place_asking"} == set(FAULTS)
+    assert {cell.fault for cell in found if cell.point == "frame_half"} == {"kill"}
+
+
+def test_over_all_routes_each_point_after_the_intent_meets_every_fault() -> None:
+    found = [cell for operation in OPERATIONS for cell in cells(operation, PASSES, BOTH)]
+
+    assert {cell.fault for cell in found if cell.point == "look_positions"} == set(FAULTS)
+    assert {cell.fault for cell in found if cell.point == "claim_committed"} == {"kill", "stop", "database", "disk"}
+
+
+def test_results_hold_for_their_code_over_all_parts(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    row = {"name": "seed:1:sqlite", "state": "passed", "seconds": 2.0, "detail": [], "passes": {"web": {"a": 1}}}
+    for part in (1, 2):
+        results = Results(file, "code")
+        results.add({**row, "name": f"seed:{part}:sqlite"})
+        results.add_part(10.0 * part, "sha")
+
+    again, other = Results(file, "code"), Results(file, "another")
+
+    assert [again.passed(f"seed:{number}:sqlite") for number in (1, 2, 3)] == [True, True, False]
+    assert (again.points, again.parts, again.commits) == ({"a"}, [10.0, 20.0], ["sha"])
+    assert not other.outcomes
+    assert not other.parts
+
+
+def test_a_disk_that_is_not_small_is_never_filled(tmp_path: Path) -> None:
+    with pytest.raises(Skipped):
+        Sqlite(tmp_path / "template", tmp_path).fill()
+
+    assert not list(tmp_path.iterdir())

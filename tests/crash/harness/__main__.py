@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
+from tests.crash.harness import matrix
+from tests.crash.harness.environment import FACTOR
 from tests.crash.harness.jobs import Jobs, Task
-from tests.crash.harness.results import ROOT, Results, build, explained, summary
+from tests.crash.harness.names import OPERATIONS
+from tests.crash.harness.results import ROOT, Results, build, commit, explained, summary
 
 FILE = ROOT / ".make" / "crash" / "results.jsonl"
 DATABASES = ("sqlite", "postgresql")
@@ -22,12 +27,12 @@ def main() -> int:
     results = Results(arguments.results, build())
     databases = tuple(arguments.database or DATABASES)
     began = time.monotonic()
-    with Jobs(databases, arguments.jobs, keep=arguments.keep) as jobs:
+    with Jobs(databases, arguments.jobs, keep=arguments.keep, factor=arguments.factor) as jobs:
         _run(arguments, databases, results, jobs, began + arguments.seconds if arguments.seconds else None)
-    results.add_part(time.monotonic() - began)
+    results.add_part(time.monotonic() - began, commit())
     print("\n".join(summary(results)))
     for row in results.bad():
-        print("\n".join(("", *explained(row, results.sha))))
+        print("\n".join(("", *explained(row, results.code))))
     return 1 if results.bad() else 0
 
 
@@ -43,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="stop after so many seconds; the next run goes on")
     parser.add_argument("--every", type=int, default=1, help="only each n-th cell, for a quick look")
     parser.add_argument("--jobs", type=int, default=4, help="cells at one time on each database")
+    parser.add_argument("--factor", default=FACTOR, help="of every lease, time-out and pause; 1 is life")
     parser.add_argument("--results", type=Path, default=FILE)
     parser.add_argument("--again", action="store_true", help="play what has passed as well")
     parser.add_argument("--keep", action="store_true", help="keep the folders with rows and logs")
@@ -57,34 +63,45 @@ def _run(
     if replay:
         jobs.play(replay, results, until, again=True)
         return
+    long = threading.Thread(target=jobs.play_at_full_length, args=(LONG, results))
+    if LONG.database in databases and not (arguments.operation or arguments.seeds or arguments.every > 1):
+        long.start()  # it mostly waits: it costs what runs beside it nothing
     if not arguments.seeds:
         jobs.play(_matrix(arguments, databases, results, jobs), results, until, again=arguments.again)
-        if not arguments.operation and LONG.database in databases and until is None:
-            jobs.play_at_full_length(LONG, results)
     if not arguments.matrix:
         last = arguments.from_seed + (arguments.seeds or 1000)
         seeds = [
             Task("seed", number, database) for number in range(arguments.from_seed, last) for database in databases
         ]
         jobs.play(seeds, results, until, again=arguments.again)
+    if long.ident is not None:
+        long.join()
 
 
 def _matrix(arguments: argparse.Namespace, databases: tuple[str, ...], results: Results, jobs: Jobs) -> list[Task]:
-    """The reachable cells, from a run of each operation without a fault on each database."""
-    from tests.crash.harness.names import OPERATIONS
-
+    """The reachable cells, from a run of each operation without a fault on each database, kept for later parts."""
     operations = arguments.operation or OPERATIONS
     probes = [Task("probe", operation, database) for operation in operations for database in databases]
-    jobs.play(probes, results, None, again=True)
-    tasks: list[Task] = []
-    for probe in probes:
-        passes = jobs.passes.get(probe.name)
-        if passes is None:
-            continue
-        found, missing = jobs.cells(probe, passes)
-        print(f"{probe.argument} on {probe.database}: {len(found)} cells; {len(missing)} points are never passed")
-        tasks += found
-    return tasks[:: arguments.every]
+    jobs.play([probe for probe in probes if probe.name not in results.probes], results, None, again=True)
+    found = [
+        cell
+        for operation in operations
+        for cell in matrix.cells(operation, _passes(operation, databases, results), databases)
+    ]
+    for operation, count in Counter(cell.operation for cell in found).items():
+        print(f"{operation}: {count} cells at {len({c.point for c in found if c.operation == operation})} points")
+    print(f"{len(found)} cells: {dict(Counter(cell.fault for cell in found))}", flush=True)
+    return [Task("cell", cell.name, cell.database) for cell in found][:: arguments.every]
+
+
+def _passes(operation: str, databases: tuple[str, ...], results: Results) -> matrix.Passes:
+    """How often each role passes each point, on the database where it passes it more often."""
+    most: dict[str, dict[str, int]] = {}
+    for database in databases:
+        for role, counts in results.probes.get(f"probe:{operation}:{database}", {}).items():
+            known = most.setdefault(role, {})
+            known |= {point: max(count, known.get(point, 0)) for point, count in counts.items()}
+    return most
 
 
 if __name__ == "__main__":

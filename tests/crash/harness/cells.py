@@ -47,7 +47,7 @@ class Cell:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a cell: `passed`, `failed`, `unreached` or `error` (the harness itself failed)."""
+    """What became of a cell: `passed`, `failed`, `unreached`, `skipped` or `error` (the harness itself failed)."""
 
     name: str
     state: str

@@ -24,6 +24,13 @@ FILLER = "filler"
 # Where this file lies in PostgreSQL's folder, each statement that writes fails as on a full disk (53100).
 FULL = "disk_full"
 
+# Never fill what is not ours: the small file system of a job is half of it.
+LARGEST_DISK = 64 << 20
+
+
+class Skipped(Exception):
+    """A fault that cannot be made on this machine."""
+
 
 class Database(Protocol):
     """One a job; the cells use it one after another."""
@@ -97,6 +104,8 @@ class Sqlite:
             self._holder = None
 
     def fill(self) -> None:
+        if shutil.disk_usage(self._disk).total > LARGEST_DISK:
+            raise Skipped("skipped: the full disk of SQLite, where no small file system can be mounted")
         with (self._disk / FILLER).open("wb", buffering=0) as filler:
             for size in (1 << 20, 1 << 12, 1):
                 with suppress(OSError):

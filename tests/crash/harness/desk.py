@@ -75,7 +75,7 @@ class Desk:
         self.operator = self._zygote.fork(operation.role, self.folder, operations.perform, name, number, self.board)
         while not self.board.reached(operations.START):
             if not self.operator.alive:
-                raise NotStarted(f"{name} ended before it began")
+                raise NotStarted(f"{name} ended before it began: {self.operator.last_words}")
             time.sleep(POLL)
         if operation.worker:
             self.start_worker()

@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def small_disk(path: Path) -> Path:
-    """A file system of 32 MB that goes with this process; a plain folder where none may be mounted."""
+    """A file system of 32 MB that goes with this process; a plain folder, never filled, where none may be mounted."""
     path.mkdir(exist_ok=True)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0:

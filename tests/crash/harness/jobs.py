@@ -19,14 +19,12 @@ from types import TracebackType
 from typing import Any
 
 from autotrader.core.ops.children import die_with_parent, kill_session
-from tests.crash.harness import matrix
 from tests.crash.harness.environment import FACTOR
-from tests.crash.harness.results import ROOT, Results
+from tests.crash.harness.results import FULL_LENGTH, ROOT, Results
 from tests.environment import fast_folder
 
 HUNG = 300.0
 START_LIMIT = 60.0
-FULL_LENGTH = " at full length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +48,16 @@ class Hung(Exception):
 class Jobs:
     """The templates of the databases, and as many jobs on each as are wanted."""
 
-    def __init__(self, databases: Sequence[str], count: int, *, keep: bool) -> None:
-        """`databases` to make templates of, `count` jobs on each."""
+    def __init__(self, databases: Sequence[str], count: int, *, keep: bool, factor: str = FACTOR) -> None:
+        """`databases` to make templates of, `count` jobs on each; `factor` of every pause."""
         self._databases = databases
         self._count = count
         self._keep = keep
+        self._factor = factor
         self._folder = Path(tempfile.mkdtemp(prefix="autotrader-crash-", dir=fast_folder()))
         # PostgreSQL runs as nobody, who must be able to look into it.
         self._folder.chmod(0o755)
         self._lock = threading.Lock()
-        self.passes: dict[str, dict[str, dict[str, int]]] = {}
 
     def __enter__(self) -> Jobs:
         from tests.crash.harness.databases import template
@@ -99,13 +97,7 @@ class Jobs:
         job, outcome = self._ask(self._job(task.database, 0, factor="1"), task, 0)
         if job is not None:
             job.end()
-        outcome.pop("passes")
-        results.add({**outcome, "name": name})
-
-    def cells(self, probe: Task, passes: dict[str, dict[str, int]]) -> tuple[list[Task], list[str]]:
-        """The cells of a probed operation, and the points that it never passes."""
-        found = matrix.cells(str(probe.argument), probe.database, passes)
-        return [Task("cell", cell.name, probe.database) for cell in found], matrix.unreached(passes)
+        self._keep_outcome(Task("cell", name, task.database), {**outcome, "name": name}, results)
 
     def _serve(self, database: str, number: int, queue: deque[Task], results: Results, until: float | None) -> None:
         job: Job | None = None
@@ -122,15 +114,11 @@ class Jobs:
                 job.end()
 
     def _keep_outcome(self, task: Task, outcome: dict[str, Any], results: Results) -> None:
-        passes = outcome.pop("passes")
         with self._lock:
-            if task.kind == "probe":
-                if outcome["state"] == "passed":
-                    self.passes[task.name] = passes
-                else:
-                    print(f"{task.name}: {outcome['state']} {outcome['detail']}")
-                return
-            results.add(outcome)
+            if task.kind != "probe":
+                results.add(outcome)
+            elif outcome["state"] == "passed":
+                results.add_probe(task.name, outcome["passes"])
         if outcome["state"] in ("failed", "error"):
             print(f"{outcome['state']}: {task.name} {outcome['detail']}", flush=True)
 
@@ -148,10 +136,10 @@ class Jobs:
             job = None
         return job, outcome
 
-    def _job(self, database: str, number: int, factor: str = FACTOR) -> Job:
+    def _job(self, database: str, number: int, factor: str = "") -> Job:
         folder = self._folder / f"{database}-{number}-{time.monotonic_ns()}"
         folder.mkdir()
-        return Job(database, self._templates[database], folder, keep=self._keep, factor=factor)
+        return Job(database, self._templates[database], folder, keep=self._keep, factor=factor or self._factor)
 
 
 class Job:

@@ -13,4 +13,5 @@ OPERATIONS = (
     "request-exit",
     "approve-bracket",
     "approve-exit",
+    "approve-ask",
 )

@@ -175,6 +175,7 @@ OPERATIONS: dict[str, Operation] = {
             "approve-bracket", "web", vote, _first(waits, partial(cycle, "approve")), asks_again=True, worker=True
         ),
         Operation("approve-exit", "web", vote, _hold_and_ask, asks_again=True, worker=True),
+        Operation("approve-ask", "worker", partial(cycle, "approve")),
     )
 }
 

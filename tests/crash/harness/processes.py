@@ -32,6 +32,7 @@ class Forked:
 
     role: str
     pid: int
+    log: Path
     code: int | None = None
 
     @property
@@ -42,6 +43,11 @@ class Forked:
             if pid:
                 self.code = os.waitstatus_to_exitcode(status)
         return self.code is None
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote."""
+        return self.log.read_text(errors="replace")[-300:].strip() if self.log.exists() else ""
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal if it lives."""
@@ -82,7 +88,7 @@ class Zygote:
         pid = os.fork()
         if not pid:
             self._child(role, folder, name, main, arguments)
-        forked = Forked(role, pid)
+        forked = Forked(role, pid, folder / f"{name}.log")
         self.living.append(forked)
         return forked
 

@@ -6,20 +6,33 @@ import hashlib
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-CODE = ("autotrader", "broker", "research", "trading", "tests/crash")
-STATES = ("passed", "failed", "error", "unreached")
+# What a result holds for. Documents and other tests may change without a new beginning.
+CODE = ("autotrader", "broker", "research", "trading", "tests/crash/harness")
+SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
+STATES = ("passed", "failed", "error", "unreached", "skipped")
+FULL_LENGTH = " at full length"
+Passes = Mapping[str, Mapping[str, int]]
 
 
 def build() -> str:
-    """The commit, with a digest of what differs from it in the code that is tried."""
-    sha = _git("rev-parse", "--short=12", "HEAD").strip()
-    changed = _git("diff", "HEAD", "--", *CODE) + _git("status", "--porcelain", "--", *CODE)
-    return sha + (f"+{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else "")
+    """A digest of the code that is tried and of the packages' versions."""
+    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
+    for folder in CODE:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix != ".pyc" and path.is_file() and not SKIPPED_FOLDERS & set(path.parts):
+                digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def commit() -> str:
+    """The commit that is checked out, `+` where files differ from it; empty outside of git."""
+    sha = _git("rev-parse", "--short=10", "HEAD").strip()
+    return sha + ("+" if sha and _git("status", "--porcelain", "--", *CODE) else "")
 
 
 def _git(*words: str) -> str:
@@ -28,45 +41,60 @@ def _git(*words: str) -> str:
 
 
 class Results:
-    """The file: one JSON line an outcome or a part of a run. The newest line of a name counts."""
+    """The file: one JSON line an outcome, a probe or a part of a run. The newest line of a name counts."""
 
-    def __init__(self, path: Path, sha: str) -> None:
+    def __init__(self, path: Path, code: str) -> None:
+        """`code`: what `build` says; lines of other code are left aside."""
         self.path = path
-        self.sha = sha
+        self.code = code
         self.outcomes: dict[str, dict[str, Any]] = {}
-        self.wall = 0.0
+        self.probes: dict[str, Passes] = {}
+        self.points: set[str] = set()
+        self.parts: list[float] = []
+        self.commits: list[str] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         for line in path.read_text().splitlines() if path.exists() else ():
             self._take(json.loads(line))
 
     def add(self, outcome: dict[str, Any]) -> None:
-        """Keep an outcome."""
-        self._append({**outcome, "sha": self.sha})
+        """Keep an outcome, of its passes only which points were met for the first time."""
+        passes = outcome.get("passes") or {}
+        new = {point for counts in passes.values() for point in counts} - self.points
+        self._append({key: value for key, value in outcome.items() if key != "passes"} | {"points": sorted(new)})
 
-    def add_part(self, seconds: float) -> None:
-        """Keep how long a part of the run took."""
-        self._append({"part": round(seconds, 1), "sha": self.sha})
+    def add_probe(self, name: str, passes: Passes) -> None:
+        """Keep which points an operation passes without a fault."""
+        self._append({"probe": name, "passes": passes})
+
+    def add_part(self, seconds: float, sha: str) -> None:
+        """Keep how long a part of the run took, and at which commit."""
+        self._append({"part": round(seconds, 1), "commit": sha})
 
     def passed(self, name: str) -> bool:
-        """Whether it need not be played again at this commit."""
-        return self.outcomes.get(name, {}).get("state") in ("passed", "unreached")
+        """Whether it need not be played again on this code."""
+        return self.outcomes.get(name, {}).get("state") in ("passed", "unreached", "skipped")
 
     def bad(self) -> list[dict[str, Any]]:
         """What failed."""
         return [row for row in self.outcomes.values() if row["state"] in ("failed", "error")]
 
     def _append(self, row: dict[str, Any]) -> None:
+        row["code"] = self.code
         with self.path.open("a") as handle:
             handle.write(json.dumps(row, sort_keys=True) + "\n")
         self._take(row)
 
     def _take(self, row: dict[str, Any]) -> None:
-        if row.get("sha") != self.sha:
+        if row.get("code") != self.code:
             return
         if "part" in row:
-            self.wall += row["part"]
+            self.parts.append(row["part"])
+            self.commits += [row["commit"]] if row["commit"] not in self.commits else []
+        elif "probe" in row:
+            self.probes[row["probe"]] = row["passes"]
         else:
             self.outcomes[row["name"]] = row
+            self.points |= set(row["points"])
 
 
 def table(rows: Iterable[dict[str, Any]]) -> list[str]:
@@ -74,42 +102,58 @@ def table(rows: Iterable[dict[str, Any]]) -> list[str]:
     counts: dict[tuple[str, str, str], Counter[str]] = {}
     for row in rows:
         counts.setdefault(_place(row["name"]), Counter())[row["state"]] += 1
-    lines = [f"{'operation':<18}{'fault':<12}{'database':<12}" + "".join(f"{state:>11}" for state in STATES)]
+    lines = [f"{'operation':<18}{'fault':<14}{'database':<12}" + "".join(f"{state:>11}" for state in STATES)]
     for (operation, fault, database), found in sorted(counts.items()):
         numbers = "".join(f"{found[state] or '':>11}" for state in STATES)
-        lines.append(f"{operation:<18}{fault:<12}{database:<12}{numbers}")
+        lines.append(f"{operation:<18}{fault:<14}{database:<12}{numbers}")
     return lines
 
 
 def _place(name: str) -> tuple[str, str, str]:
     if name.startswith("seed:"):
         return "seeds", "random", name.split(":")[2]
-    operation, _, _, _, fault, database = name.split(":")
-    return operation, fault, database
+    operation, _, _, _, fault, database = name.removesuffix(FULL_LENGTH).split(":")
+    return operation, f"{fault} 120 s" if name.endswith(FULL_LENGTH) else fault, database
 
 
 def summary(results: Results) -> list[str]:
-    """The table, the totals and how long everything took."""
+    """The table, the totals, the points, and how long everything and the last part took."""
     found = Counter(row["state"] for row in results.outcomes.values())
     seeds = sum(name.startswith("seed:") for name in results.outcomes)
     seconds = sum(row["seconds"] for row in results.outcomes.values())
-    played = len(results.outcomes)
-    pace = f"{played / results.wall:.2f} a second" if results.wall else "no time"
+    played, wall = len(results.outcomes), sum(results.parts)
     return [
         *table(results.outcomes.values()),
+        *(f"not reached: {name}" for name, row in results.outcomes.items() if row["state"] == "unreached"),
+        *sorted({line for row in results.outcomes.values() if row["state"] == "skipped" for line in row["detail"]}),
         "",
-        f"commit {results.sha}: {played - seeds} cells and {seeds} seeds, "
-        + ", ".join(f"{found[state]} {state}" for state in STATES),
-        f"in {results.wall:.0f} s of wall time over all parts ({pace}), {seconds:.0f} s summed over parallel jobs",
+        *(_unmet(results.points) if results.probes else ()),
+        f"code {results.code}, at commit {', '.join(results.commits) or 'none'}: {played - seeds} cells and {seeds} "
+        "seeds, " + ", ".join(f"{found[state]} {state}" for state in STATES),
+        f"{wall:.0f} s of wall time over all {len(results.parts)} parts, {played / max(wall, 1):.2f} a second",
+        f"{results.parts[-1] if results.parts else 0:.0f} s of it in the last part; {seconds:.0f} s over parallel jobs",
     ]
 
 
-def explained(row: dict[str, Any], sha: str) -> list[str]:
-    """A failure with the one command that replays it."""
-    kind, argument, *rest = str(row["name"]).split(":")
-    replay = f"--seed {argument} --database {rest[0]}" if kind == "seed" else f"--cell {row['name']}"
+def _unmet(points: set[str]) -> list[str]:
+    from autotrader.core.ops.crashpoints import POINTS
+    from tests.crash.harness.matrix import COVERED
+
+    left = sorted({name.removesuffix("_committed").removesuffix("_committing") for name in set(POINTS) - points})
     return [
-        f"{row['state'].upper()} {row['name']} at {sha or 'this tree'}",
+        f"{len(points & set(POINTS))} of {len(POINTS)} points were passed",
+        *(f"not in this run: {name}, covered by {COVERED.get(name, 'no test')}" for name in left),
+    ]
+
+
+def explained(row: dict[str, Any], code: str) -> list[str]:
+    """A failure with the one command that replays it."""
+    name = str(row["name"])
+    kind, argument, *rest = name.removesuffix(FULL_LENGTH).split(":")
+    replay = f"--seed {argument} --database {rest[0]}" if kind == "seed" else f"--cell {name.removesuffix(FULL_LENGTH)}"
+    replay += " --factor 1" if name.endswith(FULL_LENGTH) else ""
+    return [
+        f"{row['state'].upper()} {name} in {code or 'this tree'}",
         *(f"  {line}" for line in row["detail"]),
         f"  replay: .venv/bin/python -m tests.crash.harness {replay} --keep",
     ]

@@ -14,7 +14,7 @@ from autotrader.core.ops.pace import paced
 from broker.paper_gateway.control import ControlError
 from tests.crash.harness.board import Action
 from tests.crash.harness.cells import SELF, Cell, Outcome
-from tests.crash.harness.databases import Database
+from tests.crash.harness.databases import Database, Skipped
 from tests.crash.harness.desk import Desk, NotStarted, desk, wait_for
 from tests.crash.harness.faults import STRIKES, release
 from tests.crash.harness.operations import OPERATIONS
@@ -62,6 +62,8 @@ class Runner:
         try:
             with desk(self._zygote, self._database, folder, keep=self._keep) as made:
                 outcome = self._told(name, story, made, strict=strict)
+        except Skipped as error:
+            outcome = Outcome(name, "skipped", detail=(str(error),))
         except HARNESS_ERRORS as error:
             outcome = Outcome(name, "error", detail=(f"{type(error).__name__}: {error}",))
         outcome.seconds = round(time.monotonic() - began, 3)
