@@ -178,7 +178,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "    return ApprovalFacts(row.state, row.digest, row.digest, ",
             ),
         ),
-        cells("approve-bracket", "worker:dispatch_claim_committed:1:kill"),
+        ("seed:-1:sqlite",),
         (
             Edit(
                 "tests/crash/harness/operations.py",
