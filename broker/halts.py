@@ -25,6 +25,7 @@ from broker.models import Halt
 logger = logging.getLogger(__name__)
 # Who halts writes file and row himself; only what was left undone for so long is put right by others.
 GRACE = 3.0
+LONGEST_ACTOR = 80  # as the table has it; a longer name must not keep a halt out of it
 NEW_INSTALLATION = "a new installation on a real gateway is halted until released"
 NEW_BROKER = "nobody has released trading on this broker yet, only on another one"
 
@@ -112,7 +113,7 @@ def _write_again(wish: Latch) -> None:
 def wish_of(state: HaltState, actor: str, reason: str, cancel: Cancel) -> Latch:
     """A new wish, as of now."""
     run = latches.new_mark() if cancel else ""
-    return Latch(state.value, actor, reason, system_now(), cancel, mark=latches.new_mark(), run=run)
+    return Latch(state.value, actor[:LONGEST_ACTOR], reason, system_now(), cancel, mark=latches.new_mark(), run=run)
 
 
 def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, seen: str = "") -> HaltReading:
@@ -233,7 +234,7 @@ def _tighten_row(wish: Latch) -> Halt:
 def _write_row(row: Halt, state: HaltState, actor: str, reason: str, at: datetime, *, cause: str = "") -> Halt:
     """Save the locked row, with its Event."""
     old = row.state if row.version else ""
-    row.state, row.actor, row.reason, row.at = state.value, actor, reason, at
+    row.state, row.actor, row.reason, row.at = state.value, actor[:LONGEST_ACTOR], reason, at
     row.version += 1
     row.save()
     audit.record(

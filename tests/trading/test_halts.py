@@ -24,7 +24,7 @@ from broker.models import Halt
 from tests.support import in_threads
 from trading.models import Discrepancy
 from trading.services.evidence import apply
-from trading.services.halts import NotAllowed, halt, may_release, release
+from trading.services.halts import NotAllowed, halt, may_release, reason_of_halt, release
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EVERYTHING = ("halt_trading", "release_trading")
@@ -85,6 +85,15 @@ def test_a_reason_is_needed(reason: str, state: Path) -> None:
     with pytest.raises(Invalid):
         halt(actor="ann", reason=reason)
     assert gates.halt_state() is HaltState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("", "by hand"), (" x ", "by hand: x"), ("fat finger", "fat finger"), ("y" * 900, "y" * 491)]
+)
+def test_no_halt_of_a_person_is_refused_for_its_words(said: str, kept: str) -> None:
+    assert reason_of_halt(said, "by hand") == kept
+    assert halt(actor="a" * 200, reason=reason_of_halt(said, "by hand"), cancel="").reading.reason == kept
+    assert len(Halt.objects.get().actor) == 80
 
 
 def test_only_an_active_person_with_the_permission_releases() -> None:

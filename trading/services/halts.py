@@ -136,6 +136,15 @@ def may_halt(user: Any) -> bool:
     return bool(user.is_active and user.has_perm(HALT_PERMISSION))
 
 
+def reason_of_halt(reason: str, default: str) -> str:
+    """For a person's own hand, where no halt is refused for its words: too few stand behind `default`, too many are
+    cut."""
+    words = reason.replace("\x00", "").strip()[: LONGEST_REASON - len(default) - 2]
+    if len(words) >= SHORTEST_REASON:
+        return words
+    return f"{default}: {words}" if words else default
+
+
 def reason_checked(reason: str) -> str:
     """The reason, stripped. Raises Invalid where it is too short to be one, or too long."""
     reason = reason.replace("\x00", "").strip()

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from autotrader.core.errors import AutoTraderError
 from trading.selectors.halts import halt_story
-from trading.services.halts import HALT_PERMISSION, HaltOutcome, halt, may_halt, may_release, release
+from trading.services.halts import HALT_PERMISSION, HaltOutcome, halt, may_halt, may_release, reason_of_halt, release
 
 BY_BUTTON = "halted by the button on the page"
 
@@ -54,7 +54,7 @@ def _context(request: HttpRequest) -> dict[str, object]:
 def _halted(request: HttpRequest) -> HaltOutcome:
     if not may_halt(request.user):
         raise PermissionDenied(f"This needs the permission {HALT_PERMISSION}.")
-    reason = request.POST.get("reason", "").strip() or BY_BUTTON
+    reason = reason_of_halt(request.POST.get("reason", ""), BY_BUTTON)
     return halt(actor=request.user.get_username(), reason=reason)
 
 

@@ -28,7 +28,7 @@ from broker.kill_switch import end_orders
 from broker.latch import Latch
 from broker.paper_gateway.hold import held_address
 from broker.service.owner import Place
-from trading.services.halts import reason_checked, release
+from trading.services.halts import reason_of_halt, release
 
 PROVEN, UNPROVEN, REFUSED, NOT_HALTED = 0, 1, 3, 4
 ROW_LIMIT = 5.0
@@ -161,7 +161,7 @@ def _state_dir() -> Path:
 
 
 def _wish(options: dict[str, Any]) -> Latch:
-    reason = reason_checked(options["reason"]) if options["reason"] else BY_COMMAND
+    reason = reason_of_halt(options["reason"], BY_COMMAND)
     state = HaltState.REDUCING if options["reduce"] else HaltState.HALTED
     asked = {"none": "", "all": "all" if options["yes"] else "entries"}
     cancel: Any = asked.get(options["cancel"], options["cancel"])
