@@ -8,20 +8,23 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
-from trading.models import Account, Order, OrderChange
+from trading.models import Account, Order, OrderChange, Strategy
+from trading.models.account import AccountKind
 from trading.models.approval import ApprovalState
 from trading.models.decision import DecisionState
 from trading.models.order import LIVE, SUFFIX, WORKING, OrderState, Role
+from trading.models.strategy import Mode
 from trading.selectors.approvals import rows_of
 from trading.selectors.ledger import ASKING
 from trading.selectors.orders import live_entry
 from trading.selectors.positions import position_quantity
 from trading.services.approval_states import approval_facts, approval_use
-from trading.services.executions import Work, epoch_hold
+from trading.services.executions import EpochLost, Work, epoch_hold
 from trading.services.intents import Intent, NoRoomLeft, digest_of, legs_of, new_group, terms_of
 from trading.services.order_moves import order_document, order_move
 from trading.services.proposals import judge_again
@@ -60,9 +63,12 @@ def intent_rows(work: Work, intent: Intent, state: OrderState) -> list[Order]:
 
 
 def _begin(work: Work, intent: Intent) -> Account:
-    """Take the locks, work before account, and refuse a decision that no longer stands."""
+    """Take the locks, work before account, and refuse a decision or a wish that no longer stands."""
+    _check_lease(work)
     epoch_hold(work)
     account = Account.objects.select_for_update().get(pk=intent.account.pk)
+    _check_strategy(account, intent)
+    _check_wish(intent)
     decision = intent.decision
     if decision is not None:
         if decision.state != DecisionState.ALLOWED:
@@ -74,6 +80,31 @@ def _begin(work: Work, intent: Intent) -> Account:
     if intent.expires_at is not None and intent.expires_at <= intent.market_now:
         raise NoRoomLeft(f"The session it was made for ended at {intent.expires_at}.", code="STALE_DECISION")
     return account
+
+
+def _check_lease(work: Work) -> None:
+    """Nothing is written on a lease that ran out, though nobody else has taken the row: whoever was stopped for so long
+    looked at a market that is gone. The row is claimed anew, and the market looked at again. Raises EpochLost."""
+    if type(work)._default_manager.filter(pk=work.pk, lease_until__lt=Now()).exists():
+        raise EpochLost(f"{work}: its lease ran out before it wrote anything")
+
+
+def _check_strategy(account: Account, intent: Intent) -> None:
+    """A strategy that a person has turned off, or moved to or from its shadow ledger, enters nothing any more."""
+    if intent.strategy is None or not intent.is_entry:
+        return
+    strategy = Strategy.objects.get(pk=intent.strategy.pk)
+    if (strategy.mode == Mode.SHADOW) != (account.kind == AccountKind.SHADOW):
+        raise NoRoomLeft(f"{strategy} is in mode {strategy.mode} now, and trades another ledger.", code="MODE_CHANGED")
+    if not strategy.enabled and account.kind != AccountKind.REPLAY:
+        raise NoRoomLeft(f"{strategy} was turned off; it enters nothing.", code="STRATEGY_DISABLED")
+
+
+def _check_wish(intent: Intent) -> None:
+    """What was asked for long ago, and waited for a process, is not done any more; an approval ends by itself."""
+    asked = intent.request.market_at if intent.request is not None else None
+    if asked is not None and intent.approval is None and intent.market_now - asked > LONGEST_AGE:
+        raise NoRoomLeft(f"It was asked for at {asked}; ask anew.", code="STALE_REQUEST")
 
 
 def _spend_approval(intent: Intent) -> None:

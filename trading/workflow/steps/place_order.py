@@ -12,9 +12,9 @@ from broker import gates
 from broker.errors import TradingDisabled
 from broker.port import TABLE
 from trading.models import Approval, Decision, Order, OrderChange
+from trading.models.account import AccountKind
 from trading.models.decision import Purpose
 from trading.models.order import OrderState
-from trading.models.strategy import Mode
 from trading.selectors.approvals import approval_of, rows_of
 from trading.selectors.orders import orders_of
 from trading.services.approvals import Needed, approval_needed, approval_request, what_if
@@ -74,7 +74,8 @@ def _refused(decision: Decision, code: str, message: str) -> StepResult:
 
 def _new(context: StepContext, decision: Decision) -> StepResult:
     intent = _intent(context, decision)
-    if decision.strategy.mode == Mode.SHADOW:
+    # By the ledger it was decided for: the strategy's mode may have been changed since.
+    if decision.account.kind == AccountKind.SHADOW:
         return _shadow(context, intent)
     if not settings.ORDERS_ENABLED:
         return _simulate(context, intent)
