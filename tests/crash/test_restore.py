@@ -16,7 +16,7 @@ from broker.paper_gateway.control import ControlClient
 from tests import database
 from tests.crash.test_kill import Processes, end, expire_lease, processes, states
 from tests.support import eventually
-from trading.models import Order, WorkflowExecution
+from trading.models import Discrepancy, Order, RiskProfile, WorkflowExecution
 from trading.selectors.positions import booked
 
 __all__ = ["processes"]
@@ -37,6 +37,8 @@ def test_an_older_copy_with_work_on_its_way_to_the_order_does_not_send_it_again(
     settings.AUTOTRADER_ANCHOR_DIR = str(tmp_path / "anchors")
     owner = processes.owner()
     processes.cycle()
+    # Long after the order, as its window would have passed, and with room for it once more.
+    RiskProfile.objects.update(duplicate_window_seconds=0, risk_per_trade=Decimal("0.001"))
     assert processes.work(crash="step_validate_risk_committed") == -signal.SIGKILL
     older = database.copied()
     expire_lease()
@@ -53,7 +55,8 @@ def test_an_older_copy_with_work_on_its_way_to_the_order_does_not_send_it_again(
     expire_lease()
     assert processes.work() == 0
 
-    assert WorkflowExecution.objects.get().outcome == "refused"
+    assert WorkflowExecution.objects.get().reason.startswith("NOT_RECONCILED")
+    assert Discrepancy.objects.filter(kind="unrecorded", blocking=True, state="OPEN").count() == 2
 
     assert processes.frames() == 3
     assert "rows were taken away" in verify_chain().reason

@@ -30,8 +30,10 @@ from tests.trading.builders import (
     strategy,
 )
 from trading.models import Fill, Instrument, Order, OrderChange, Trade
+from trading.selectors.discrepancies import blocking
 from trading.selectors.positions import booked
 from trading.services.instruments import instrument_resolved
+from trading.services.intents import new_group
 from trading.services.orders import change_write, entry_write
 
 
@@ -325,6 +327,27 @@ def test_an_order_of_somebody_else(db: None) -> None:
     assert states(ours) == ["SENDING"]
     assert events("ORDER_EXTERNAL") == 1
     assert verify_chain().ok
+
+
+@pytest.mark.parametrize(
+    ("change", "blocked"),
+    [
+        ({"origin": "ours"}, 1),
+        ({"origin": "other"}, 0),
+        ({"origin": "ours", "order_ref": "by a script"}, 0),
+        ({"origin": "ours", "order_ref": ""}, 0),
+    ],
+    ids=["ours", "of another client", "of a script with our client", "without a reference"],
+)
+def test_an_order_of_this_desk_that_no_row_knows_stops_entries_until_a_person_has_looked(
+    db: None, change: dict[str, str], blocked: int
+) -> None:
+    ours = bracket()[1]
+    lost = {"order_ref": f"{new_group()}-S", "perm_id": 79} | change
+    deliver(report(ours, "Submitted", **lost), report(ours, "Submitted", **lost))
+    assert [row.kind for row in blocking(ours.account_id)] == ["unrecorded"] * blocked
+    deliver(report(ours, "Submitted", perm_id=80, origin="ours"), report(ours, "Submitted", perm_id=81, origin="ours"))
+    assert len(blocking(ours.account_id)) == blocked
 
 
 def replace_status(told: Any, status: str, filled: int) -> Any:

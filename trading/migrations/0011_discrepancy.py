@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                             ("over_closed", "More closes than is held"),
                             ("unknown_order", "Order whose outcome is not known"),
                             ("doubled", "More than one order under one reference"),
+                            ("unrecorded", "Order of this desk that it has no record of"),
                             ("overfill", "Filled above its quantity"),
                             ("late_fill", "Filled after its end"),
                             ("bust", "Fill taken back"),

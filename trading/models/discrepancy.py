@@ -16,6 +16,7 @@ class DiscrepancyKind(models.TextChoices):
     OVER_CLOSED = "over_closed", "More closes than is held"
     UNKNOWN_ORDER = "unknown_order", "Order whose outcome is not known"
     DOUBLED = "doubled", "More than one order under one reference"
+    UNRECORDED = "unrecorded", "Order of this desk that it has no record of"
     OVERFILL = "overfill", "Filled above its quantity"
     LATE_FILL = "late_fill", "Filled after its end"
     BUST = "bust", "Fill taken back"

@@ -13,6 +13,7 @@ from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import Role
 from trading.services.accounts import account_ensure
 from trading.services.discrepancies import discrepancy_open, discrepancy_settle
+from trading.services.intents import is_reference
 from trading.services.order_moves import order_document
 
 
@@ -101,6 +102,29 @@ def doubled_alarm(event: types.OrderDoubled) -> None:
         theirs=str(len(event.perm_ids)),
         order=order,
         document={"perm_ids": list(event.perm_ids), "given_up": event.given_up},
+    )
+
+
+def unrecorded_alarm(order: Order, event: types.OrderReport) -> None:
+    """`order` was adopted as another's, but by its reference and client this desk has sent it: rows of ours are lost.
+
+    What was under way in an older copy of the database would be sent once more, so nothing is opened until a person
+    has looked.
+    """
+    if order.role != Role.EXTERNAL or event.origin != "ours" or not is_reference(event.order_ref):
+        return
+    if Order.objects.filter(account=order.account, order_ref=event.order_ref).exists():
+        return
+    discrepancy_open(
+        order.account_id,
+        DiscrepancyKind.UNRECORDED,
+        f"order:{event.order_ref}",
+        detail=f"{event.order_ref} was sent by this desk, which has no record of it: its database is new, or an older "
+        "copy was put back. Compare all orders and positions before you resolve this.",
+        market_at=event.time,
+        theirs=str(order.perm_id),
+        order=order,
+        instrument=order.instrument,
     )
 
 

@@ -25,6 +25,7 @@ from trading.services.alarms import (
     late_fill_alarm,
     overfill_check,
     position_alarm,
+    unrecorded_alarm,
 )
 from trading.services.change_evidence import (
     Shown,
@@ -133,6 +134,7 @@ def _report(event: types.OrderReport) -> None:
 
 
 def _reported(order: Order, event: types.OrderReport) -> None:
+    unrecorded_alarm(order, event)
     staying = doubles.survivor(order) if event.status in CANCELLED_WORDS else None
     if staying is not None:
         doubles.change_places(order, staying, market_at=event.time)

@@ -14,7 +14,7 @@ from autotrader.core.audit.chain import canonical, instant
 from autotrader.core.errors import AutoTraderError
 from trading.models import Account, Approval, Decision, Instrument, Order, OrderRequest, Strategy
 from trading.models.decision import Purpose
-from trading.models.order import Role
+from trading.models.order import SUFFIX, Role
 from trading.risk.base import Proposal
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -113,3 +113,9 @@ def digest_of(terms: dict[str, Any]) -> str:
 def new_group() -> str:
     """A group reference that no other order of this or any other installation carries: 60 random bits."""
     return "A" + "".join(secrets.choice(_ALPHABET) for _ in range(12))
+
+
+def is_reference(text: str) -> bool:
+    """Whether an order of some AutoTrader may carry it: a group and the suffix of a role."""
+    group, suffix = text[:-2], text[-2:]
+    return len(group) == 13 and group[0] == "A" and set(group[1:]) <= set(_ALPHABET) and suffix in SUFFIX.values()
