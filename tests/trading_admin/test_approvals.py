@@ -65,6 +65,16 @@ def test_a_person_sees_the_order_and_is_asked_back(login: Any, skin: str) -> Non
     assert not ApprovalVote.objects.exists()
 
 
+def test_the_overview_tells_what_waits_for_a_person_and_that_orders_are_simulated(
+    admin_client: Client, settings: Any
+) -> None:
+    asked()
+    settings.ORDERS_ENABLED = False
+    shown = admin_client.get(reverse("admin:index")).content.decode()
+    assert f'href="{reverse("admin:trading_approval_changelist")}?state__exact=PENDING"' in shown
+    assert "orders end SIMULATED" in shown
+
+
 @pytest.mark.parametrize("skin", ["admin", "page"])
 def test_a_person_rejects_with_a_reason(login: Any, skin: str) -> None:
     approval = asked()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from autotrader.core.clock import system_now
 from broker.gates import HaltState, halt_reading
+from trading.selectors.approvals import waiting_count
 from trading.selectors.discrepancies import open_count
 from trading.selectors.overview import overview
 from trading.services.halts import HALT_PERMISSION, RELEASE_PERMISSION
@@ -22,8 +24,10 @@ def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         **context,
         "title": "Desk",
         "halt": halt,
+        "simulated": not settings.ORDERS_ENABLED,
         "may_halt": request.user.has_perm(HALT_PERMISSION),
         "may_release": request.user.has_perm(RELEASE_PERMISSION) and halt.state is not HaltState.ACTIVE,
+        "waiting": waiting_count() if request.user.has_perm(VIEW_PERMISSION) else None,
         "discrepancies": open_count() if request.user.has_perm(VIEW_PERMISSION) else None,
         "overview": overview(system_now()) if request.user.has_perm(VIEW_PERMISSION) else None,
     }

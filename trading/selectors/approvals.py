@@ -35,6 +35,11 @@ def any_open() -> bool:
     return Approval.objects.filter(state__in=OPEN).exists()
 
 
+def waiting_count() -> int:
+    """How many orders wait for a person's word."""
+    return Approval.objects.filter(state=ApprovalState.PENDING).count()
+
+
 def approvals_recent(limit: int = 100) -> list[Approval]:
     """The newest approvals with what a list shows, those that wait first."""
     rows = with_details().order_by("-id")
