@@ -277,4 +277,4 @@ def test_the_queries_do_not_grow_with_the_ledger() -> None:
         )
     with CaptureQueriesContext(connection) as many:
         ledger_read(*args)
-    assert len(few) == len(many) <= 11
+    assert len(few) == len(many) <= 10

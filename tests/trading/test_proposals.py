@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from autotrader.core import audit
 from autotrader.core.clock import system_now
 from tests.trading.builders import (
@@ -28,7 +31,7 @@ from trading.models.decision import DecisionState
 from trading.risk.base import Proposal
 from trading.risk.rules import judge
 from trading.selectors.contracts import listed
-from trading.selectors.funds import bought_since
+from trading.selectors.ledger_rows import rows_read
 from trading.selectors.limits import desk_profile
 from trading.services.accounts import account_ensure
 from trading.services.proposals import (
@@ -172,8 +175,9 @@ def test_what_our_own_orders_may_still_cost_is_spent_already(db: None) -> None:
 def test_what_was_bought_a_moment_ago_may_not_be_in_the_brokers_figures_yet(db: None) -> None:
     entry, *_ = bought(quantity="10")
     filled = NOW + timedelta(minutes=1)
-    assert bought_since(entry.account, filled - timedelta(seconds=1)) == D(1000)
-    assert bought_since(entry.account, filled) == D(0)
+    rows = rows_read(entry.account, entry.strategy, entry.instrument, filled, filled)
+    assert rows.bought_since(filled - timedelta(seconds=1)) == D(1000)
+    assert rows.bought_since(filled) == D(0)
     proposal, _ = propose(cause(), terms(), market(at=filled + timedelta(minutes=2, seconds=59)))
     assert proposal.funds_in_flight == D(1000)
     proposal, _ = propose(cause(), terms(), market(at=filled + timedelta(minutes=3)))
@@ -271,3 +275,12 @@ def test_the_verdicts_at_sending_are_one_document(db: None) -> None:
     document = verdicts_document(judge(propose(cause(), terms(), market())[0]))
     assert document["order_size"]["allowed"] is True
     assert document["order_size"]["quantity"] == "10"
+
+
+def test_both_looks_at_an_order_that_is_sized_take_few_queries(db: None) -> None:
+    bought(quantity="10")
+    subject = cause()
+    with CaptureQueriesContext(connection) as queries:
+        proposal, _ = propose(subject, terms(quantity=None), market())
+        judge_again(proposal, subject.account)
+    assert len(queries) <= 26

@@ -13,7 +13,8 @@ from autotrader.core.audit.models import Event
 from autotrader.core.audit.verify import verify_chain
 from tests.trading.builders import NOW, D, bought, deliver, fill, report
 from trading.models import Fill, Order, Trade
-from trading.selectors.positions import exposure, open_trade, position_quantity
+from trading.selectors.ledger_rows import Stake, rows_read
+from trading.selectors.positions import open_trade, position_quantity
 from trading.services.trades import RoundTrip, round_trips
 
 
@@ -119,13 +120,13 @@ def test_the_ledger_of_a_bracket(db: None) -> None:
     entry, stop, target = bought()
     account, strategy, instrument = entry.account, entry.strategy, entry.instrument
     assert position_quantity(account, strategy, instrument) == 10
-    assert exposure(account, instrument).total == 1000
+    assert stake(entry).total == 1000
     held = open_trade(account, strategy, instrument)
     assert held is not None
     assert held.decision == entry.decision
     deliver(fill(stop, "4", "95", number=2), fill(target, "6", "110", number=3))
     assert position_quantity(account, strategy, instrument) == 0
-    assert exposure(account, instrument).positions == 0
+    assert not stake(entry).held
     trade = Trade.objects.get()
     assert (trade.state, trade.exit_price, trade.pnl) == ("CLOSED", D(104), D(39))
     assert set(trade.fills.values_list("order__role", flat=True)) == {"entry", "stop", "target"}
@@ -166,15 +167,20 @@ def test_a_trade_that_an_earlier_fill_takes_over_is_withdrawn_on_record(db: None
     assert verify_chain().ok
 
 
+def stake(entry: Order) -> Stake:
+    moment = (NOW + timedelta(hours=1), NOW - timedelta(hours=1))
+    return rows_read(entry.account, entry.strategy, entry.instrument, *moment).stake(entry.instrument)
+
+
 def test_exposure_counts_what_may_still_fill(db: None) -> None:
     from tests.trading.builders import bracket
 
     entry = bracket()[0]
-    now = exposure(entry.account, entry.instrument)
-    assert (now.positions, now.entries, now.open_entries, now.instrument) == (0, 1010, 1, 1010)
+    now = stake(entry)
+    assert (now.held, now.reserved, now.entries, now.instrument) == (False, D(1010), 1, D(1010))
     deliver(fill(entry, "4", "100"))
-    now = exposure(entry.account, entry.instrument)
-    assert (now.positions, now.entries, now.total) == (400, 606, 1006)
+    now = stake(entry)
+    assert (now.held, now.reserved, now.total) == (True, D(606), D(1006))
     deliver(report(entry, "Cancelled", "4"))
-    assert exposure(entry.account, entry.instrument).total == 400
+    assert stake(entry).total == 400
     assert Order.objects.get(pk=entry.pk).state == "CANCELLED"

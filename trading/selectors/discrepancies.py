@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -20,6 +22,17 @@ AGREED = "agreed_since"
 def blocking(account_id: str) -> list[Discrepancy]:
     """The open differences that keep the account from opening a position, oldest first; one indexed query."""
     return list(Discrepancy.objects.filter(account=account_id, state="OPEN", blocking=True).order_by("id"))
+
+
+def blocking_names(account_id: str) -> tuple[str, ...]:
+    """What keeps the account from opening a position, as people read it, oldest first; one indexed query."""
+    rows = _blocking().filter(account=account_id)
+    return tuple(str(Discrepancy(kind=kind, subject=subject)) for kind, subject in rows)
+
+
+@cache
+def _blocking() -> QuerySet[Discrepancy, Any]:
+    return Discrepancy.objects.filter(state="OPEN", blocking=True).order_by("id").values_list("kind", "subject")
 
 
 def open_of_kind(kind: DiscrepancyKind, account_id: str | None = None) -> list[Discrepancy]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
+
+from django.db.models import QuerySet
 
 from trading.models import Account, AccountSnapshot, RiskProfile
 from trading.models.account import AccountKind
@@ -80,8 +83,12 @@ def _lost(before: Decimal | None, now: Decimal | None) -> Decimal | None:
 
 def last_snapshot(account_id: str) -> AccountSnapshot | None:
     """The newest snapshot that knows the account's equity."""
-    known = AccountSnapshot.objects.filter(account=account_id, net_liquidation__isnull=False)
-    return known.defer("positions").order_by("-id").first()
+    return _known().filter(account=account_id).first()
+
+
+@cache
+def _known() -> QuerySet[AccountSnapshot]:
+    return AccountSnapshot.objects.filter(net_liquidation__isnull=False).defer("positions").order_by("-id")
 
 
 def day_base(last: AccountSnapshot | None, day: date) -> Decimal | None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
+from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.db.models import QuerySet
 
 from trading.models import Order
 
@@ -35,5 +39,10 @@ def day_began(moment: datetime, time_zone: str) -> datetime:
 
 def account_zone(account_id: str) -> str:
     """The zone whose days the account's losses are counted by: that of the first contract it ever traded."""
-    zones = Order.objects.filter(account=account_id).exclude(instrument__time_zone="").order_by("id")
-    return zones.values_list("instrument__time_zone", flat=True).first() or HOME
+    return _zones().filter(account=account_id).first() or HOME
+
+
+@cache
+def _zones() -> QuerySet[Order, Any]:
+    zones = Order.objects.exclude(instrument__time_zone="").order_by("id")
+    return zones.values_list("instrument__time_zone", flat=True)

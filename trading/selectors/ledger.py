@@ -6,27 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 
-from trading.models import Account, Fill, Instrument, OrderChange, RiskProfile, Strategy
+from trading.models import Account, Instrument, RiskProfile, Strategy
 from trading.models.account import AccountKind
 from trading.models.order import Role
-from trading.selectors.discrepancies import blocking
+from trading.selectors.discrepancies import blocking_names
 from trading.selectors.equity import UNKNOWN, Equity, equity_read
 from trading.selectors.exchange_days import account_zone, exchange_day
 from trading.selectors.ledger_rows import (
-    Held,
     Recent,
+    Rows,
     Wanted,
     Working,
+    changes_sent,
     crosses,
-    entry_value,
-    held_rows,
     is_twin,
-    recent_rows,
-    working_rows,
+    rows_read,
 )
 from trading.selectors.positions import position_quantity
 
@@ -139,22 +138,23 @@ def ledger_read(
     *,
     group: str = "",
     approval: ApprovalFacts | None = None,
+    rows: Rows | None = None,
 ) -> Ledger:
     """The ledger as this order meets it. `limit_price` is the worst price it may trade at, None = any.
 
     `day_began` is when the exchange's day began; `group` names rows that were written for this very order already,
-    which count for nothing here. Where it decides, call it under the account's lock.
+    which count for nothing here. `rows`: what `rows_read` has just found for it. Where it decides, call it under the
+    account's lock.
     """
+    rows = rows or rows_read(account, strategy, instrument, market_now, day_began, group)
     wanted = Wanted(side, order_type, quantity, limit_price, group)
-    working = working_rows(account, group)
-    here = [row for row in working if row.instrument_id == instrument.pk]
+    here = [row for row in rows.working if row.instrument_id == instrument.pk]
     own = strategy.pk if strategy else None
-    recent = recent_rows(account, own, instrument, min(day_began, market_now - DAY), group)
-    mine = [row for row in recent if row.strategy_id == own and row.role != Role.EXTERNAL]
+    mine = [row for row in rows.recent if row.strategy_id == own and row.role != Role.EXTERNAL]
     messages = _messages(account, strategy, mine, market_now - MINUTE)
-    stop_outs = _stop_outs(account, min(day_began, market_now - DAY))
+    stop_outs = _stop_outs(rows)
     desk = _desk_values()
-    stake = _at_stake(held_rows(account), working, instrument)
+    stake = rows.stake(instrument)
     return Ledger(
         position=position_quantity(account, strategy, instrument),
         exposure_total=stake.total,
@@ -167,7 +167,7 @@ def ledger_read(
         messages_second=sum(at > market_now - SECOND for at in messages),
         twins=tuple(
             Twin(row.order_ref, row.market_at)
-            for row in recent
+            for row in rows.recent
             if row.instrument_id == instrument.pk and row.market_at > market_now - DAY and is_twin(row, wanted)
         ),
         crossing=tuple(row.order_ref for row in here if crosses(row, wanted)),
@@ -176,7 +176,7 @@ def ledger_read(
         closing_quantity=sum((row.left for row in here if _closes(row, own, side)), ZERO),
         entry_working=next((row.order_ref for row in here if row.role == Role.ENTRY and row.strategy_id == own), ""),
         equity=equity_read(account, exchange_day(market_now, account_zone(account.pk))),
-        blocking=tuple(str(row) for row in blocking(account.pk)),
+        blocking=blocking_names(account.pk),
         suspended=(strategy.suspended_reason or "by a control") if strategy and strategy.suspended_at else "",
         mode=strategy.mode if strategy else "",
         shadow=account.kind == AccountKind.SHADOW,
@@ -186,14 +186,19 @@ def ledger_read(
     )
 
 
+@cache
+def _desk() -> QuerySet[RiskProfile, Any]:
+    rows = RiskProfile.objects.filter(is_desk=True).order_by("pk")
+    return rows.values_list("approval_above_value", "second_approver_above_value")
+
+
 class _DeskValues(NamedTuple):
     approval_above: Decimal | None
     second_approver_above: Decimal | None
 
 
 def _desk_values() -> _DeskValues:
-    rows = RiskProfile.objects.filter(is_desk=True)
-    found = rows.values_list("approval_above_value", "second_approver_above_value").first()
+    found = _desk().first()
     return _DeskValues(*found) if found else _DeskValues(None, None)
 
 
@@ -212,10 +217,8 @@ def _entries_since(mine: Sequence[Recent], strategy: Strategy | None, day_began:
 def _messages(account: Account, strategy: Strategy | None, mine: Sequence[Recent], since: datetime) -> list[datetime]:
     """When each new order and each change of the strategy left, by the market's clock. A bracket is one order; a
     cancel is none."""
-    changes = OrderChange.objects.filter(kind="modify", order__account=account, order__strategy=strategy)
-    at = changes.annotate(sent=Coalesce("market_at", "created_at")).filter(sent__gt=since).order_by()
-    placed = [row.market_at for row in mine if row.parent_id is None and row.market_at > since]
-    return [*placed, *at.values_list("sent", flat=True)]
+    placed = [row.market_at for row in mine if row.market_at > since]
+    return [*placed, *changes_sent(account, strategy, since)]
 
 
 class _StopOut(NamedTuple):
@@ -225,29 +228,7 @@ class _StopOut(NamedTuple):
     at: datetime
 
 
-def _stop_outs(account: Account, since: datetime) -> list[_StopOut]:
+def _stop_outs(rows: Rows) -> list[_StopOut]:
     """The fills of protective stops, by the exchange's time."""
-    fills = Fill.objects.filter(account=account, time__gte=since, order__role=Role.STOP, superseded=False).order_by()
-    names = ("order_id", "order__strategy_id", "order__instrument_id", "time")
-    return [_StopOut(*row) for row in fills.values_list(*names)]
-
-
-class _Stake(NamedTuple):
-    total: Decimal
-    instrument: Decimal
-    entries: int
-    reserved: Decimal
-    held: bool
-
-
-def _at_stake(held: Sequence[Held], working: Sequence[Working], instrument: Instrument) -> _Stake:
-    """Positions at their entry price, and live entries at what they may still cost."""
-    entries = [(row.instrument_id, entry_value(row, working)) for row in working if row.role == Role.ENTRY]
-    values = [(row.instrument_id, row.open_quantity * row.entry_price) for row in held] + entries
-    return _Stake(
-        total=sum((value for _, value in values), ZERO),
-        instrument=sum((value for key, value in values if key == instrument.pk), ZERO),
-        entries=len(entries),
-        reserved=sum((value for _, value in entries), ZERO),
-        held=bool(held),
-    )
+    stops = [row for row in rows.filled if row.order__role == Role.STOP]
+    return [_StopOut(row.order_id, row.order__strategy_id, row.order__instrument_id, row.time) for row in stops]

@@ -20,10 +20,9 @@ from trading.risk.sizing import Room, Size, size_entry
 from trading.selectors.contracts import listed
 from trading.selectors.desk_state import desk_state
 from trading.selectors.exchange_days import day_began
-from trading.selectors.funds import bought_since
 from trading.selectors.ledger import ApprovalFacts, ledger_read
+from trading.selectors.ledger_rows import Rows, rows_read
 from trading.selectors.limits import limits_of
-from trading.selectors.positions import exposure
 from trading.services.decisions import reward
 from trading.services.verdicts import verdicts_document, verdicts_save
 
@@ -133,9 +132,10 @@ def propose(cause: Cause, terms: Terms, market: Market) -> tuple[Proposal, Size]
     quote = market.quote
     price = None if quote is None else (quote.ask if terms.side == "BUY" else quote.bid)
     terms = _priced(terms, cause, price)
-    flying = bought_since(cause.account, market.now - FUNDS_LAG)
-    size = _size(cause, terms, market, flying)
     began = day_began(market.now, cause.instrument.time_zone)
+    rows = rows_read(cause.account, cause.strategy, cause.instrument, market.now, began)
+    flying = rows.bought_since(market.now - FUNDS_LAG)
+    size = _size(cause, terms, market, rows, flying)
     gained = reward(terms.side, price, terms.target_price, terms.stop_price)
     proposal = Proposal(
         **_cause_fields(cause, market),
@@ -163,6 +163,7 @@ def propose(cause: Cause, terms: Terms, market: Market) -> tuple[Proposal, Size]
             terms.limit_price,
             market.now,
             began,
+            rows=rows,
         ),
     )
     return proposal, size
@@ -232,14 +233,14 @@ def _collared(price: Decimal, side: str, collar: Decimal, tick: Decimal) -> Deci
     return to_tick(price * (1 + collar if buys else 1 - collar), tick, up=not buys)
 
 
-def _size(cause: Cause, terms: Terms, market: Market, flying: Decimal) -> Size:
+def _size(cause: Cause, terms: Terms, market: Market, rows: Rows, flying: Decimal) -> Size:
     if terms.quantity is not None:
         return Size(terms.quantity, "given")
     limit, stop, lot, summary = terms.limit_price, terms.stop_price, cause.instrument.lot, market.summary
     if limit is None or stop is None or lot is None or summary is None or summary.available_funds is None:
         return Size(ZERO, "unknown")
-    stake = exposure(cause.account, cause.instrument)
-    left = summary.available_funds - stake.entries - flying
+    stake = rows.stake(cause.instrument)
+    left = summary.available_funds - stake.reserved - flying
     room = Room(summary.net_liquidation, left, stake.total, stake.instrument)
     return size_entry(limit=limit, stop=stop, lot=lot, room=room, limits=cause.limits)
 
@@ -256,6 +257,8 @@ def judge_again(
     strategy = proposal.strategy
     if strategy is not None:
         strategy = Strategy.objects.select_related("risk_profile").get(pk=strategy.pk)
+    market_now, group = proposal.market_now, group or proposal.group
+    rows = rows_read(account, strategy, proposal.instrument, market_now, proposal.day_began, group)
     ledger = ledger_read(
         account,
         strategy,
@@ -264,10 +267,11 @@ def judge_again(
         proposal.order_type,
         proposal.quantity,
         proposal.limit_price,
-        proposal.market_now,
+        market_now,
         proposal.day_began,
-        group=group or proposal.group,
+        group=group,
         approval=approval,
+        rows=rows,
     )
     limits = limits_of(strategy)
     contracts = listed(limits, strategy)
@@ -279,7 +283,7 @@ def judge_again(
         restricted_con_ids=contracts.restricted,
         allow_short=strategy is not None and strategy.allow_short,
         ledger=ledger,
-        funds_in_flight=bought_since(account, proposal.market_now - FUNDS_LAG),
+        funds_in_flight=rows.bought_since(market_now - FUNDS_LAG),
         desk=desk_state(proposal.desk.status, _gated(account)),
         sending=True,
     )
