@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
