@@ -73,6 +73,13 @@ def check_changeable(order: Order) -> None:
         )
 
 
+def check_same_terms(now: Order, seen: Order) -> None:
+    """Raise NotChangeable where another change took effect since `seen` was read: its terms would be undone by this."""
+    terms = (now.limit_price, now.stop_price, now.quantity)
+    if terms != (seen.limit_price, seen.stop_price, seen.quantity):
+        raise NotChangeable(f"{now} was changed meanwhile; look at it again.", code="CHANGED_MEANWHILE")
+
+
 def check_role(order: Order, terms: NewTerms, proposal: Proposal, market: Market) -> None:
     """What a stop owes to the position it protects. Raises Invalid naming the field."""
     if order.role == Role.STOP:

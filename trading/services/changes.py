@@ -23,7 +23,14 @@ from trading.selectors.limits import limits_of
 from trading.selectors.positions import position_quantity
 from trading.services.approved_intents import configuration
 from trading.services.change_evidence import change_document, change_subject
-from trading.services.change_terms import NewTerms, check_changeable, check_role, new_terms, pending_of
+from trading.services.change_terms import (
+    NewTerms,
+    check_changeable,
+    check_role,
+    check_same_terms,
+    new_terms,
+    pending_of,
+)
 from trading.services.proposals import Cause, Market, Terms, judge_again, look, propose
 from trading.services.request_bodies import ModifyBody
 from trading.services.request_intents import check_grid, resolve
@@ -95,9 +102,10 @@ def change_commit(wanted: Wanted, request: OrderRequest) -> OrderChange:
     """
     order = wanted.order
     with audit.recording(durable=True, point="change"):
-        account = Account.objects.select_for_update().get(pk=order.account_id)
-        row = Order.objects.select_for_update(of=("self",)).select_related("account").get(pk=order.pk)
+        account = Account.objects.select_for_update(no_key=True).get(pk=order.account_id)
+        row = Order.objects.select_for_update(of=("self",), no_key=True).select_related("account").get(pk=order.pk)
         check_changeable(row)
+        check_same_terms(row, order)
         verdicts = judge_again(wanted.proposal, account, group=order.group)
         refusal = refusal_of(verdicts)
         if refusal is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
@@ -146,21 +147,33 @@ def decision_judge(
     )
 
 
-def decision_refuse(decision: Decision, code: str, message: str) -> None:
-    """Refuse a decision that the rules had allowed: a gate is shut or the room is gone."""
-    _finish(decision, DecisionState.REFUSED, [code], message)
+def decision_refuse(decision: Decision, code: str, message: str, verdicts: Mapping[str, Any] | None = None) -> None:
+    """Refuse a decision that the rules had allowed: a gate is shut or the room is gone.
+
+    `verdicts`: what every control said at the moment of sending, by rule, where they spoke; the event keeps it.
+    """
+    _finish(decision, DecisionState.REFUSED, [code], message, verdicts)
 
 
-def _finish(decision: Decision, state: DecisionState, reasons: list[str], cause: str, **changes: object) -> None:
+def _finish(
+    decision: Decision,
+    state: DecisionState,
+    reasons: list[str],
+    cause: str,
+    verdicts: Mapping[str, Any] | None = None,
+    **changes: object,
+) -> None:
     old = decision.state
     swap(decision, state=state, reasons=[*decision.reasons, *reasons], **changes)
     kind = EventType.DECISION_ALLOWED if state == DecisionState.ALLOWED else EventType.DECISION_REFUSED
-    _record(decision, kind, old, cause)
+    _record(decision, kind, old, cause, verdicts)
     if state == DecisionState.REFUSED:
         suspend_repeated(decision, reasons)
 
 
-def _record(decision: Decision, kind: EventType, old: str, cause: str) -> None:
+def _record(
+    decision: Decision, kind: EventType, old: str, cause: str, verdicts: Mapping[str, Any] | None = None
+) -> None:
     names = (
         "type", "purpose", "decided_by", "price", "claimed_price", "target_price", "stop_price", "reward_ratio",
         "profit_margin", "quantity", "limit_price", "reasons",
@@ -174,5 +187,6 @@ def _record(decision: Decision, kind: EventType, old: str, cause: str) -> None:
         account=decision.account_id,
         cause=cause,
         market_at=decision.market_at,
-        document={name: getattr(decision, name) for name in names},
+        document={name: getattr(decision, name) for name in names}
+        | ({"verdicts_at_send": verdicts} if verdicts else {}),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
@@ -76,10 +77,10 @@ def _refused(dispatch: Dispatch, error: AutoTraderError) -> None:
         except EpochLost:
             logger.info("dispatch %s was taken over", dispatch.pk)
         return
-    _end(dispatch, error.reason, error.message, failed=False)
+    _end(dispatch, error.reason, error.message, failed=False, verdicts=error.details.get("verdicts"))
 
 
-def _end(dispatch: Dispatch, code: str, message: str, *, failed: bool) -> None:
+def _end(dispatch: Dispatch, code: str, message: str, *, failed: bool, verdicts: Any = None) -> None:
     """End the row, and void the approval where nothing was sent on it, in one transaction under the epoch."""
     try:
         with audit.recording(point="dispatch_end"):
@@ -90,7 +91,7 @@ def _end(dispatch: Dispatch, code: str, message: str, *, failed: bool) -> None:
                     state = ApprovalState.EXPIRED if code == "APPROVAL_EXPIRED" else ApprovalState.VOID
                     approval_end(approval, state, code, message, None)
             outcome = "failed" if failed else "refused"
-            dispatch_end(dispatch, outcome=outcome, reason=f"{code}: {message}", failed=failed)
+            dispatch_end(dispatch, outcome=outcome, reason=f"{code}: {message}", failed=failed, verdicts=verdicts)
     except EpochLost:
         logger.info("dispatch %s was taken over", dispatch.pk)
 

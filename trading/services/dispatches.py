@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -78,15 +80,20 @@ def dispatch_wait(dispatch: Dispatch, reason: str) -> None:
         epoch_hold(dispatch, RETRY, reason=reason[:2000])
 
 
-def dispatch_end(dispatch: Dispatch, *, outcome: str, reason: str, failed: bool = False) -> None:
-    """End the row under the epoch check; call inside `audit.recording()`."""
+def dispatch_end(
+    dispatch: Dispatch, *, outcome: str, reason: str, failed: bool = False, verdicts: Mapping[str, Any] | None = None
+) -> None:
+    """End the row under the epoch check; call inside `audit.recording()`. `verdicts`: what every control said at the
+    moment of sending, by rule, where one refused; the event keeps it."""
     state = "FAILED" if failed else "DONE"
     epoch_hold(dispatch, state=state, outcome=outcome, reason=reason[:2000], finished_at=system_now())
     kind = EventType.DISPATCH_FAILED if failed else EventType.DISPATCH_DONE
-    _record(dispatch, kind, old="RUNNING", cause=reason or outcome)
+    _record(
+        dispatch, kind, old="RUNNING", cause=reason or outcome, **({"verdicts_at_send": verdicts} if verdicts else {})
+    )
 
 
-def _record(dispatch: Dispatch, kind: EventType, *, old: str, cause: str) -> None:
+def _record(dispatch: Dispatch, kind: EventType, *, old: str, cause: str, **more: Any) -> None:
     audit.record(
         kind,
         f"dispatch:{dispatch.pk}",
@@ -94,5 +101,5 @@ def _record(dispatch: Dispatch, kind: EventType, *, old: str, cause: str) -> Non
         old_state=old,
         new_state=dispatch.state,
         cause=cause,
-        document={"worker": dispatch.worker, "epoch": dispatch.epoch, "outcome": dispatch.outcome},
+        document={"worker": dispatch.worker, "epoch": dispatch.epoch, "outcome": dispatch.outcome} | more,
     )

@@ -10,10 +10,11 @@ from trading.selectors.request_statuses import status_of
 
 
 class Refused(AutoTraderError):
-    """A control refuses the order: correct its terms. `details` has every refusing control's word."""
+    """A control refuses the order: correct its terms. `details` has what each refusing control says, `verdicts` all."""
 
     code = "REFUSED"
     status = 422
+    verdicts: Sequence[Verdict] = ()
 
 
 class Shut(Refused):
@@ -36,4 +37,6 @@ def refusal_of(verdicts: Sequence[Verdict]) -> Refused | None:
     said = [{"rule": verdict.rule, "code": verdict.code, "message": verdict.message} for verdict in against]
     first = against[0]
     kind = {Shut.status: Shut, InTheWay.status: InTheWay}.get(status_of(first.code, Refused.status), Refused)
-    return kind(first.message, code=first.code, details={"reasons": said})
+    refused = kind(first.message, code=first.code, details={"reasons": said})
+    refused.verdicts = tuple(verdicts)
+    return refused

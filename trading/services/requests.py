@@ -25,7 +25,7 @@ from trading.services.dispatch_work import dispatch_run
 from trading.services.dispatches import dispatch_queue
 from trading.services.request_bodies import cancel_body, modify_body
 from trading.services.request_intents import request_intent
-from trading.services.request_refusals import refusal_of
+from trading.services.request_refusals import Refused, refusal_of
 from trading.services.request_rows import (
     Asked,
     request_accept,
@@ -97,6 +97,8 @@ def _not_done(request: OrderRequest, error: AutoTraderError) -> None:
             request_postpone(request, error)
         else:
             request_refuse(request, error)
+            if isinstance(error, Refused):  # raised by a change: what judged it was undone with its transaction
+                verdicts_save(error.verdicts, request=request)
 
 
 def _place(request: OrderRequest, broker: Broker) -> After | None:

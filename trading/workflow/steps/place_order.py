@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from autotrader.core.errors import AutoTraderError
 from broker import gates
 from broker.errors import TradingDisabled
 from broker.port import TABLE
@@ -57,19 +58,21 @@ def run(context: StepContext) -> StepResult:
     try:
         return _new(context, decision)
     except (TradingDisabled, NoRoomLeft) as error:
-        return _refused(decision, error.reason, error.message)
+        return _refused(decision, error)
 
 
 def _changed(decision: Decision) -> list[Order]:
     return [change.order for change in OrderChange.objects.filter(decision=decision).select_related("order")]
 
 
-def _refused(decision: Decision, code: str, message: str) -> StepResult:
+def _refused(decision: Decision, error: AutoTraderError) -> StepResult:
+    code, reason = error.reason, f"{error.reason}: {error.message}"
+
     def write() -> dict[str, Any]:
-        decision_refuse(decision, code, message)
+        decision_refuse(decision, code, error.message, error.details.get("verdicts"))
         return {}
 
-    return StepResult({"orders": [], "refused": code}, write=write, stop="refused", reason=f"{code}: {message}")
+    return StepResult({"orders": [], "refused": code}, write=write, stop="refused", reason=reason)
 
 
 def _new(context: StepContext, decision: Decision) -> StepResult:
