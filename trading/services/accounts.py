@@ -99,4 +99,4 @@ def snapshot_take(
 
 def _locked(account_id: str) -> Account:
     """The account's row under its lock: two snapshots at once would each be measured against the same last one."""
-    return Account.objects.select_for_update().get(pk=account_id)
+    return Account.objects.select_for_update(no_key=True).get(pk=account_id)

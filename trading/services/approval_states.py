@@ -82,7 +82,7 @@ def correlation_of(approval: Approval) -> str:
 def locked(pk: int) -> Approval:
     """The row under its lock; raises ApprovalRefused where there is none."""
     # Only the row itself is locked: the outer joins of its nullable causes could not be.
-    row = Approval.objects.select_for_update().filter(pk=pk).first()
+    row = Approval.objects.select_for_update(no_key=True).filter(pk=pk).first()
     if row is None:
         raise ApprovalUnknown(f"There is no approval {pk}.")
     return row

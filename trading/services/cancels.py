@@ -67,7 +67,7 @@ def cancel_begin(
     request: OrderRequest | None = None,
 ) -> OrderChange:
     """As `cancel_write`, in the caller's transaction."""
-    row = Order.objects.select_for_update(of=("self",)).get(pk=order.pk)
+    row = Order.objects.select_for_update(of=("self",), no_key=True).get(pk=order.pk)
     known = open_cancel(row)
     if known is not None:
         return known

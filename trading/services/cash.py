@@ -125,7 +125,7 @@ class CashWatch:
 
 
 def _row(found: types.Compared) -> tuple[Reconciliation, bool]:
-    row = Reconciliation.objects.select_for_update().filter(account=found.account).first()
+    row = Reconciliation.objects.select_for_update(no_key=True).filter(account=found.account).first()
     made = row is None
     row = row or Reconciliation(account_id=found.account)
     row.at, row.market_at = found.started, found.market_now
@@ -163,6 +163,6 @@ def _settle(found: types.Compared) -> None:
 
 def cash_accept(account_id: str, difference: Decimal) -> None:
     """A person has explained the difference: the base moves by it. Call inside `audit.recording()`."""
-    row = Reconciliation.objects.select_for_update().get(account=account_id)
+    row = Reconciliation.objects.select_for_update(no_key=True).get(account=account_id)
     if row.base_cash is not None:
         Reconciliation.objects.filter(pk=row.pk).update(base_cash=row.base_cash + difference)

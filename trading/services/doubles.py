@@ -17,7 +17,7 @@ MARK = "double_of"
 
 def record(event: types.OrderDoubled) -> None:
     """Put the finding on record, and mark the rows of the doubles as such."""
-    rows = Order.objects.select_for_update().filter(account=event.account, role=Role.EXTERNAL)
+    rows = Order.objects.select_for_update(no_key=True).filter(account=event.account, role=Role.EXTERNAL)
     for row in rows.filter(perm_id__in=event.perm_ids, reason=event.order_ref):
         if MARK not in row.configuration:
             swap(row, configuration={**row.configuration, MARK: event.order_ref})
@@ -35,7 +35,7 @@ def survivor(order: Order) -> Order | None:
     """The double that goes on working where this order ends; None where it has none."""
     if order.role == Role.EXTERNAL or order.state in TERMINAL:
         return None
-    marked = Order.objects.select_for_update().filter(
+    marked = Order.objects.select_for_update(no_key=True).filter(
         account=order.account, role=Role.EXTERNAL, reason=order.order_ref, configuration__has_key=MARK
     )
     return marked.exclude(state__in=TERMINAL).exclude(perm_id=None).order_by("id").first()

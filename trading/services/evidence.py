@@ -60,7 +60,8 @@ def apply(event: object) -> None:
 
 
 def _find(account: str, order_ref: str, perm_id: int = 0) -> Order | None:
-    orders = Order.objects.select_for_update(of=("self",)).select_related("decision__execution__cycle", "request")
+    locked = Order.objects.select_for_update(of=("self",), no_key=True)
+    orders = locked.select_related("decision__execution__cycle", "request")
     found = orders.filter(account=account, order_ref=order_ref).first() if order_ref else None
     if found is not None and perm_id and found.perm_id not in (None, perm_id):
         found = None  # one more order under our reference: a copy made by hand, or a change that became a second order

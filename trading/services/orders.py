@@ -66,7 +66,7 @@ def _begin(work: Work, intent: Intent) -> Account:
     """Take the locks, work before account, and refuse a decision or a wish that no longer stands."""
     _check_lease(work)
     epoch_hold(work)
-    account = Account.objects.select_for_update().get(pk=intent.account.pk)
+    account = Account.objects.select_for_update(no_key=True).get(pk=intent.account.pk)
     _check_strategy(account, intent)
     _check_wish(intent)
     decision = intent.decision

@@ -116,7 +116,7 @@ def replace_stop(cover: Cover, market_now: datetime) -> types.PlaceOrder:
     assert cover.last_stop is not None
     assert cover.trade is not None
     with audit.acting(actor="broker"), audit.recording(durable=True, point="protect"):
-        Account.objects.select_for_update().get(pk=cover.account_id)
+        Account.objects.select_for_update(no_key=True).get(pk=cover.account_id)
         order = Order(
             account_id=cover.account_id,
             strategy=cover.strategy,

@@ -50,7 +50,7 @@ def differences(ledger: Ledger) -> list[Difference]:
 def rebuild(ledger: Ledger, now: datetime | None = None) -> list[Difference]:
     """Make the ledger's rows what its fills say; what was changed."""
     with audit.recording():
-        Account.objects.select_for_update().get(pk=ledger.account.pk)
+        Account.objects.select_for_update(no_key=True).get(pk=ledger.account.pk)
         found = differences(ledger)
         if found:
             trades_rebuild(ledger, market_at=now or system_now())

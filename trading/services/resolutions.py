@@ -58,7 +58,7 @@ def resolve(discrepancy: Discrepancy, remedy: Remedy, *, actor: str) -> Discrepa
     if remedy.name not in remedies(discrepancy):
         raise Invalid(f"This difference is not resolved by '{remedy.name}'.", code="NO_SUCH_REMEDY")
     with audit.acting(actor=actor), audit.recording():
-        Account.objects.select_for_update().get(pk=discrepancy.account_id)
+        Account.objects.select_for_update(no_key=True).get(pk=discrepancy.account_id)
         discrepancy_resolve(discrepancy, actor=actor, reason=remedy.reason)
         if remedy.name == ADJUST:
             _adjust(discrepancy, remedy, system_now())
@@ -72,7 +72,7 @@ def resolve(discrepancy: Discrepancy, remedy: Remedy, *, actor: str) -> Discrepa
 def _end_order(discrepancy: Discrepancy, reason: str) -> None:
     """The person has looked: the broker does not have it. Should it show up all the same, it lives again."""
     assert discrepancy.order_id is not None
-    order = Order.objects.select_for_update(of=("self",)).get(pk=discrepancy.order_id)
+    order = Order.objects.select_for_update(of=("self",), no_key=True).get(pk=discrepancy.order_id)
     if order.state not in WAITING:
         raise Conflict(f"{order.order_ref} is {order.state} by now.", code="ORDER_PROVEN")
     swap(order, missing=BY_PERSON)

@@ -63,7 +63,7 @@ def _save_next(row: Strategy | RiskProfile) -> None:
     if row._state.adding:
         row.version = 1
     else:
-        stored = type(row)._default_manager.select_for_update().get(pk=row.pk)
+        stored = type(row)._default_manager.select_for_update(no_key=True).get(pk=row.pk)
         if stored.version != row.version:
             raise Conflict(f"{row} was changed by somebody else; read it again.")
         row.version += 1

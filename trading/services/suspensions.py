@@ -18,7 +18,7 @@ REPEATED = "TOO_MANY_ORDERS_TODAY"
 def strategy_suspend(strategy_id: int, reason: str, *, market_at: datetime | None, account: str = "") -> bool:
     """Stop the strategy's entries; True where it was not suspended before. Call inside `audit.recording()`, so that
     it is suspended in the same transaction in which the refusal is kept."""
-    row = Strategy.objects.select_for_update().get(pk=strategy_id)
+    row = Strategy.objects.select_for_update(no_key=True).get(pk=strategy_id)
     if row.suspended_at is not None:
         return False
     row.suspended_at, row.suspended_reason = system_now(), reason[:2000]
@@ -44,7 +44,7 @@ def strategy_resume(strategy: Strategy, *, actor: str, reason: str) -> Strategy:
     if not reason.strip():
         raise Invalid("Say why the strategy may trade again.", code="REASON_NEEDED")
     with audit.acting(actor=actor), audit.recording():
-        row = Strategy.objects.select_for_update().get(pk=strategy.pk)
+        row = Strategy.objects.select_for_update(no_key=True).get(pk=strategy.pk)
         if row.suspended_at is None:
             raise Conflict(f"{row} is not suspended.", code="NOT_SUSPENDED")
         row.suspended_at, row.suspended_reason, row.resumed_at = None, "", system_now()
