@@ -41,6 +41,7 @@ class Desk:
         self._zygote = zygote
         self.gateway = Gateway(zygote, folder)
         self.operator: Forked | None = None
+        self.owner_stopped = False
 
     def open(self) -> None:
         """Begin with fresh rows, a gateway and a broker that is ready."""

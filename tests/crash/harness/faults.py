@@ -19,6 +19,7 @@ OURS = ("web", "worker", "broker")
 
 def stop(desk: Desk, pid: int) -> None:
     """The process at the point has stopped itself: another worker takes over; then it wakes."""
+    desk.owner_stopped = desk.owner_stopped or any(forked.pid == pid for forked in desk.processes("broker"))
     desk.start_worker()
     time.sleep(paced(STOPPED))
     _signal(desk, pid, signal.SIGCONT)

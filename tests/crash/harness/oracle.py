@@ -84,8 +84,9 @@ def check_i3(world: World) -> Found:
             yield Violation("I3", f"order:{ref}", "the record carries another intent's digest than the order")
         yield from _differences(ref, frames[0], json.loads(record.terms))
         since = sending.get(ref)
-        if since is not None and frames[0].at > since + latest:
-            yield Violation("I3", f"order:{ref}", f"its frame left {frames[0].at - since} after the intent: too late")
+        begun = record.created_at if world.owner_stopped else frames[0].at
+        if since is not None and begun > since + latest:
+            yield Violation("I3", f"order:{ref}", f"its frame left {begun - since} after the intent: too late")
     yield from _approved_otherwise(world)
     yield from _renamed("I3", invariants.sent_with_consent(_terms(world)))
 

@@ -22,6 +22,7 @@ def violations(desk: Desk, before: Mapping[str, tuple[Any, ...]] | None) -> list
         cash_start=DEFAULT_CASH,
         seen=reader.seen(desk.reader_log),
         factor=factor(),
+        owner_stopped=desk.owner_stopped,
         before=before,
         answers=[Answer(**row) for row in client.answers(desk.folder)],
     )

@@ -57,7 +57,8 @@ class World:
 
     `truth` is the gateway's ledger command, `cash_start` its cash before the first order, `seen` every seq the live
     reader wrote down in its order, `factor` the pace, `before` the rows (see `rows`) before recovery was run once more,
-    `provider_calls` how many questions the model's provider was asked, None where there is none.
+    `provider_calls` how many questions the model's provider was asked, None where there is none, `owner_stopped`
+    whether the owner was stopped and woken: nothing keeps it from writing what it has last looked at before.
     """
 
     truth: Mapping[str, Any]
@@ -69,6 +70,7 @@ class World:
     before: Mapping[str, tuple[Any, ...]] | None = None
     answers: Sequence[Answer] = ()
     provider_calls: int | None = None
+    owner_stopped: bool = False
 
     @property
     def account(self) -> str:
