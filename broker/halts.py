@@ -259,6 +259,7 @@ def _refuse_release(row: Halt, file: Latch | None, seen: str) -> None:
 
 def _loosen_file(folder: Path, file: Latch | None, wish: Latch) -> None:
     """Only the file that was seen goes: one that came since is another halt, and stays."""
+    crashpoint("halt_loosening")
     try:
         if wish.state == HaltState.ACTIVE:
             latches.replace_with(folder, file.mark if file else "", None)

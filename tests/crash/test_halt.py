@@ -11,6 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from autotrader.core.audit.models import Event
+from autotrader.core.users.models import User
 from broker import gates, get_broker, latch
 from broker.models import Halt
 from broker.paper_gateway.control import ControlClient
@@ -77,7 +78,7 @@ def types_of_events() -> list[str]:
     return list(Event.objects.filter(subject="halt:1").order_by("seq").values_list("type", flat=True))
 
 
-def test_who_halts_dies_after_the_file_and_the_owner_does_the_rest(start: Start, tmp_path: Path) -> None:
+def test_who_halts_dies_after_the_file_and_the_owner_does_the_rest(start: Start) -> None:
     start("run_broker")
     place_two()
     assert start("halt", "--reason", "a drill", crash="halt_file").wait(30) < 0
@@ -91,12 +92,13 @@ def test_who_halts_dies_after_the_file_and_the_owner_does_the_rest(start: Start,
 def test_owners_that_die_among_the_cancels_are_followed_by_one_that_ends_them(
     start: Start, gateway: EmbeddedGateway, tmp_path: Path
 ) -> None:
-    first = start("run_broker", crash="cancel_written")
+    first = start("run_broker", crash="cancel_writing")
     place_two()
     gates.halt_set("HALTED", "ann", "a drill", cancel="entries")
     assert first.wait(30) < 0
-    second = start("run_broker", crash="halt_cancels_proven", until="")
-    assert second.wait(30) < 0
+    assert cancel_frames(gateway) == 0
+    for point in ("cancel_written", "halt_cancels_proven"):
+        assert start("run_broker", crash=point, until="").wait(30) < 0
     found = latch.read(tmp_path)
     assert found is not None
     assert found.is_cancelling
@@ -105,3 +107,20 @@ def test_owners_that_die_among_the_cancels_are_followed_by_one_that_ends_them(
     eventually(lambda: "HALT_CANCELS_CONFIRMED" in types_of_events(), 20)
     assert types_of_events().count("HALT_CHANGED") == 1
     assert cancel_frames(gateway) <= 3
+
+
+@pytest.mark.parametrize(
+    ("point", "state", "releases"), [("halt_release_committing", "HALTED", 0), ("halt_loosening", "ACTIVE", 1)]
+)
+def test_who_releases_dies_and_it_is_released_wholly_or_not(
+    start: Start, tmp_path: Path, point: str, state: str, releases: int
+) -> None:
+    gates.halt_set("HALTED", "ann", "a drill")
+    User.objects.create_superuser("boss", "", "a-long-password-here")
+    release = start("halt", "--release", "--user", "boss", "--reason", "it is over", crash=point)
+    assert release.wait(30) < 0
+    assert latch.read(tmp_path) is not None
+    gates.halt_sync()
+    assert gates.halt_state() == state
+    assert (latch.read(tmp_path) is None) == (state == "ACTIVE")
+    assert types_of_events().count("HALT_CHANGED") == 1 + releases

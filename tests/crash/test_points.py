@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 
 from autotrader.core.ops import crashpoints
 from autotrader.core.ops.crashpoints import COMMITS, PLACES, POINTS, STEPS, Watch, arm, crashpoint, passes
+from tests.crash.harness import board as board_module
+from tests.crash.harness.board import Board
 from tests.support import ROOT
 
 ROOMS = ("trading/services", "trading/workflow", "trading/api", "broker", "research/services.py")
@@ -201,3 +204,16 @@ def test_a_forked_process_can_be_armed_anew(monkeypatch: pytest.MonkeyPatch, tmp
     arm("")
     crashpoint("frame_written")
     assert list(passes(tmp_path / "passes")) == ["frame_half"]
+
+
+def test_the_harness_meets_a_process_at_every_point_and_at_no_other(tmp_path: Path) -> None:
+    board = Board()
+    watch = board_module.Watch(board, "broker", str(tmp_path / "passes"))
+    for name in POINTS:
+        board.arm("broker", name, action="meet")
+        board.go_on("broker")
+        watch.passed(name)
+        assert board.reached("broker") == os.getpid()
+    assert list(passes(tmp_path / "passes")) == list(POINTS)
+    with pytest.raises(ValueError, match="not registered"):
+        watch.passed("nowhere")

@@ -135,6 +135,7 @@ PLACES = {
     "absent_judged": Point("C16", "broker", "what the book lacks is judged, changes and holdings are not"),
     "look_compared": Point("C16", "broker", "all is compared, trading is not yet open"),
     "halt_file": Point("C15", "any", "the latch is closed, the row is not written"),
+    "halt_loosening": Point("C15", "any", "a release is committed, its file still halts"),
     "halt_cancels_proven": Point("C15", "any", "the book shows nothing left to end, the latch does not say so yet"),
 }
 

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from autotrader.core.ops.crashpoints import POINTS
+
 Action = Literal["kill", "stop", "meet"]
 ACTIONS: tuple[Action, ...] = ("kill", "stop", "meet")
 ROLES = ("web", "worker", "broker", "start")
@@ -96,7 +98,9 @@ class Watch:
         self._lock = threading.Lock()
 
     def passed(self, name: str, first: Callable[[], object] | None = None) -> None:
-        """One pass of a point."""
+        """One pass of a point; raises ValueError for a name that is not registered."""
+        if name not in POINTS:
+            raise ValueError(f"crashpoint({name!r}) is not registered")
         os.write(self._trace, f"{name}\n".encode())
         with self._lock:
             self._board.pass_by(self._role, name, first)
