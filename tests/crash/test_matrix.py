@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from autotrader.core.ops.crashpoints import POINTS
 from tests.crash.harness.cells import FAULTS
 from tests.crash.harness.databases import Skipped, Sqlite
 from tests.crash.harness.jobs import Jobs, Task
-from tests.crash.harness.matrix import cells
+from tests.crash.harness.matrix import COVERED, cells
 from tests.crash.harness.names import OPERATIONS
-from tests.crash.harness.results import Results, explained, table
+from tests.crash.harness.results import ROOT, Results, explained, table
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 # Operation, role, point, occurrence, fault. The whole matrix runs by `make crash`.
@@ -107,3 +108,10 @@ def test_a_disk_that_is_not_small_is_never_filled(tmp_path: Path) -> None:
         Sqlite(tmp_path / "template", tmp_path).fill()
 
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_matrix_leaves_to_other_tests_exists() -> None:
+    names = {point.removesuffix("_committed").removesuffix("_committing") for point in POINTS}
+
+    assert set(COVERED) <= names
+    assert all((ROOT / test).is_file() for test in COVERED.values())
