@@ -18,6 +18,7 @@ from autotrader.core.ops import crashpoints
 from autotrader.core.ops.crashpoints import COMMITS, PLACES, POINTS, STEPS, Watch, arm, crashpoint, passes
 from tests.crash.harness import board as board_module
 from tests.crash.harness.board import Board
+from tests.crash.harness.matrix import COVERED
 from tests.support import ROOT
 
 ROOMS = ("trading/services", "trading/workflow", "trading/api", "broker", "research/services.py")
@@ -217,3 +218,9 @@ def test_the_harness_meets_a_process_at_every_point_and_at_no_other(tmp_path: Pa
     assert list(passes(tmp_path / "passes")) == list(POINTS)
     with pytest.raises(ValueError, match="not registered"):
         watch.passed("nowhere")
+
+
+def test_a_point_outside_the_matrix_names_tests_that_are_there() -> None:
+    known = {name.removesuffix("_committed").removesuffix("_committing") for name in POINTS}
+    assert sorted(set(COVERED) - known) == []
+    assert all((ROOT / path).is_file() for path in COVERED.values())
