@@ -20,6 +20,7 @@ django.setup()
 
 from tests import database  # noqa: E402
 
+environment.own_state(settings)
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 environment.close_network()
 

@@ -42,6 +42,20 @@ def prepare() -> None:
     }
 
 
+def own_state(settings: Any) -> None:
+    """Give this process's settings the folder that `prepare` made.
+
+    pytest-django reads the settings of an xdist worker before any conftest, with the environment of the process that
+    started it: all workers would share one folder, and one's halt would halt the others.
+    """
+    own = Path(os.environ["AUTOTRADER_STATE_DIR"])
+    settings.AUTOTRADER_STATE_DIR = own
+    settings.STATIC_ROOT, settings.MEDIA_ROOT = own / "static", own / "files"
+    settings.AUTOTRADER_ANCHOR_DIR = str(own / "anchors")
+    (own / "broker.secret").write_text(settings.AUTOTRADER_BROKER_SECRET)
+    (own / "django.secret").write_text(settings.SECRET_KEY)
+
+
 def _common_folder() -> str:
     """One folder for this run; the process that made it removes it, also for workers that were killed."""
     if FOLDER not in os.environ:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.core import mail
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
@@ -44,7 +44,7 @@ def grow(rows: int, first: int = 0) -> None:
 def rewrite(row: int) -> None:
     """Change a row and compute every hash after it anew, with the head: the chain is whole again."""
     previous = Event.objects.get(seq=row).previous_hash
-    with connection.cursor() as cursor, database.append_only_lifted(cursor):
+    with transaction.atomic(), connection.cursor() as cursor, database.append_only_lifted(cursor):
         cursor.execute("UPDATE audit_event SET document = '{}' WHERE seq = %s", [row])
         for event in Event.objects.filter(seq__gte=row).order_by("seq"):
             fields = {name: getattr(event, name) for name in HASHED_FIELDS}
