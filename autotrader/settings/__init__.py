@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "autotrader.core.users",
     "autotrader.core.audit",
     "autotrader.core.artifacts",
+    "autotrader.core.rest",
     "broker",
     "research",
     "trading",

@@ -10,6 +10,7 @@ class CycleState(models.TextChoices):
     RUNNING = "RUNNING"
     DONE = "DONE"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 class ExecutionState(models.TextChoices):
@@ -18,6 +19,7 @@ class ExecutionState(models.TextChoices):
     WAITING = "WAITING"
     DONE = "DONE"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 CLAIMABLE = (ExecutionState.QUEUED, ExecutionState.WAITING, ExecutionState.RUNNING)
@@ -27,7 +29,7 @@ class Cycle(models.Model):
     """One pass over one or more strategies."""
 
     trigger = models.CharField(
-        max_length=10, choices=[("schedule", "Schedule"), ("manual", "Manual"), ("command", "Command")]
+        max_length=10, choices=[("schedule", "Schedule"), ("manual", "Manual"), ("command", "Command"), ("api", "API")]
     )
     state = models.CharField(max_length=10, choices=CycleState, default=CycleState.QUEUED)
     version = models.PositiveIntegerField(default=1)

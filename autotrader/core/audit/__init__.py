@@ -4,7 +4,7 @@ Write with `with recording(): … record(…)`. The outermost frame is one trans
 under the lock of the single AuditHead row, so `seq` follows the order of commits and that lock is always the last.
 """
 
-from autotrader.core.audit.recorder import acting, recording
+from autotrader.core.audit.recorder import acting, current, recording
 from autotrader.core.audit.recorder import record as record
 
-__all__ = ["acting", "record", "recording"]
+__all__ = ["acting", "current", "record", "recording"]

@@ -60,6 +60,11 @@ def _stack() -> list[_Frame]:
     return frames
 
 
+def current() -> Acting:
+    """Who acts at this moment, and under which correlation id; both empty of meaning outside `acting()`."""
+    return _acting.get()
+
+
 @contextmanager
 def acting(*, actor: str | None = None, correlation_id: str | None = None) -> Iterator[Acting]:
     """Name the actor and the correlation id for everything recorded inside; what is not given is inherited."""
