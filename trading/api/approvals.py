@@ -43,6 +43,7 @@ class WordEndpoint(Endpoint):
     """POST {"digest", "reason"}: this person's yes or no, once."""
 
     permissions = {"POST": PERMISSION}
+    idempotent = "optional"
     approve = False
 
     def post(self, request: Request, pk: int) -> Response:

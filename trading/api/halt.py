@@ -21,6 +21,7 @@ class HaltEndpoint(Endpoint):
     """GET: the Halt in force. POST {"reason", "state", "cancel"}: tighten; HALTED and entries where not given."""
 
     permissions = {"GET": LOGGED_IN, "POST": HALT_PERMISSION}
+    idempotent = "optional"
 
     def get(self, request: Request) -> Response:
         return Response(reading_document(halt_reading()))
@@ -42,6 +43,7 @@ class ReleaseEndpoint(Endpoint):
     """
 
     permissions = {"POST": LOGGED_IN}
+    idempotent = "optional"
 
     def post(self, request: Request) -> Response:
         body = _body(request, reason=None, to="ACTIVE", seen="")

@@ -25,6 +25,7 @@ class PlaceEndpoint(Endpoint):
     """POST: ask for an order; the answer says what every control said and what became of it so far."""
 
     permissions = {"POST": PERMISSION}
+    idempotent = "own"
 
     def post(self, request: Request) -> Response:
         key = idempotency_key(request)
@@ -39,6 +40,7 @@ class PreviewEndpoint(Endpoint):
     """POST: every control's word and the broker's margins; places nothing."""
 
     permissions = {"POST": PERMISSION}
+    idempotent = "optional"
 
     def post(self, request: Request) -> Response:
         with get_broker(own=False) as broker:
@@ -49,6 +51,7 @@ class CancelEndpoint(Endpoint):
     """POST: ask for the end of an order."""
 
     permissions = {"POST": PERMISSION}
+    idempotent = "own"
 
     def post(self, request: Request, order_ref: str) -> Response:
         key = idempotency_key(request)
@@ -61,6 +64,7 @@ class ModifyEndpoint(Endpoint):
     """POST: change the limit, the stop or the quantity of a working order."""
 
     permissions = {"POST": PERMISSION}
+    idempotent = "own"
 
     def post(self, request: Request, order_ref: str) -> Response:
         key = idempotency_key(request)

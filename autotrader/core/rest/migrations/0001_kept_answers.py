@@ -21,8 +21,10 @@ class Migration(migrations.Migration):
                 ("status", models.PositiveSmallIntegerField(default=0)),
                 ("body", models.TextField(blank=True, help_text="The answer as it was sent.")),
                 ("correlation_id", models.CharField(max_length=64)),
-                ("created_at", models.DateTimeField(db_index=True)),
-                ("answered_at", models.DateTimeField(null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_index=True, help_text="Since when it is worked on, then kept."),
+                ),
             ],
             options={
                 "ordering": ["-id"],
