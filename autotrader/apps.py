@@ -20,8 +20,10 @@ class SiteConfig(AppConfig):
     def ready(self) -> None:
         """Join the packages once every app is loaded; a worker also shows that it lives."""
         from autotrader import wiring
+        from autotrader.core.ops import slow_queries
 
         wiring.connect()
+        slow_queries.connect()
         if os.environ.get("AUTOTRADER_PROCESS_ROLE") == "worker":
             from autotrader.core.ops import heartbeat
 

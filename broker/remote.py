@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from autotrader.core import audit
 from autotrader.core.clock import system_now
+from autotrader.core.ops.correlation import HEADER
 from broker import codec, gates, types
 from broker.errors import CLASSES, BrokerUnavailable
 from broker.port import TABLE, Call, with_async_twins
@@ -172,7 +174,10 @@ class _Door:
             self._local.connection = None
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._secret}", "X-Caller": self._caller}
+        headers = {"Authorization": f"Bearer {self._secret}", "X-Caller": self._caller}
+        if identity := audit.current().correlation_id:
+            headers[HEADER] = identity
+        return headers
 
     def _unavailable(self, reason: str) -> BrokerUnavailable:
         self._life.note_down(f"The broker's owner at {self.url} is not available: {reason}.")

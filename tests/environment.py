@@ -36,6 +36,7 @@ def prepare() -> None:
     (folder / "state" / "static").mkdir(parents=True)
     os.environ |= {
         "AUTOTRADER_ENV_FILE": "none",
+        "AUTOTRADER_LOG_DIR": "none",
         "AUTOTRADER_STATE_DIR": str(folder / "state"),
         "AUTOTRADER_TEST_SQLITE": str(folder / "test.sqlite3"),
         "DJANGO_SETTINGS_MODULE": "autotrader.settings",

@@ -10,7 +10,7 @@ import environ
 
 from autotrader.core.errors import ConfigInvalid
 from autotrader.core.ops import pace
-from autotrader.settings import desk, env, mail
+from autotrader.settings import access, desk, env, logs, mail
 from autotrader.settings.files import make_folder, secret_file
 from autotrader.settings.unfold import UNFOLD as UNFOLD
 
@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "autotrader.apps.SiteConfig",
 ]
 MIDDLEWARE = [
+    "autotrader.core.ops.correlation.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -58,6 +59,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "autotrader.core.users.middleware.LoginMiddleware",
 ]
 ROOT_URLCONF = "autotrader.urls"
 ASGI_APPLICATION = "autotrader.asgi.application"
@@ -109,17 +111,7 @@ def _database(url: str) -> dict[str, Any]:
 
 DATABASES = {"default": _database(AUTOTRADER_DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-AUTH_USER_MODEL = "users.User"
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
-    for name, options in (
-        ("UserAttributeSimilarityValidator", {}),
-        ("MinimumLengthValidator", {"min_length": 15}),
-        ("CommonPasswordValidator", {}),
-    )
-]
+vars().update(access.read())
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -198,23 +190,16 @@ Q_CLUSTER: dict[str, Any] = {
     "ALT_CLUSTERS": {"now": {"workers": 1, "queue_limit": 1, "bulk": 1, "timeout": 150, "retry": 600, "poll": 0.2}},
 }
 
-LOG_LEVEL = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        "ib_insync": {"level": "CRITICAL"},
-        "django.request": {"level": "ERROR"},
-        "daphne": {"level": "WARNING"},
-        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        "matplotlib": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
-        "openai": {"level": "WARNING"},
-    },
-}
+AUTOTRADER_SLOW_QUERY_MS = env.integer("AUTOTRADER_SLOW_QUERY_MS", 200, low=1, high=60_000)
+_secrets = (
+    SECRET_KEY,
+    AUTOTRADER_BROKER_SECRET,
+    OPENAI_API_KEY,
+    AUTOTRADER_ANCHOR_WEBHOOK_URL,
+    DATABASES["default"].get("PASSWORD") or "",
+    vars().get("EMAIL_HOST_PASSWORD") or "",
+)
+LOGGING = logs.read(AUTOTRADER_STATE_DIR, _secrets)
 
 if AUTOTRADER_BROKER != "paper" and pace.factor() != 1:
     raise ConfigInvalid("The time factor is for tests against the paper gateway; remove it.")

@@ -14,8 +14,10 @@ from typing import Any
 
 from django.db import connections
 
+from autotrader.core import audit
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError
+from autotrader.core.ops.correlation import HEADER, sound_id
 from broker import codec, types
 from broker.errors import CLASSES, BrokerError, BrokerUnavailable
 from broker.ib.fairness import CALLER
@@ -96,17 +98,17 @@ class OwnerApp:
     async def _answer(self, request: Request) -> Any:
         self._check_secret(request)
         if request.path == "/ping":
-            return await self._run(self._pings, "ping", self._ping)
+            return await self._run(self._pings, request, self._ping)
         if request.method != "POST":
             raise Refused(405, "METHOD_NOT_ALLOWED", "Calls are POST requests.")
-        deadline, caller = self._deadline(request), request.headers.get("x-caller", "")[:CALLER_LENGTH]
+        deadline = self._deadline(request)
         if request.path == "/drain":
-            return await self._run(self._calls, caller, lambda: self._broker.drain(self._left(deadline, DRAIN_LIMIT)))
+            return await self._run(self._calls, request, lambda: self._broker.drain(self._left(deadline, DRAIN_LIMIT)))
         call = TABLE.get(request.path.removeprefix("/call/"))
         if call is None:
             raise Refused(404, "NOT_FOUND", f"There is no {request.path}.")
         pool = self._calls if call.kind == "read" else self._kills if call.name == "kill" else self._sends
-        return await self._run(pool, caller, lambda: self._call(call, request.body, deadline))
+        return await self._run(pool, request, lambda: self._call(call, request.body, deadline))
 
     def _ping(self) -> dict[str, float]:
         """Our time, by which a caller on another host reckons its deadlines."""
@@ -147,15 +149,21 @@ class OwnerApp:
         options = {} if call.name == "status" else {"timeout": left}
         return codec.to_json(method(*arguments, **options))
 
-    async def _run(self, pool: ThreadPoolExecutor, caller: str, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(pool, lambda: _closing(caller, work))
+    async def _run(self, pool: ThreadPoolExecutor, request: Request, work: Callable[[], Any]) -> Any:
+        caller = request.headers.get("x-caller", "")[:CALLER_LENGTH]
+        identity = sound_id(request.headers.get(HEADER.lower(), ""))
+        return await asyncio.get_running_loop().run_in_executor(pool, lambda: _closing(caller, identity, work))
 
 
-def _closing(caller: str, work: Callable[[], Any]) -> Any:
-    """Do the work for a caller and leave no database connection open in a thread that may not be used again."""
+def _closing(caller: str, identity: str, work: Callable[[], Any]) -> Any:
+    """Do the work for a caller, under the correlation id of what made it ask.
+
+    Leaves no database connection open in a thread that may not be used again.
+    """
     token = CALLER.set(caller)
     try:
-        return work()
+        with audit.acting(correlation_id=identity or None):
+            return work()
     finally:
         CALLER.reset(token)
         connections.close_all()

@@ -21,7 +21,7 @@ from tests.house import safety_page
 from tests.support import ROOT
 
 OURS = ("autotrader", "trading", "research", "broker")
-SETTINGS = ("autotrader.settings", "autotrader.settings.desk", "autotrader.settings.mail")
+SETTINGS = ("autotrader.settings", "autotrader.settings.desk", "autotrader.settings.mail", "autotrader.settings.logs")
 VARIABLE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=.*?\s+read by (\S+)$", re.MULTILINE)
 
 

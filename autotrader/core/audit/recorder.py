@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class _Frame:
 # The widths of the columns; SQLite would take more, PostgreSQL would refuse the money path's transaction.
 WIDTHS = {"account": 40, "actor": 80, "correlation_id": 64, "subject": 80, "old_state": 30, "new_state": 30}
 CAUSE_LENGTH = 20_000
+TOLD = ("seq", "subject", "old_state", "new_state", "account", "actor", "correlation_id")
+events_log = logging.getLogger("autotrader.events")
 _NOBODY = Acting()
 _acting: ContextVar[Acting] = ContextVar("acting", default=_NOBODY)
 _local = threading.local()
@@ -88,20 +91,23 @@ def recording(*, durable: bool = False, point: str = "") -> Iterator[None]:
     stack = _stack()
     frame = _Frame()
     outermost = not stack
+    written: Sequence[Event] = ()
     stack.append(frame)
     try:
         with transaction.atomic(durable=durable):
             yield
             if outermost:
-                _write(frame.events)
+                written = _write(frame.events)
                 if point:
                     crashpoint(f"{point}_committing")
     finally:
         stack.pop()
     if not outermost:
         stack[-1].events.extend(frame.events)
-    elif point:
+        return
+    if point:
         crashpoint(f"{point}_committed")
+    _tell(written)
 
 
 def record(
@@ -141,10 +147,19 @@ def record(
     stack[-1].events.append(_Pending(type, subject, version, market_at, fields))
 
 
-def _write(pending: list[_Pending]) -> None:
+def _tell(written: Sequence[Event]) -> None:
+    """A line in the log for each event that is committed."""
+    if not events_log.isEnabledFor(logging.INFO):
+        return
+    for row in written:
+        told = {name: getattr(row, name) for name in TOLD}
+        events_log.info(row.type, extra={name: value for name, value in told.items() if value != ""})
+
+
+def _write(pending: list[_Pending]) -> Sequence[Event]:
     """Number, chain and insert the events under the head's lock, the last lock this transaction takes."""
     if not pending:
-        return
+        return ()
     # Imported late: the package is imported before the app registry is ready.
     from autotrader.core.audit.models import AuditHead, Event
 
@@ -163,6 +178,7 @@ def _write(pending: list[_Pending]) -> None:
     except IntegrityError as error:
         raise _already_done(rows) or error from error
     AuditHead.objects.filter(pk=1).update(seq=seq, hash=previous)
+    return rows
 
 
 def _already_done(rows: list[Event]) -> AlreadyDone | None:

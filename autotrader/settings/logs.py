@@ -1,0 +1,59 @@
+"""The log: text or JSON on stderr, and one JSON file a role below the state folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from autotrader.settings import env
+from autotrader.settings.files import make_folder
+
+# What is written of every request, event and call: to the files, and to stderr where that is read by a program.
+DETAILED = ("autotrader.requests", "autotrader.events", "autotrader.calls")
+QUIET = {
+    "ib_insync": "CRITICAL",
+    "django.request": "ERROR",
+    "daphne": "WARNING",
+    "django-q": "WARNING",
+    "matplotlib": "WARNING",
+    "httpx2": "WARNING",
+    "openai": "WARNING",
+}
+
+
+def read(state: Path, secrets: Iterable[str]) -> dict[str, Any]:
+    """Django's LOGGING. AUTOTRADER_LOG_DIR=none keeps no files."""
+    level = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()
+    as_json = env.choice("AUTOTRADER_LOG_FORMAT", "text", ("text", "json")) == "json"
+    folder = env.text("AUTOTRADER_LOG_DIR", str(state / "logs"))
+    handlers: dict[str, Any] = {"stderr": {"class": "logging.StreamHandler", "formatter": "stderr"}}
+    if folder != env.NEVER:
+        handlers["file"] = _file(Path(folder))
+    everywhere = list(handlers)
+    detailed = [name for name in handlers if as_json or name == "file"]
+    make = "autotrader.core.ops.logs.formatter"
+    hidden = list(secrets)
+    loggers: dict[str, Any] = {name: {"level": at} for name, at in QUIET.items()}
+    loggers["django-q"] |= {"handlers": everywhere, "propagate": False}
+    loggers |= {name: {"handlers": detailed, "level": level, "propagate": False} for name in DETAILED}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "stderr": {"()": make, "as_json": as_json, "secrets": hidden},
+            "file": {"()": make, "as_json": True, "secrets": hidden},
+        },
+        "handlers": handlers,
+        "root": {"handlers": everywhere, "level": level},
+        "loggers": loggers,
+    }
+
+
+def _file(folder: Path) -> dict[str, Any]:
+    """A file that is followed when another process has moved it aside; written by all processes of a role."""
+    make_folder(folder)
+    role = os.environ.get("AUTOTRADER_PROCESS_ROLE", "command")
+    path = folder / f"{role}.jsonl"
+    return {"class": "logging.handlers.WatchedFileHandler", "filename": str(path), "formatter": "file", "delay": True}
