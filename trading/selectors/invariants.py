@@ -46,6 +46,16 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenOrder:
+    """An order with its writer: `work` as the log names it, the epoch the order holds, the event that wrote it."""
+
+    order_ref: str
+    work: str
+    epoch: int
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What the checks are measured by: which state may follow which, the system's time, and how long is too long."""
 
@@ -209,13 +219,28 @@ def _late_steps(claims: Mapping[str, list[tuple[int, int]]]) -> Iterator[Violati
 
 
 def _late_orders(claims: Mapping[str, list[tuple[int, int]]]) -> Iterator[Violation]:
-    drafted = dict(Event.objects.filter(type="ORDER_DRAFTED").values_list("subject", "seq"))
-    orders = Order.objects.filter(decision__isnull=False).values_list("order_ref", "epoch", "decision__execution")
-    for order_ref, epoch, execution in orders.iterator(5000):
-        subject = f"order:{order_ref}"
-        taken = _taken_over(claims.get(f"execution:{execution}", []), epoch, drafted.get(subject, 0))
+    events = Event.objects.filter(type__in=("ORDER_DRAFTED", "ORDER_SENDING")).values_list("type", "subject", "seq")
+    written = {(kind, subject): seq for kind, subject, seq in events.iterator(5000)}
+    for order in written_orders():
+        subject = f"order:{order.order_ref}"
+        taken = _taken_over(claims.get(order.work, []), order.epoch, written.get((order.event, subject), 0))
         if taken:
-            yield Violation("epochs", subject, f"written in epoch {epoch} after epoch {taken} had begun")
+            yield Violation("epochs", subject, f"written in epoch {order.epoch} after epoch {taken} had begun")
+
+
+def written_orders() -> Iterator[WrittenOrder]:
+    """Each order with the work whose epoch it holds: what has sent it, else what has drafted it."""
+    approved = dict(
+        Approval.objects.filter(order__isnull=False, dispatch__isnull=False).values_list("order__group", "dispatch")
+    )
+    rows = Order.objects.filter(Q(decision__isnull=False) | Q(request__dispatch__isnull=False))
+    names = ("order_ref", "epoch", "group", "sending_at", "decision__execution", "request__dispatch")
+    for order_ref, epoch, group, sending_at, execution, requested in rows.values_list(*names).iterator(5000):
+        dispatch = approved.get(group, requested)
+        if dispatch is not None and sending_at is not None:
+            yield WrittenOrder(order_ref, f"dispatch:{dispatch}", epoch, "ORDER_SENDING")
+        elif execution is not None:
+            yield WrittenOrder(order_ref, f"execution:{execution}", epoch, "ORDER_DRAFTED")
 
 
 def _taken_over(claims: list[tuple[int, int]], epoch: int, seq: int) -> int:

@@ -241,8 +241,7 @@ def check_i12(world: World) -> Found:
     """A worker whose work was taken over wrote nothing, and its frames did not leave."""
     yield from _renamed("I12", invariants.epochs(_terms(world)))
     claims = Event.objects.filter(type__in=invariants.CLAIMS).values_list("subject", "at", "cause")
-    orders = Order.objects.filter(decision__isnull=False).values_list("order_ref", "decision__execution", "epoch")
-    by_ref = {ref: (f"execution:{execution}", epoch) for ref, execution, epoch in orders}
+    by_ref = {order.order_ref: (order.work, order.epoch) for order in invariants.written_orders()}
     # From its record on a frame is the owner's, who may be stopped before the first byte: the record is what counts.
     recorded = dict(Submission.objects.filter(revision=0, state="SENT").values_list("order_ref", "created_at"))
     for ref in world.places():

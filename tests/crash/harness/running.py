@@ -77,13 +77,15 @@ class Runner:
         for link in story.links:
             made.gateway.control.fault(**link)
         for number, (operation, strikes) in enumerate(story.operations, start=1):
+            begun = False
             with suppress(*(() if strict else (NotStarted,))):
                 # A story's earlier faults may have left the desk where this cannot begin: that is for the oracle.
                 made.operate(operation, number)
+                begun = True
                 before = made.passes()
                 if not self._strike_all(made, strikes, strict=strict):
                     return Outcome(name, "unreached")
-            unsettled = _recover(made, operation, number)
+            unsettled = _recover(made, operation, number, may_ask=begun)
         found = [f"not settled: {unsettled}"] if unsettled else []
         found += violations(made, None if unsettled or not again else _recover_again(made))
         state = "failed" if found else "passed"
@@ -153,8 +155,12 @@ def _recover_again(made: Desk) -> dict[str, tuple[Any, ...]]:
     return before
 
 
-def _recover(made: Desk, operation: str, number: int) -> dict[str, Any]:
-    """Start what is dead again, by the usual path, and wait until all is settled; what is not."""
+def _recover(made: Desk, operation: str, number: int, *, may_ask: bool) -> dict[str, Any]:
+    """Start what is dead again, by the usual path, and wait until all is settled; what is not.
+
+    `may_ask`: the operation had begun, so that its client asks again where it died.
+    """
+    asks_again = may_ask and OPERATIONS[operation].asks_again
     worker = None
     last: dict[str, Any] = {}
     quiet_since = 0.0
@@ -167,7 +173,7 @@ def _recover(made: Desk, operation: str, number: int) -> dict[str, Any]:
         ended = made.operator is None or not made.operator.alive
         if ended and (worker is None or not worker.alive):
             worker = made.start_worker()
-        if ended and made.operator and made.operator.code and OPERATIONS[operation].asks_again:
+        if ended and made.operator and made.operator.code and asks_again:
             made.operator = made.start_retry(operation, number)
             continue
         last = made.quiet() if ended else {"operator": "runs"}
