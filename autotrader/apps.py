@@ -9,7 +9,17 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class DeskAdminConfig(AdminConfig):
-    """Django's admin; named here so that a site of our own can take its place."""
+    """Django's admin with a site of our own in the place of Unfold's."""
+
+    def ready(self) -> None:
+        """Before the admin modules register with it."""
+        from django.contrib import admin
+        from django.contrib.admin import sites
+
+        from autotrader.core.admin_site import DeskAdminSite
+
+        admin.site = sites.site = DeskAdminSite()
+        super().ready()
 
 
 class SiteConfig(AppConfig):

@@ -21,7 +21,7 @@ from tests.house import safety_page
 from tests.support import ROOT
 
 OURS = ("autotrader", "trading", "research", "broker")
-SETTINGS = ("autotrader.settings", "autotrader.settings.desk", "autotrader.settings.mail", "autotrader.settings.logs")
+SETTINGS = ("autotrader.settings", *(f"autotrader.settings.{name}" for name in ("access", "desk", "mail", "logs")))
 VARIABLE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=.*?\s+read by (\S+)$", re.MULTILINE)
 
 

@@ -50,3 +50,37 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class KnownAddress(models.Model):
+    """An address from which a person logged in: wrong passwords from elsewhere do not lock the name there."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_addresses")
+    address = models.CharField(max_length=60, help_text="Of IPv6 the network of the line.")
+    first_at = models.DateTimeField(editable=False)
+    last_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        ordering = ["-last_at"]
+        verbose_name_plural = "known addresses"
+        constraints = [models.UniqueConstraint(fields=["user", "address"], name="address_known_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.address}"
+
+
+class LoginAttempt(models.Model):
+    """A password that is being looked at or was wrong; kept for half an hour, the name only as a digest."""
+
+    name = models.CharField(max_length=64)
+    place = models.CharField(max_length=60, help_text="An address, or the device or session counted instead.")
+    is_known = models.BooleanField()
+    is_own = models.BooleanField()
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["name", "-at"], name="attempts_of_name"),
+            models.Index(fields=["place", "-at"], name="attempts_from_place"),
+        ]
