@@ -128,7 +128,10 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["autotrader.core.rest.authentication.SessionLogin"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "autotrader.core.rest.authentication.KeyLogin",
+        "autotrader.core.rest.authentication.SessionLogin",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["autotrader.core.rest.permissions.Named"],
     "DEFAULT_PARSER_CLASSES": ["autotrader.core.rest.parsers.ExactJson"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

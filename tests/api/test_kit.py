@@ -71,7 +71,7 @@ def test_who_is_not_logged_in_is_told_so() -> None:
     request.user = AnonymousUser()
     answer: Any = Raising.as_view()(request)
     assert (answer.status_code, answer.data["error"]["code"]) == (401, "NOT_AUTHENTICATED")
-    assert answer["WWW-Authenticate"] == "Session"
+    assert answer["WWW-Authenticate"] == 'Bearer realm="AutoTrader"'
 
 
 def test_numbers_stay_exact() -> None:

@@ -8,9 +8,9 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from autotrader.core.rest.throttling import SESSION_PER_MINUTE, count_call, too_many
+from autotrader.core.rest.throttling import SESSION_PER_MINUTE, TooMany, count_call
 from autotrader.core.users.key_ring import find_key
-from autotrader.core.users.keys import shown_key
+from autotrader.core.users.keys import prefix_of, shown_key
 from autotrader.core.users.models import ApiKey, User
 
 CHALLENGE = 'Bearer realm="AutoTrader"'
@@ -22,13 +22,15 @@ class KeyLogin(BaseAuthentication):
     """`Authorization: Bearer at_…` or `X-API-Key: at_…`; where a key is shown, nothing else logs in."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
-        """The owner and the key; raises AuthenticationFailed, or Throttled where it is asked too often."""
+        """The owner and the key; raises AuthenticationFailed, or TooMany where it is asked too often."""
         text = shown_key(request.headers.get("Authorization", ""), request.headers.get("X-API-Key", ""))
         if text is None:
             return None
+        # For the log: which key it was, without its secret.
+        request._request.key_prefix = prefix_of(text)
         found = find_key(text, str(request.META.get("REMOTE_ADDR", "")))
         if found.wait_s:
-            raise too_many(found.wait_s)
+            raise TooMany(found.wait_s)
         if found.key is None:
             raise AuthenticationFailed(REFUSED)
         count_call(f"key:{found.key.pk}", found.key.requests_per_minute)
@@ -42,7 +44,7 @@ class SessionLogin(SessionAuthentication):
     """The login of the pages."""
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
-        """The person of the session; raises PermissionDenied without the CSRF token, Throttled where too often."""
+        """The person of the session; raises PermissionDenied without the CSRF token, TooMany where too often."""
         found = super().authenticate(request)
         if found is None:
             return None

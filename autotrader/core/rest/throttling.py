@@ -5,6 +5,7 @@ The buckets live in this process's memory. There is one web process; with more, 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -62,12 +63,15 @@ FAILURES = Buckets(ADDRESSES)
 
 
 def count_call(name: str, per_minute: int) -> None:
-    """One more request of a key ("key:<id>") or person ("user:<id>"); raises Throttled where it is one too many."""
+    """One more request of a key ("key:<id>") or person ("user:<id>"); raises TooMany where it is one too many."""
     wait = CALLS.take(name, per_minute, time.monotonic())
     if wait:
-        raise too_many(wait)
+        raise TooMany(wait)
 
 
-def too_many(wait_s: float) -> Throttled:
-    """The refusal, with its Retry-After in whole seconds."""
-    return Throttled(wait=max(1.0, wait_s), detail="Too many requests.")
+class TooMany(Throttled):
+    """The refusal; `retry_after` is in whole seconds."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.retry_after = max(1, math.ceil(wait_s))
+        super().__init__(wait=self.retry_after, detail="Too many requests.")

@@ -58,6 +58,12 @@ def scopes_for(permission: str, *, is_read: bool) -> frozenset[str]:
     return frozenset({Scope.HALT} if permission == "trading.halt_trading" else {Scope.ADMIN})
 
 
+def prefix_of(text: str) -> str:
+    """The part by which people name the key; "" where this is not written like one."""
+    found = KEY.fullmatch(text)
+    return found.group(1) if found else ""
+
+
 def scopes_of(key: Any) -> frozenset[str]:
     """The scopes of a key's row; none where they cannot be read, or where this is no key of ours."""
     scopes = key.scopes if isinstance(key, ApiKey) else None
