@@ -9,6 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from autotrader.core.rest.throttling import SESSION_PER_MINUTE, TooMany, count_call
+from autotrader.core.users.addresses import address_of
 from autotrader.core.users.key_ring import find_key
 from autotrader.core.users.keys import prefix_of, shown_key
 from autotrader.core.users.models import ApiKey, User
@@ -28,7 +29,7 @@ class KeyLogin(BaseAuthentication):
             return None
         # For the log: which key it was, without its secret.
         request._request.key_prefix = prefix_of(text)
-        found = find_key(text, str(request.META.get("REMOTE_ADDR", "")))
+        found = find_key(text, address_of(request.META))
         if found.wait_s:
             raise TooMany(found.wait_s)
         if found.key is None:

@@ -7,6 +7,7 @@ import logging
 from rest_framework.request import Request
 
 from autotrader.core.ops.correlation import route_of
+from autotrader.core.users.addresses import address_of
 
 logger = logging.getLogger(__name__)
 ABOUT_ACCESS = frozenset({401, 403, 429})
@@ -25,6 +26,6 @@ def log_refusal(request: Request, status: int, code: str) -> None:
             "key": getattr(request._request, "key_prefix", ""),
             "method": request.method,
             "route": route_of(request._request),
-            "address": str(request.META.get("REMOTE_ADDR", "")),
+            "address": address_of(request.META),
         },
     )

@@ -21,6 +21,7 @@ from django.db.models import Q, QuerySet
 
 from autotrader.core.clock import system_now
 from autotrader.core.rest.throttling import FAILURES, FAILURES_PER_MINUTE, Buckets
+from autotrader.core.users.addresses import place_of
 from autotrader.core.users.keys import KEY, digest_of
 from autotrader.core.users.models import ApiKey
 
@@ -66,13 +67,13 @@ class KeyRing:
         digest = digest_of(text)
         entry = self._fresh(self._good, digest, tick)
         if entry is None:
-            wait = self._failures.wait(address, FAILURES_PER_MINUTE, tick)
+            wait = self._failures.wait(place_of(address), FAILURES_PER_MINUTE, tick)
             if wait and not self._is_live(digest, tick, now):
                 return Found(wait_s=wait)
             entry = self._fresh(self._bad, digest, tick) or self._look_up(text, digest, tick, now)
         key = entry.key
         if key is None or key.expires_at <= now:
-            self._failures.take(address, FAILURES_PER_MINUTE, tick)
+            self._failures.take(place_of(address), FAILURES_PER_MINUTE, tick)
             return Found()
         self._note_use(key, address, tick, now)
         # A copy, because a view may change what it is given.

@@ -106,16 +106,17 @@ def key_create(terms: Terms, *, user: User, actor: str, maker: User | None = Non
     `maker` is the person who asks, None for the shell. Raises Invalid naming the field, KeyNotAllowed where the owner
     may do more than the maker.
     """
-    now = system_now()
-    _check(terms, now)
-    if not user.is_active:
-        raise Invalid(f"{user.get_username()} is disabled.", details={"field": "user"})
-    _refuse_gain(user, maker)
+    key_check(terms, user=user, maker=maker)
     prefix = "".join(secrets.choice(ALPHABET) for _ in range(PREFIX_LENGTH))
     text = f"at_{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
     with audit.acting(actor=actor), audit.recording():
         key = ApiKey.objects.create(
-            user=user, prefix=prefix, digest=digest_of(text), created_at=now, created_by=actor[:80], **_columns(terms)
+            user=user,
+            prefix=prefix,
+            digest=digest_of(text),
+            created_at=system_now(),
+            created_by=actor[:80],
+            **_columns(terms),
         )
         _record(EventType.API_KEY_CREATED, key, {})
     return key, text
@@ -123,9 +124,18 @@ def key_create(terms: Terms, *, user: User, actor: str, maker: User | None = Non
 
 def key_change(key: ApiKey, terms: Terms, *, actor: str, maker: User | None = None) -> ApiKey:
     """Give the key other terms; raises Conflict where it was changed or revoked since it was read, Invalid as above."""
-    _check(terms, system_now())
-    _refuse_gain(key.user, maker)
+    key_check(terms, user=key.user, maker=maker)
     return _save(key, EventType.API_KEY_CHANGED, actor, _columns(terms))
+
+
+def key_check(terms: Terms, *, user: User, maker: User | None) -> None:
+    """Raise what making or changing a key with these terms would raise."""
+    for name, is_wrong, message in _faults(terms, system_now()):
+        if is_wrong:
+            raise Invalid(message, details={"field": name})
+    if not user.is_active:
+        raise Invalid(f"{user.get_username()} is disabled.", details={"field": "user"})
+    _refuse_gain(user, maker)
 
 
 def key_revoke(key: ApiKey, *, actor: str) -> ApiKey:
@@ -146,7 +156,7 @@ def _save(key: ApiKey, kind: EventType, actor: str, changes: dict[str, Any]) -> 
     from autotrader.core.users.key_ring import RING
 
     with audit.acting(actor=actor), audit.recording():
-        before = _document(key)
+        before = _document(ApiKey.objects.select_related("user").get(pk=key.pk))
         rows = ApiKey.objects.filter(pk=key.pk, version=key.version, revoked_at=None)
         if rows.update(version=F("version") + 1, **changes) != 1:
             raise Conflict(f"The key {key.prefix} changed meanwhile; read it again.")
@@ -159,13 +169,6 @@ def _save(key: ApiKey, kind: EventType, actor: str, changes: dict[str, Any]) -> 
 def _columns(terms: Terms) -> dict[str, Any]:
     lists = {name: list(getattr(terms, name)) for name in ("scopes", "accounts", "strategies")}
     return {**asdict(terms), **lists}
-
-
-def _check(terms: Terms, now: datetime) -> None:
-    """Raise Invalid, naming the first field that is wrong."""
-    for name, is_wrong, message in _faults(terms, now):
-        if is_wrong:
-            raise Invalid(message, details={"field": name})
 
 
 def _faults(terms: Terms, now: datetime) -> Iterable[tuple[str, bool, str]]:
