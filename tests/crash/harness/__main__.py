@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from tests.crash.harness.results import ROOT, Results, build, commit, explained,
 
 FILE = ROOT / ".make" / "crash" / "results.jsonl"
 DATABASES = ("sqlite", "postgresql")
+STOPPED = 130
 # A worker that is stopped for 120 s as it is about to ask the owner: here its lease is 30 s, and each second is one.
 LONG = Task("cell", "cycle-bracket:worker:place_asking:1:stop:sqlite", "sqlite")
 
@@ -27,20 +29,26 @@ def main() -> int:
     results = Results(arguments.results, build())
     databases = tuple(arguments.database or DATABASES)
     began = time.monotonic()
+    # Told to end, as by Ctrl-C: what is under way is not played, and the next run goes on there.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped = False
     with Jobs(databases, arguments.jobs, keep=arguments.keep, factor=arguments.factor) as jobs:
-        _run(arguments, databases, results, jobs, began + arguments.seconds if arguments.seconds else None)
+        try:
+            _run(arguments, databases, results, jobs, began + arguments.seconds if arguments.seconds else None)
+        except KeyboardInterrupt:
+            stopped = True
     results.add_part(time.monotonic() - began, commit())
     print("\n".join(summary(results)))
     for row in results.bad():
         print("\n".join(("", *explained(row, results.code))))
-    return 1 if results.bad() else 0
+    return STOPPED if stopped else 1 if results.bad() else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.harness", description=__doc__)
     parser.add_argument("--database", action="append", choices=DATABASES, help="only on this one")
     parser.add_argument("--matrix", action="store_true", help="the matrix only")
-    parser.add_argument("--operation", action="append", help="only these operations")
+    parser.add_argument("--operation", action="append", choices=OPERATIONS, help="only these operations")
     parser.add_argument("--cell", action="append", default=[], help="replay one cell by its name")
     parser.add_argument("--seed", type=int, action="append", default=[], help="replay one seed")
     parser.add_argument("--seeds", type=int, help="that many seeds only, from --from-seed on")
@@ -66,16 +74,17 @@ def _run(
     long = threading.Thread(target=jobs.play_at_full_length, args=(LONG, results))
     if LONG.database in databases and not (arguments.operation or arguments.seeds or arguments.every > 1):
         long.start()  # it mostly waits: it costs what runs beside it nothing
-    if not arguments.seeds:
-        jobs.play(_matrix(arguments, databases, results, jobs), results, until, again=arguments.again)
-    if not arguments.matrix:
-        last = arguments.from_seed + (arguments.seeds or 1000)
-        seeds = [
-            Task("seed", number, database) for number in range(arguments.from_seed, last) for database in databases
-        ]
-        jobs.play(seeds, results, until, again=arguments.again)
-    if long.ident is not None:
-        long.join()
+    try:
+        if not arguments.seeds:
+            jobs.play(_matrix(arguments, databases, results, jobs), results, until, again=arguments.again)
+        if not arguments.matrix:
+            last = arguments.from_seed + (arguments.seeds or 1000)
+            numbers = range(arguments.from_seed, last)
+            seeds = [Task("seed", number, database) for number in numbers for database in databases]
+            jobs.play(seeds, results, until, again=arguments.again)
+    finally:
+        if long.ident is not None:
+            long.join()
 
 
 def _matrix(arguments: argparse.Namespace, databases: tuple[str, ...], results: Results, jobs: Jobs) -> list[Task]:

@@ -58,6 +58,8 @@ class Jobs:
         # PostgreSQL runs as nobody, who must be able to look into it.
         self._folder.chmod(0o755)
         self._lock = threading.Lock()
+        self._running: set[Job] = set()
+        self._stopped = False
 
     def __enter__(self) -> Jobs:
         from tests.crash.harness.databases import template
@@ -86,8 +88,21 @@ class Jobs:
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self._stop()
+            for thread in threads:
+                thread.join()
+            raise
+
+    def _stop(self) -> None:
+        """End every job; what they were at counts as not played."""
+        with self._lock:
+            self._stopped = True
+            for job in self._running:
+                job.kill()
 
     def play_at_full_length(self, task: Task, results: Results) -> None:
         """Play one cell with every lease, time-out and pause as long as in life."""
@@ -96,7 +111,7 @@ class Jobs:
             return
         job, outcome = self._ask(self._job(task.database, 0, factor="1"), task, 0)
         if job is not None:
-            job.end()
+            self._end(job)
         self._keep_outcome(Task("cell", name, task.database), {**outcome, "name": name}, results)
 
     def _serve(self, database: str, number: int, queue: deque[Task], results: Results, until: float | None) -> None:
@@ -104,17 +119,19 @@ class Jobs:
         try:
             while until is None or time.monotonic() < until:
                 with self._lock:
-                    if not queue:
+                    if not queue or self._stopped:
                         return
                     task = queue.popleft()
                 job, outcome = self._ask(job, task, number)
                 self._keep_outcome(task, outcome, results)
         finally:
             if job is not None:
-                job.end()
+                self._end(job)
 
     def _keep_outcome(self, task: Task, outcome: dict[str, Any], results: Results) -> None:
         with self._lock:
+            if self._stopped:
+                return
             if task.kind != "probe":
                 results.add(outcome)
             elif outcome["state"] == "passed":
@@ -132,14 +149,22 @@ class Jobs:
             seconds = round(time.monotonic() - began, 1)
             outcome = {"name": task.name, "state": "error", "seconds": seconds, "detail": [str(error)], "passes": None}
         if outcome["state"] == "error" and job is not None:
-            job.end()
+            self._end(job)
             job = None
         return job, outcome
 
     def _job(self, database: str, number: int, factor: str = "") -> Job:
         folder = self._folder / f"{database}-{number}-{time.monotonic_ns()}"
         folder.mkdir()
-        return Job(database, self._templates[database], folder, keep=self._keep, factor=factor or self._factor)
+        job = Job(database, self._templates[database], folder, keep=self._keep, factor=factor or self._factor)
+        with self._lock:
+            self._running.add(job)
+        return job
+
+    def _end(self, job: Job) -> None:
+        job.end()
+        with self._lock:
+            self._running.discard(job)
 
 
 class Job:
@@ -170,6 +195,10 @@ class Job:
         except OSError as error:
             raise Hung("the job has ended") from error
         return self._read(HUNG)
+
+    def kill(self) -> None:
+        """End it and what it has started, at once."""
+        kill_session(self._process.pid)
 
     def end(self) -> None:
         """Let it end by itself, else end it."""

@@ -21,11 +21,11 @@ from tests.crash.harness.operations import OPERATIONS
 from tests.crash.harness.processes import Zygote
 from tests.crash.harness.seeds import Story, Strike
 from tests.crash.harness.verdict import violations
-from tests.crash.harness.world import rows
+from tests.crash.harness.world import Rows, rows
 
 REACH_LIMIT = 12.0
 SETTLE_LIMIT = 40.0
-LOOK_EVERY = 0.04
+LOOK_EVERY = 0.1
 QUIET = 5.0  # seconds, before they are paced: a look in a hurry must have found nothing more
 NESTED = ("look_executions", "look_open_orders")
 # After these recovery is run once more, and must change nothing.
@@ -143,7 +143,7 @@ def _nest(made: Desk) -> None:
     made.board.disarm("broker")
 
 
-def _recover_again(made: Desk) -> dict[str, tuple[Any, ...]]:
+def _recover_again(made: Desk) -> Rows:
     """The rows as they are, before everything is started once more and looks at the broker's book again."""
     before = rows()
     connections.close_all()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from autotrader.core.ops.pace import factor
 from broker.paper_gateway.running import DEFAULT_CASH
 from tests.crash.harness import client, reader
 from tests.crash.harness.desk import Desk
 from tests.crash.harness.oracle import judge
-from tests.crash.harness.world import Answer, World, frames_of
+from tests.crash.harness.world import Answer, Rows, World, frames_of
 
 
-def violations(desk: Desk, before: Mapping[str, tuple[Any, ...]] | None) -> list[str]:
+def violations(desk: Desk, before: Rows | None) -> list[str]:
     """What is wrong, in sentences; empty where every promise was kept. `before`: the rows before a second recovery."""
     desk.freeze()
     world = World(

@@ -23,6 +23,7 @@ CLIENT_VERSION = 176
 # The rows that a second recovery must leave as they are, and what of them may change: when they were seen.
 KEPT: tuple[type[Model], ...] = (Order, OrderChange, Fill, Trade, Submission, Approval, Dispatch, Discrepancy)
 SEEN_TIMES = frozenset({"last_seen_at"})
+Rows = Mapping[str, Mapping[str, Any]]  # by "table:key", each by its columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class World:
     seen: Sequence[int] | None
     now: datetime = field(default_factory=system_now)
     factor: float = 1.0
-    before: Mapping[str, tuple[Any, ...]] | None = None
+    before: Rows | None = None
     answers: Sequence[Answer] = ()
     provider_calls: int | None = None
     owner_stopped: bool = False
@@ -114,11 +115,11 @@ def frame_of(row: Mapping[str, Any]) -> Frame:
     return Frame(row["name"], datetime.fromtimestamp(row["at"], UTC), row["client"] or 0, order_id, terms)
 
 
-def rows() -> dict[str, tuple[Any, ...]]:
+def rows() -> Rows:
     """Our rows as they stand, by table and key."""
-    found: dict[str, tuple[Any, ...]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for model in KEPT:
         names = [column.attname for column in model._meta.concrete_fields if column.attname not in SEEN_TIMES]
-        for values in model._default_manager.order_by("pk").values_list(*names):
-            found[f"{model._meta.model_name}:{values[0]}"] = values
+        for values in model._default_manager.order_by("pk").values(*names):
+            found[f"{model._meta.model_name}:{values[names[0]]}"] = values
     return found
