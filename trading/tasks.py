@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autotrader.core.audit.anchors import anchor_due, anchor_take
 from autotrader.core.clock import system_now
+from autotrader.core.rest.idempotency import answers_sweep
 from trading.selectors.executions import claimable
 from trading.services.cycles import cycles_fail_abandoned
 from trading.services.overdue import overdue_raise
@@ -29,6 +30,7 @@ def wake() -> None:
     start_due_cycles()
     cycles_fail_abandoned(system_now())
     requests_give_up(system_now())
+    answers_sweep(system_now())
     approving.sweep()
     overdue_raise(system_now())
     cancelling.tell_again()

@@ -26,6 +26,7 @@ from autotrader.core.rest.serializers import Body
 KEY_LENGTH = 80
 SAFE = ("GET", "HEAD", "OPTIONS")
 NAME_SHOWN = 40
+LARGEST_KEY = 2**63 - 1
 REFUSALS = (AutoTraderError, APIException, Http404, PermissionDenied)
 
 
@@ -65,17 +66,21 @@ class Endpoint(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.query_params and (self.query is None or request.method not in SAFE):
-            self.refuse_parameters(request)
+        if not all(map(is_sound, kwargs.values())):
+            raise NotFound(f"There is no {request.path[:NAME_SHOWN]!r}.")
+        if request.query_params:
+            self.check_parameters(request)
         handler = self._handler(request)
         if request.method not in SAFE and self.idempotent in {"required", "optional"} and handler is not None:
             # The framework looks the handler up after this, and finds the one that keeps answers.
             setattr(self, str(request.method).lower(), partial(self._once, handler))
 
-    def refuse_parameters(self, request: Request) -> None:
-        """Refuse every query parameter of an endpoint that knows none."""
-        name = next(iter(request.query_params))[:NAME_SHOWN]
-        raise unknown_parameter(name, ())
+    def check_parameters(self, request: Request) -> None:
+        """Refuse query parameters where none is known: beside a body none ever is."""
+        known = self.query().fields if self.query is not None and request.method in SAFE else {}
+        for name in parameters(request):
+            if name not in known:
+                raise unknown_parameter(name, tuple(known))
 
     def asked(self, request: Request) -> dict[str, Any]:
         """The checked values of the query string. Raises Invalid naming the parameter."""
@@ -140,6 +145,11 @@ class UnknownEndpoint(Endpoint):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound(f"There is no endpoint {request.path}.")
+
+
+def is_sound(value: Any) -> bool:
+    """Whether a part of the address can be looked up at all: both databases hold such text and such numbers."""
+    return abs(value) <= LARGEST_KEY if isinstance(value, int) else str(value).isprintable()
 
 
 def replayed(kept: KeptAnswer) -> HttpResponse:
