@@ -62,6 +62,17 @@ def _restore(case: TransactionTestCase) -> None:
 TransactionTestCase._fixture_teardown = _restore  # type: ignore[method-assign]
 
 
+@pytest.fixture(autouse=True)
+def fresh_callers() -> None:
+    """Nobody has asked too often yet: keys and failures are remembered by the process."""
+    from autotrader.core.rest import throttling
+    from autotrader.core.users.key_ring import RING
+
+    RING.clear()
+    throttling.CALLS.clear()
+    throttling.FAILURES.clear()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium; without one the test skips, or fails where AUTOTRADER_REQUIRE_BROWSER is set."""

@@ -2,6 +2,7 @@
 
 from trading.admin import (
     accounts,
+    api_keys,
     approvals,
     cycles,
     decisions,
@@ -17,6 +18,7 @@ from trading.admin import (
 
 __all__ = [
     "accounts",
+    "api_keys",
     "approvals",
     "cycles",
     "decisions",

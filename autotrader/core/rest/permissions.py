@@ -33,11 +33,7 @@ class ScopeMissing(AutoTraderError):
 
 
 class Named(BasePermission):
-    """Reads the view's `permissions`: method → "app.codename", or LOGGED_IN.
-
-    `people_only` names the methods that no key may use, `key_scopes` (method → scopes) those that open to fewer
-    scopes than their permission would.
-    """
+    """Reads the view's `permissions`: method → "app.codename", or LOGGED_IN; `people_only` are methods without keys."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not request.user.is_authenticated:
@@ -69,7 +65,6 @@ def only_proposes(request: Request) -> bool:
 def _check_key(request: Request, view: Any, method: str, name: str) -> None:
     if method in getattr(view, "people_only", ()):
         raise PersonNeeded("Only a person who is logged in may do this, no key.")
-    usual = scopes_for(name, is_read=request.method in SAFE_METHODS)
-    needed = getattr(view, "key_scopes", {}).get(method, usual)
+    needed = scopes_for(name, is_read=request.method in SAFE_METHODS)
     if not needed & scopes_of(request.auth):
         raise ScopeMissing(f"This needs a key with the scope {' or '.join(sorted(needed))}.")

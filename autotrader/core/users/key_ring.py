@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from autotrader.core.clock import system_now
 from autotrader.core.rest.throttling import FAILURES, FAILURES_PER_MINUTE, Buckets
 from autotrader.core.users.addresses import place_of
-from autotrader.core.users.keys import KEY, digest_of
+from autotrader.core.users.keys import KEY, digest_of, live_keys
 from autotrader.core.users.models import ApiKey
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class KeyRing:
         """One query a second at most, however many keys are guessed."""
         with self._all_lock:
             if tick - self._all[0] >= ALL_DIGESTS_S:
-                self._all = (tick, frozenset(_live(now).values_list("digest", flat=True)))
+                self._all = (tick, frozenset(live_keys(now).values_list("digest", flat=True)))
             return digest in self._all[1]
 
     def _note_use(self, key: ApiKey, address: str, tick: float, now: datetime) -> None:
@@ -126,14 +126,9 @@ class KeyRing:
         _write_use(key.pk, address, now)
 
 
-def _live(now: datetime) -> QuerySet[ApiKey]:
-    """Revoked, expired and disabled are told nowhere apart from unknown: one query, one answer."""
-    return ApiKey.objects.filter(revoked_at=None, expires_at__gt=now, user__is_active=True)
-
-
 def _stored(digest: str, now: datetime) -> ApiKey | None:
     """The live key with its owner, whose permissions are known already."""
-    key = _live(now).select_related("user").filter(digest=digest).first()
+    key = live_keys(now).select_related("user").filter(digest=digest).first()
     if key is None or not hmac.compare_digest(key.digest, digest):
         return None
     if not key.user.is_superuser:

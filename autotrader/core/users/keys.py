@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
@@ -93,6 +93,11 @@ def state_of(key: ApiKey, now: datetime) -> str:
     if key.expires_at <= now:
         return EXPIRED
     return ACTIVE if key.user.is_active else DISABLED
+
+
+def live_keys(now: datetime) -> QuerySet[ApiKey]:
+    """The keys that open something: what is revoked, expired or disabled is told nowhere apart from what is unknown."""
+    return ApiKey.objects.filter(revoked_at=None, expires_at__gt=now, user__is_active=True)
 
 
 def default_expiry(now: datetime) -> datetime:
