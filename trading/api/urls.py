@@ -5,17 +5,31 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from autotrader.core.rest.views import UnknownEndpoint
+from trading.api.account import PnlEndpoint, PositionsEndpoint, SummaryEndpoint
 from trading.api.approvals import ApprovalEndpoint, ApprovalsEndpoint, ApproveEndpoint, RejectEndpoint
 from trading.api.halt import HaltEndpoint, ReleaseEndpoint
+from trading.api.live import LiveAccountEndpoint, LiveOpenOrdersEndpoint, LivePositionsEndpoint
+from trading.api.market import HistoricalEndpoint, QuoteEndpoint, QuotesEndpoint
 from trading.api.orders import CancelEndpoint, ModifyEndpoint, PlaceEndpoint, PreviewEndpoint, StatusEndpoint
+from trading.api.performance import PerformanceEndpoint
 
 urlpatterns = [
+    path("account/pnl", PnlEndpoint.as_view(), name="api_account_pnl"),
+    path("account/positions", PositionsEndpoint.as_view(), name="api_account_positions"),
+    path("account/summary", SummaryEndpoint.as_view(), name="api_account_summary"),
     path("approvals", ApprovalsEndpoint.as_view(), name="api_approvals"),
     path("approvals/<int:pk>", ApprovalEndpoint.as_view(), name="api_approval"),
     path("approvals/<int:pk>/approve", ApproveEndpoint.as_view(), name="api_approval_approve"),
     path("approvals/<int:pk>/reject", RejectEndpoint.as_view(), name="api_approval_reject"),
     path("halt", HaltEndpoint.as_view(), name="api_halt"),
     path("halt/release", ReleaseEndpoint.as_view(), name="api_halt_release"),
+    path("history/performance", PerformanceEndpoint.as_view(), name="api_history_performance"),
+    path("live/account-summary", LiveAccountEndpoint.as_view(), name="api_live_account"),
+    path("live/open-orders", LiveOpenOrdersEndpoint.as_view(), name="api_live_open_orders"),
+    path("live/positions", LivePositionsEndpoint.as_view(), name="api_live_positions"),
+    path("market/historical", HistoricalEndpoint.as_view(), name="api_market_historical"),
+    path("market/quote", QuoteEndpoint.as_view(), name="api_market_quote"),
+    path("market/quotes", QuotesEndpoint.as_view(), name="api_market_quotes"),
     path("orders/place", PlaceEndpoint.as_view(), name="api_order_place"),
     path("orders/preview", PreviewEndpoint.as_view(), name="api_order_preview"),
     path("orders/<str:order_ref>/cancel", CancelEndpoint.as_view(), name="api_order_cancel"),
