@@ -11,7 +11,7 @@ INSTALL := $(if $(shell command -v uv),uv pip install --quiet --compile-bytecode
 # Each process would compile Django anew, which takes longer than a cycle's decision.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup cycle up test test-ib-async lint crash crash-mutants bench lock docs clean
+.PHONY: help setup cycle demo up test test-ib-async lint crash crash-mutants bench lock docs clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -39,6 +39,9 @@ setup: $(VENV)/.runtime  ## venv, pinned packages, migrations, demo strategy
 
 cycle: setup  ## one cycle of the demo strategy on the embedded defaults
 	@$(RUN) manage.py run_cycle
+
+demo: setup  ## a guided walk from quote to audit, each step compared with the exchange's ledger
+	@$(RUN) manage.py demo
 
 up: $(VENV)/.runtime  ## web, workers, broker and gateway; Ctrl-C stops all
 	@$(RUN) manage.py up

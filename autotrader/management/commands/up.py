@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from autotrader.core.errors import ConfigInvalid
+from autotrader.core.ops import beats, shared_values
 from autotrader.core.ops.heartbeat import stalled
 from autotrader.core.ops.single import AlreadyRunning, only_copy
 from autotrader.core.ops.supervisor import CONFIGURATION, OWNED_ELSEWHERE, Child, Supervisor
@@ -51,13 +52,14 @@ class Command(BaseCommand):
             raise ConfigInvalid(f"AUTOTRADER_BIND={host}:{port} is in use by another program.")
         refuse_stranger()
         call_command("prepare", stdout=self.stdout)
+        shared_values.sweep()
         password = first_password()
         # The children get connections of their own, and a supervisor that only waits needs none.
         connection.close()
         printer = _Printer(self.stdout, colours=self.stdout.isatty() and "NO_COLOR" not in os.environ)
-        supervisor = Supervisor(
-            children(host, port), printer.line, announce=lambda: printer.block(self._welcome(host, port, password))
-        )
+        kept = children(host, port)
+        beats.supervise([child.name for child in kept])
+        supervisor = Supervisor(kept, printer.line, announce=lambda: printer.block(self._welcome(host, port, password)))
         if settings.AUTOTRADER_BROKER_URL:  # the owner is another host's, and so is its dead man's switch
             return supervisor.run()
         dead_man = DeadMan(Place(), printer.line)
