@@ -6,9 +6,16 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from autotrader.core.rest.pages import DocsPage, SchemaEndpoint
+
+handler400 = "autotrader.core.rest.handlers.bad_request"
+handler403 = "autotrader.core.rest.handlers.forbidden"
+handler500 = "autotrader.core.rest.handlers.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("trading.web.urls")),
+    path("api/schema", SchemaEndpoint.as_view(), name="api_schema"),
+    path("api/docs", DocsPage.as_view(), name="api_docs"),
     path("api/", include("trading.api.urls")),
 ]

@@ -11,6 +11,8 @@ import environ
 from autotrader.core.errors import ConfigInvalid
 from autotrader.core.ops import pace
 from autotrader.settings import access, desk, env, logs, mail
+from autotrader.settings.api import REST_FRAMEWORK as REST_FRAMEWORK
+from autotrader.settings.api import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from autotrader.settings.files import make_folder, secret_file
 from autotrader.settings.unfold import UNFOLD as UNFOLD
 
@@ -37,6 +39,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "channels",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "django_q",
     "autotrader.core.users",
@@ -127,17 +131,6 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "autotrader.core.rest.authentication.KeyLogin",
-        "autotrader.core.rest.authentication.SessionLogin",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["autotrader.core.rest.permissions.Named"],
-    "DEFAULT_PARSER_CLASSES": ["autotrader.core.rest.parsers.ExactJson"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "EXCEPTION_HANDLER": "autotrader.core.rest.errors.answer",
-    "COMPACT_JSON": True,
-}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 # What leaves this machine: the audit log's anchors.

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, cast
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseBase
 from rest_framework.exceptions import APIException, MethodNotAllowed, NotFound
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -21,6 +20,8 @@ from autotrader.core.rest.errors import Malformed
 from autotrader.core.rest.etags import tagged
 from autotrader.core.rest.idempotency import Wish, Worked, answer_once, digest_of
 from autotrader.core.rest.models import KeptAnswer
+from autotrader.core.rest.parsers import refuse_odd
+from autotrader.core.rest.renderers import ExactJsonRenderer
 from autotrader.core.rest.serializers import Body
 
 KEY_LENGTH = 80
@@ -66,6 +67,7 @@ class Endpoint(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        refuse_odd(request)
         if not all(map(is_sound, kwargs.values())):
             raise NotFound(f"There is no {request.path[:NAME_SHOWN]!r}.")
         if request.query_params:
@@ -136,7 +138,7 @@ class Endpoint(APIView):
             # A refusal leaves what it recorded about itself; a failure that nobody foresaw leaves nothing.
             undo = not isinstance(error, REFUSALS)
             response = self.handle_exception(error)
-        body = JSONRenderer().render(response.data) if isinstance(response, Response) else response.content
+        body = ExactJsonRenderer().render(response.data) if isinstance(response, Response) else response.content
         return Worked(response, response.status_code, body.decode(), "Retry-After" in response.headers, undo)
 
 
