@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
@@ -35,6 +36,8 @@ class SiteConfig(AppConfig):
         wiring.connect()
         slow_queries.connect()
         if os.environ.get("AUTOTRADER_PROCESS_ROLE") == "worker":
-            from autotrader.core.ops import heartbeat
+            from autotrader.core.ops import beats, heartbeat
 
             heartbeat.connect()
+            if sys.argv[1:2] == ["qcluster"]:  # a command that is run beside the cluster is no sign of its life
+                beats.start(heartbeat.cluster_name())

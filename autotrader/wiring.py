@@ -53,4 +53,7 @@ class TradingDesk:
 
 def connect() -> None:
     """Register the upward flows; called once, when every app is loaded."""
+    from autotrader.operations import figures
+
     desk.register(TradingDesk())
+    figures.connect()

@@ -18,6 +18,7 @@ from autotrader.core.clock import system_now
 from autotrader.core.ops.correlation import HEADER
 from broker import codec, gates, types
 from broker.errors import CLASSES, BrokerUnavailable
+from broker.measured import timed
 from broker.port import TABLE, Call, with_async_twins
 
 # A silent owner is known within a second, even one that falls silent after a first sign of life: two beats without an
@@ -208,8 +209,9 @@ class RemoteBroker:
 
     def call(self, name: str, request: Any) -> Any:
         """Make the call of a row. Raises what the owner raised, or BrokerUnavailable."""
-        row = TABLE[name]
-        return codec.from_json(row.answer, self._call(row, f"/call/{name}", codec.dumps(request).encode(), row.timeout))
+        row, body = TABLE[name], codec.dumps(request).encode()
+        answer = timed(name, "caller", lambda: self._call(row, f"/call/{name}", body, row.timeout))
+        return codec.from_json(row.answer, answer)
 
     def _call(self, row: Call, path: str, body: bytes, timeout: float) -> Any:
         gates.refuse_in_transaction()

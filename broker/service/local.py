@@ -18,6 +18,7 @@ from broker import gates, types
 from broker.errors import BrokerError, BrokerUnavailable, ContractNotFound, OrderError, OrderInvalid, TradingDisabled
 from broker.ib.client import IbClient
 from broker.ib.errors import NotSent
+from broker.measured import measured
 from broker.models import Submission
 from broker.port import TABLE, Call, with_async_twins
 from broker.service import cancelling, submissions, validate
@@ -382,3 +383,4 @@ def _method(call: Call) -> Any:
 for _row in TABLE.values():
     if _row.kind == "read" and not hasattr(LocalBroker, _row.name):
         setattr(LocalBroker, _row.name, _method(_row))
+    setattr(LocalBroker, _row.name, measured(_row.name, getattr(LocalBroker, _row.name)))

@@ -31,7 +31,12 @@ def connect() -> None:
 
 
 def _beat(**arguments: Any) -> None:
-    heartbeat_path(os.environ.get("Q_CLUSTER_NAME", settings.Q_CLUSTER["name"])).touch()
+    heartbeat_path(cluster_name()).touch()
+
+
+def cluster_name() -> str:
+    """The cluster that this process belongs to."""
+    return str(os.environ.get("Q_CLUSTER_NAME", settings.Q_CLUSTER["name"]))
 
 
 def stalled(cluster: str, running_for: float, *, silence: float = SILENCE) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from autotrader.core.ops import beats
 from broker.service.lock import AlreadyOwned, Kept
 from broker.service.run import ClientIdTaken, run
 
@@ -18,6 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit code 3 where another owner has the connection, or `manage.py up` keeps it."""
+        beats.start("broker")
         try:
             run(self._say)
         except (AlreadyOwned, Kept, ClientIdTaken) as error:

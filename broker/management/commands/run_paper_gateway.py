@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from autotrader.core.ops import beats
 from broker.paper_gateway.command import add_arguments, options_from, run
 
 
@@ -30,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve, then exit with the gateway's own code."""
+        beats.start("gateway")
         arguments = argparse.Namespace(**options)
         code = run(options_from(arguments), exit_with_stdin=arguments.exit_with_stdin)
         if code:

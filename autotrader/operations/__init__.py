@@ -1,0 +1,1 @@
+"""The running of the whole site: what every part says of itself, joined, for health, metrics and `healthcheck`."""
