@@ -7,6 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from autotrader.core.rest.pages import DocsPage, SchemaEndpoint
+from autotrader.operations.views import HealthEndpoint, MetricsEndpoint
 
 handler400 = "autotrader.core.rest.handlers.bad_request"
 handler403 = "autotrader.core.rest.handlers.forbidden"
@@ -17,5 +18,8 @@ urlpatterns = [
     path("", include("trading.web.urls")),
     path("api/schema", SchemaEndpoint.as_view(), name="api_schema"),
     path("api/docs", DocsPage.as_view(), name="api_docs"),
+    path("health", HealthEndpoint.as_view(), name="health"),
+    path("api/health", HealthEndpoint.as_view(), name="api_health"),
+    path("api/metrics", MetricsEndpoint.as_view(), name="api_metrics"),
     path("api/", include("trading.api.urls")),
 ]

@@ -54,8 +54,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "autotrader.core.ops.correlation.CorrelationMiddleware",
+    "autotrader.core.ops.traffic.TrafficMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "autotrader.core.ops.database_away.DatabaseAwayMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -169,6 +171,8 @@ AUTOTRADER_CYCLE_INTERVAL_SECONDS = _desk.cycle_interval_seconds
 AUTOTRADER_IN_FLIGHT = _desk.in_flight
 # Only run_broker and commands or tests that may become the owner set this; web and worker never do.
 AUTOTRADER_MAY_OWN_BROKER = os.environ.get("AUTOTRADER_PROCESS_ROLE", "command") not in {"web", "worker"}
+# Who answers requests keeps an eye on the database, so that none of them waits for it.
+AUTOTRADER_WATCHES_DATABASE = os.environ.get("AUTOTRADER_PROCESS_ROLE", "command") == "web"
 
 Q_CLUSTER: dict[str, Any] = {
     "name": "work",
