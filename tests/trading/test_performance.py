@@ -26,7 +26,7 @@ from tests.trading.builders import (
     strategy,
     summary,
 )
-from trading.models import Account, Fill, Order, Strategy, Trade
+from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
 from trading.selectors.equity_curve import MOST_POINTS, Curve, EquityPoint, Seen, equity_figures
 from trading.selectors.performance import Performance, Question, performance
 from trading.selectors.pnl import AccountResult, Timeframe, first_day, market_time, pnl_past
@@ -150,10 +150,7 @@ def test_a_new_row_is_in_the_next_answer(week: Strategy, account: Account) -> No
 
 
 def test_trades_in_another_currency_are_counted_and_in_no_figure(week: Strategy, account: Account) -> None:
-    Trade.objects.filter(instrument__symbol="SPY").get().instrument.__class__.objects.filter(symbol="SPY").update(
-        currency="EUR"
-    )
-    Fill.objects.filter(pk=0).update(superseded=True)
+    Instrument.objects.filter(symbol="SPY").update(currency="EUR")
     found = asked(account, to_day=date(2020, 7, 25))
     assert (found.trades.count, found.other_currency, found.fx) == (2, 1, "base_currency_only")
 
