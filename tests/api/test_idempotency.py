@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,7 +21,6 @@ from autotrader.core.audit.models import Event
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
 from autotrader.core.rest import idempotency
-from autotrader.core.rest.errors import answer
 from autotrader.core.rest.idempotency import KEPT_FOR, LEASE, answers_sweep, digest_of
 from autotrader.core.rest.models import KeptAnswer
 from autotrader.core.rest.views import Endpoint
@@ -28,8 +28,6 @@ from autotrader.core.users.models import User
 from broker.errors import BrokerUnavailable
 from tests.support import in_threads
 from trading.models import Instrument
-
-assert answer  # the handler of the settings, which every refusal here passes through
 
 
 class Killed(BaseException):
@@ -207,9 +205,13 @@ def test_old_answers_are_swept_a_bounded_number_at_once(db: None, monkeypatch: p
 
 
 def test_the_digest_tells_numbers_from_texts_and_large_numbers_apart() -> None:
-    from decimal import Decimal
-
-    bodies = [{"a": Decimal("1")}, {"a": "1"}, {"a": Decimal("1.0")}, {"a": ["1"]}, {"a": Decimal("9" * 40 + "1")}]
+    bodies: list[dict[str, Any]] = [
+        {"a": Decimal("1")},
+        {"a": "1"},
+        {"a": Decimal("1.0")},
+        {"a": ["1"]},
+        {"a": Decimal("9" * 40 + "1")},
+    ]
     bodies.append({"a": Decimal("9" * 40 + "2")})
     assert len({digest_of("POST", "/x", body) for body in bodies}) == len(bodies)
     assert digest_of("POST", "/x", {"a": 1, "b": 2}) == digest_of("POST", "/x", {"b": 2, "a": 1})

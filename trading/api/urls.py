@@ -8,6 +8,14 @@ from autotrader.core.rest.views import UnknownEndpoint
 from trading.api.account import PnlEndpoint, PositionsEndpoint, SummaryEndpoint
 from trading.api.approvals import ApprovalEndpoint, ApprovalsEndpoint, ApproveEndpoint, RejectEndpoint
 from trading.api.halt import HaltEndpoint, ReleaseEndpoint
+from trading.api.history import (
+    DecisionsEndpoint,
+    DecisionStoryEndpoint,
+    EventsEndpoint,
+    OrdersEndpoint,
+    OrderStoryEndpoint,
+    TradesEndpoint,
+)
 from trading.api.live import LiveAccountEndpoint, LiveOpenOrdersEndpoint, LivePositionsEndpoint
 from trading.api.market import HistoricalEndpoint, QuoteEndpoint, QuotesEndpoint
 from trading.api.orders import CancelEndpoint, ModifyEndpoint, PlaceEndpoint, PreviewEndpoint, StatusEndpoint
@@ -30,6 +38,12 @@ urlpatterns = [
     path("market/historical", HistoricalEndpoint.as_view(), name="api_market_historical"),
     path("market/quote", QuoteEndpoint.as_view(), name="api_market_quote"),
     path("market/quotes", QuotesEndpoint.as_view(), name="api_market_quotes"),
+    path("history/decisions", DecisionsEndpoint.as_view(), name="api_history_decisions"),
+    path("history/decisions/<int:pk>", DecisionStoryEndpoint.as_view(), name="api_history_decision"),
+    path("history/events", EventsEndpoint.as_view(), name="api_history_events"),
+    path("history/orders", OrdersEndpoint.as_view(), name="api_history_orders"),
+    path("history/orders/<str:order_ref>", OrderStoryEndpoint.as_view(), name="api_history_order"),
+    path("history/trades", TradesEndpoint.as_view(), name="api_history_trades"),
     path("orders/place", PlaceEndpoint.as_view(), name="api_order_place"),
     path("orders/preview", PreviewEndpoint.as_view(), name="api_order_preview"),
     path("orders/<str:order_ref>/cancel", CancelEndpoint.as_view(), name="api_order_cancel"),

@@ -88,6 +88,14 @@ class Decision(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["account", "id"], name="decision_by_account"),
+            models.Index(fields=["strategy", "id"], name="decision_by_strategy"),
+            models.Index(fields=["instrument", "id"], name="decision_by_instrument"),
+            models.Index(fields=["state", "id"], name="decision_by_state"),
+            models.Index(fields=["type", "id"], name="decision_by_type"),
+            models.Index(fields=["at", "id"], name="decision_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.instrument} {self.market_at:%Y-%m-%d}"

@@ -119,6 +119,12 @@ class Order(models.Model):
             models.Index(fields=["account", "instrument", "state"], name="order_account_instrument"),
             models.Index(fields=["account", "state"], name="order_account_state"),
             models.Index(fields=["account", "market_at"], name="order_account_market"),
+            models.Index(fields=["account", "id"], name="order_by_account"),
+            models.Index(fields=["strategy", "id"], name="order_by_strategy"),
+            models.Index(fields=["instrument", "id"], name="order_by_instrument"),
+            models.Index(fields=["state", "id"], name="order_by_state"),
+            models.Index(fields=["role", "id"], name="order_by_role"),
+            models.Index(fields=["created_at", "id"], name="order_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -196,6 +202,13 @@ class Trade(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["account", "opening_exec_id"], name="trade_once")]
+        indexes = [
+            models.Index(fields=["account", "id"], name="trade_by_account"),
+            models.Index(fields=["strategy", "id"], name="trade_by_strategy"),
+            models.Index(fields=["instrument", "id"], name="trade_by_instrument"),
+            models.Index(fields=["state", "id"], name="trade_by_state"),
+            models.Index(fields=["opened_at", "id"], name="trade_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.side} {self.instrument} {self.opened_at:%Y-%m-%d}"

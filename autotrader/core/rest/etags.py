@@ -17,5 +17,4 @@ def tagged(request: Request, response: Response) -> HttpResponseBase:
     response.headers["ETag"] = tag
     response.headers["Cache-Control"] = "private, no-cache"
     patch_vary_headers(response, ("Authorization", "X-API-Key", "Cookie"))
-    found: HttpResponseBase = get_conditional_response(request._request, etag=tag, response=response)
-    return found
+    return get_conditional_response(request._request, etag=tag, response=response) or response

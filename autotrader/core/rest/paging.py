@@ -81,7 +81,9 @@ def _told(found: list[Any], wanted: Wanted, limit: int) -> Page:
 
 
 def _place(row: Any, wanted: Wanted) -> Place:
-    value = row.get if isinstance(row, dict) else lambda name: getattr(row, name)
+    def value(name: str) -> Any:
+        return row[name] if isinstance(row, dict) else getattr(row, name)
+
     return Place(value(wanted.key), value(wanted.time) if wanted.time else None)
 
 
