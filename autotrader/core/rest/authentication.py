@@ -28,7 +28,7 @@ class KeyLogin(BaseAuthentication):
         if text is None:
             return None
         # For the log: which key it was, without its secret.
-        request._request.key_prefix = prefix_of(text)
+        request._request.key_prefix = prefix_of(text)  # type: ignore[attr-defined]
         found = find_key(text, address_of(request.META))
         if found.wait_s:
             raise TooMany(found.wait_s)
