@@ -10,4 +10,15 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotrader.settings")
 os.environ.setdefault("AUTOTRADER_PROCESS_ROLE", "web")
 
-application = ProtocolTypeRouter({"http": get_asgi_application()})
+_django = get_asgi_application()
+
+# Imported late: they need the apps, which the line above loads.
+from autotrader.core.live.app import ROUTE, EventStream  # noqa: E402
+from autotrader.core.ops import beats  # noqa: E402
+from autotrader.core.ops.database_away import InFlightGuard  # noqa: E402
+
+# Method → permission of what is served here and stands in no URL map, for those who list all routes.
+ROUTES = {ROUTE: {"GET": "audit.view_event"}}
+application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(_django))})
+if os.environ["AUTOTRADER_PROCESS_ROLE"] == "web":
+    beats.start("web")

@@ -1,0 +1,183 @@
+"""The ASGI application of the event stream: stands before Django's, holds no thread and no connection a client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import Error, OperationalError
+from rest_framework.exceptions import MethodNotAllowed
+
+from autotrader.core import audit
+from autotrader.core.live.asking import address_in, headers_of, place_asked, refuse_foreign_host, refuse_foreign_origin
+from autotrader.core.live.doors import Doors, refuse_limited
+from autotrader.core.live.reader import DatabaseAway
+from autotrader.core.live.rules import Rules
+from autotrader.core.live.streams import Receive, Send, Stream
+from autotrader.core.live.tailer import Tailer
+from autotrader.core.ops import measures
+from autotrader.core.ops.correlation import HEADER, new_id, requests_log
+from autotrader.core.rest.errors import RETRY_AFTER_S, envelope, problem_of
+from autotrader.core.users.access import Access
+from autotrader.core.users.keys import prefix_of, shown_key
+
+logger = logging.getLogger(__name__)
+Scope = Mapping[str, Any]
+Application = Callable[[Any, Receive, Send], Awaitable[None]]
+ROUTE = "api/events/stream"
+TICK_S = 1.0
+COMMON = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request, for the answer's headers and its line in the log."""
+
+    scope: Scope
+    send: Send
+    headers: dict[str, str]
+    began: float = field(default_factory=time.monotonic)
+    access: Access | None = None
+    status: int = 0
+    events: int = 0
+
+    async def start(self, status: int, *headers: tuple[bytes, bytes]) -> None:
+        self.status = status
+        told = (HEADER.lower().encode(), audit.current().correlation_id.encode())
+        await self.send({"type": "http.response.start", "status": status, "headers": [told, *COMMON, *headers]})
+
+
+class EventStream:
+    """Answers ROUTE, and hands everything else on. One for each event loop."""
+
+    def __init__(self, following: Application, rules: Rules | None = None) -> None:
+        self._following = following
+        self._rules = rules or Rules()
+        self._doors = Doors(self._rules)
+        self._tailer = Tailer(self._rules)
+        self._streams: set[Stream] = set()
+        self._care: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != f"/{ROUTE}":
+            await self._following(scope, receive, send)
+            return
+        call = _Call(scope, send, headers_of(scope))
+        with audit.acting(correlation_id=new_id()):
+            try:
+                await self._answer(call, receive)
+            except Exception as error:
+                await _refuse(call, error)
+            finally:
+                _log(call)
+
+    async def close(self) -> None:
+        """End the tailer and the threads; for tests, as a server that ends takes them with it."""
+        for task in self._care:
+            task.cancel()
+        await self._tailer.close()
+        self._doors.close()
+
+    async def _answer(self, call: _Call, receive: Receive) -> None:
+        refuse_foreign_host(call.headers)
+        with ExitStack() as held:
+            held.enter_context(self._doors.entered())
+            asked_at = asyncio.get_running_loop().time()
+            access = call.access = await self._doors.let_in(call.headers, address_in(call.scope, call.headers))
+            if not access.prefix:
+                refuse_foreign_origin(call.scope["scheme"], call.headers)
+            if call.scope["method"] != "GET":
+                raise MethodNotAllowed(call.scope["method"])
+            refuse_limited(access)
+            after = place_asked(call.scope["query_string"], call.headers)
+            held.enter_context(self._doors.counted(access))
+            head = await self._tailer.ready(after)
+            stream = Stream(access, self._tailer, self._rules, call.send, now=asked_at)
+            held.enter_context(self._tailer.told(stream))
+            await call.start(200, (b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"))
+            await self._run(call, stream, receive, after=head if after is None else after, head=head)
+
+    async def _run(self, call: _Call, stream: Stream, receive: Receive, *, after: int, head: int) -> None:
+        self._streams.add(stream)
+        self._look_after()
+        measures.stream_opened()
+        try:
+            await stream.run(receive, after=after, head=head)
+        finally:
+            call.events = stream.events
+            self._streams.discard(stream)
+            measures.stream_closed()
+
+    def _look_after(self) -> None:
+        """Two tasks for all streams, while there are any."""
+        if not self._care or any(task.done() for task in self._care):
+            for task in self._care:
+                task.cancel()
+            self._care = [asyncio.create_task(self._tick()), asyncio.create_task(self._recheck())]
+
+    async def _tick(self) -> None:
+        while self._streams:
+            await asyncio.sleep(min(TICK_S, self._rules.keep_alive_s / 4))
+            now = asyncio.get_running_loop().time()
+            for stream in list(self._streams):
+                stream.tick(now)
+
+    async def _recheck(self) -> None:
+        while self._streams:
+            await asyncio.sleep(self._rules.recheck_s)
+            streams, now = list(self._streams), asyncio.get_running_loop().time()
+            try:
+                valid = await self._doors.still_valid({stream.access for stream in streams})
+            except Error as error:  # nobody is sent off, and nobody is told an event until somebody could look
+                logger.warning("logins of event streams could not be looked at: %s", error)
+                continue
+            for stream in streams:
+                if stream.access in valid:
+                    stream.trusted(now)
+                else:
+                    stream.revoked()
+
+
+async def _refuse(call: _Call, error: Exception) -> None:
+    """The envelope; a response that has begun already is left to the server, which closes the connection."""
+    told = OperationalError(str(error)) if isinstance(error, (DatabaseAway, Error)) else error
+    problem = problem_of(told)
+    if problem.status == 500:
+        logger.error("the event stream failed", exc_info=error)
+    if call.status:
+        raise error
+    body = json.dumps(envelope(problem, audit.current().correlation_id)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", b"GET"))
+    if challenge := getattr(error, "auth_header", ""):
+        headers.append((b"www-authenticate", challenge.encode()))
+    wait = getattr(error, "wait", RETRY_AFTER_S if problem.status == 503 else None)
+    if wait is not None:
+        headers.append((b"retry-after", str(wait).encode()))
+    await call.start(problem.status, *headers)
+    await call.send({"type": "http.response.body", "body": body})
+    if problem.status in {401, 403, 429}:
+        logger.warning("access refused", extra={**_who(call), "status": problem.status, "code": problem.code})
+
+
+def _who(call: _Call) -> dict[str, str]:
+    shown = shown_key(call.headers.get("authorization", ""), call.headers.get("x-api-key", ""))
+    return {
+        "user": call.access.username if call.access else "",
+        "key": prefix_of(shown or ""),
+        "method": call.scope["method"],
+        "route": ROUTE,
+        "address": address_in(call.scope, call.headers),
+    }
+
+
+def _log(call: _Call) -> None:
+    ms = round((time.monotonic() - call.began) * 1000, 1)
+    requests_log.info("request", extra={**_who(call), "status": call.status, "ms": ms, "events": call.events})
