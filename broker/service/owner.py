@@ -161,23 +161,38 @@ def _running(place: Place, held: lock.HeldLock, timing: Timing) -> Iterator[Owne
         halting=halting,
     )
     owner = Owner(place, held, broker, system_now())
+    with _started(writer, halting, client, reconciler), _known(owner):
+        yield owner
+
+
+@contextmanager
+def _started(writer: Writer, halting: Halting | None, client: IbClient, reconciler: Reconciler) -> Iterator[None]:
+    """What the broker says is written before it says anything, and until it says no more."""
     writer.start()
     if halting is not None:
         halting.start()
     client.start()
     reconciler.start()
-    with _owners_lock:
-        _owners.append(owner)
     try:
-        yield owner
+        yield
     finally:
-        with _owners_lock:
-            _owners.remove(owner)
         if halting is not None:
             halting.stop(STOP_LIMIT)
         reconciler.stop(STOP_LIMIT)
         client.stop()
         writer.stop(STOP_LIMIT)
+
+
+@contextmanager
+def _known(owner: Owner) -> Iterator[None]:
+    """For the length of the block `owner_here` finds it."""
+    with _owners_lock:
+        _owners.append(owner)
+    try:
+        yield
+    finally:
+        with _owners_lock:
+            _owners.remove(owner)
 
 
 def account_rule(place: Place) -> Callable[[tuple[str, ...]], str]:
