@@ -30,6 +30,7 @@ class SchemaEndpoint(Endpoint):
 class DocsPage(LoginRequiredMixin, SpectacularSwaggerSplitView):
     """The document as a page on which each operation can be tried with one's own login."""
 
+    http_method_names = ("get", "head")
     permission_classes = ()
     url_name = "api_schema"
     title = "AutoTrader API"
