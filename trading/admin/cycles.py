@@ -6,10 +6,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 from django.utils.safestring import SafeString
 
 from autotrader.core.admin_kit import HistoryAdmin, link
 from autotrader.core.formats import badge, duration, instant
+from trading.admin.cycle_cancels import cancel_url, may_cancel
 from trading.models import Cycle, StepRun, WorkflowExecution
 from trading.selectors.stories import cycle_story, execution_story
 
@@ -34,11 +36,15 @@ class CycleAdmin(HistoryAdmin):
     list_select_related = ("account",)
     date_hierarchy = "created_at"
 
+    def get_urls(self) -> list[URLPattern]:
+        return [cancel_url(self.admin_site), *super().get_urls()]
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         cycle = self.get_object(request, object_id)
-        context = {**(extra_context or {}), "story": cycle_story(cycle) if cycle else None}
+        story = cycle_story(cycle) if cycle else None
+        context = {**(extra_context or {}), "story": story, "can_cancel": may_cancel(request, cycle)}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description="State", ordering="state")

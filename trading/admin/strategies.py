@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -21,6 +20,7 @@ from trading.admin.versioned import VersionedForm
 from trading.models import Decision, Strategy, WorkflowVersion
 from trading.services.cycles import cycle_queue
 from trading.services.strategies import strategy_save
+from trading.services.strategy_settings import strategy_faults
 
 RUN_PERMISSION = "trading.run_cycle"
 
@@ -32,16 +32,16 @@ class StrategyForm(VersionedForm):
         model = Strategy
         fields = "__all__"
 
-    def clean_parameters(self) -> dict[str, Any]:
-        parameters = self.cleaned_data["parameters"]
-        if not isinstance(parameters, dict):
-            raise forms.ValidationError('Write one JSON object, for example {"period_1": "2 Y", "bar_1": "1 day"}.')
-        return parameters
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        if cleaned.get("enabled") and not cleaned.get("instruments"):
-            self.add_error("instruments", "An enabled strategy needs at least one instrument.")
+        faults = strategy_faults(
+            enabled=bool(cleaned.get("enabled")),
+            instruments=cleaned.get("instruments") or (),
+            parameters=cleaned.get("parameters", {}),
+            workflow_version=cleaned.get("workflow_version"),
+        )
+        for name, fault in faults.items():
+            self.add_error(name, fault)
         return cleaned
 
 

@@ -22,7 +22,8 @@ class ExecutionState(models.TextChoices):
     CANCELLED = "CANCELLED"
 
 
-CLAIMABLE = (ExecutionState.QUEUED, ExecutionState.WAITING, ExecutionState.RUNNING)
+EXECUTION_ENDED = (ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.CANCELLED)
+CYCLE_ENDED = (CycleState.DONE, CycleState.FAILED, CycleState.CANCELLED)
 
 
 class Cycle(models.Model):

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from trading.models import Cycle, Decision, Order, WorkflowExecution
-from trading.models.cycle import CycleState, ExecutionState
+from trading.models.cycle import CYCLE_ENDED, EXECUTION_ENDED, CycleState, ExecutionState
 
 
 def claimable(lane: str, cycle_id: int | None = None) -> QuerySet[WorkflowExecution]:
@@ -25,17 +25,20 @@ def claimable(lane: str, cycle_id: int | None = None) -> QuerySet[WorkflowExecut
 
 
 def unfinished(cycle_id: int) -> QuerySet[WorkflowExecution]:
-    """Executions of a cycle that are neither done nor failed."""
-    return WorkflowExecution.objects.filter(cycle_id=cycle_id).exclude(
-        state__in=(ExecutionState.DONE, ExecutionState.FAILED)
-    )
+    """Executions of a cycle that have not ended, oldest first: the order in which several of them are locked."""
+    return WorkflowExecution.objects.filter(cycle_id=cycle_id).exclude(state__in=EXECUTION_ENDED).order_by("id")
+
+
+def unfinished_of_cancelled() -> set[int]:
+    """Cancelled cycles that have work left; there should be none."""
+    rows = WorkflowExecution.objects.filter(cycle__state=CycleState.CANCELLED).exclude(state__in=EXECUTION_ENDED)
+    return set(rows.values_list("cycle_id", flat=True))
 
 
 def closable_cycles() -> QuerySet[Cycle]:
     """Cycles that have not ended although all their executions have; one may have failed before it began to run."""
-    ended = (ExecutionState.DONE, ExecutionState.FAILED)
-    return Cycle.objects.filter(state__in=(CycleState.QUEUED, CycleState.RUNNING)).exclude(
-        pk__in=WorkflowExecution.objects.exclude(state__in=ended).values("cycle_id")
+    return Cycle.objects.exclude(state__in=CYCLE_ENDED).exclude(
+        pk__in=WorkflowExecution.objects.exclude(state__in=EXECUTION_ENDED).values("cycle_id")
     )
 
 
@@ -61,6 +64,16 @@ def entry_and_exit_orders(cycle: Cycle) -> list[Order]:
         .prefetch_related("children__fills", "fills")
         .order_by("id")
     )
+
+
+def orders_sent(cycle: Cycle) -> list[Order]:
+    """The parents of what the cycle's decisions had sent, or were about to: committed as SENDING, or beyond it.
+
+    An exit that moves a target sends no order of its own: the target that it moves is named.
+    """
+    moved = Q(changes__decision__execution__cycle=cycle)
+    own = Q(decision__execution__cycle=cycle, parent=None, sending_at__isnull=False)
+    return list(Order.objects.filter(moved | own).select_related("instrument").distinct().order_by("id"))
 
 
 def abandoned_cycles(before: datetime) -> QuerySet[Cycle]:

@@ -14,9 +14,22 @@ from django.db.models import Count, Q, Sum
 
 from autotrader.core.audit.models import Event
 from autotrader.core.money import quantize_price
-from trading.models import Account, Approval, Decision, Discrepancy, Fill, Order, OrderChange, StepRun, Trade
+from trading.models import (
+    Account,
+    Approval,
+    Decision,
+    Discrepancy,
+    Fill,
+    Order,
+    OrderChange,
+    StepRun,
+    Trade,
+    WorkflowExecution,
+)
 from trading.models.account import AccountKind
+from trading.models.cycle import ExecutionState
 from trading.models.order import AT_BROKER, OrderState, Role
+from trading.selectors.executions import unfinished_of_cancelled
 from trading.selectors.positions import SIGNED
 
 ZERO = Decimal(0)
@@ -195,6 +208,9 @@ def epochs(terms: Terms) -> Iterator[Violation]:
     rows = Event.objects.filter(type__in=CLAIMS).order_by("seq").values_list("subject", "seq", "cause")
     for subject, seq, cause in rows.iterator(5000):
         claims[subject].append((seq, int(cause.rpartition(" ")[2])))
+    ended = Event.objects.filter(type="EXECUTION_CANCELLED").values_list("subject", "seq", "document")
+    for subject, seq, document in ended.iterator(5000):
+        claims[subject].append((seq, json.loads(document)["epoch"]))
     yield from _late_ends(claims)
     yield from _late_steps(claims)
     yield from _late_orders(claims)
@@ -248,6 +264,24 @@ def _taken_over(claims: list[tuple[int, int]], epoch: int, seq: int) -> int:
     return max((number for at, number in claims if at < seq and number > epoch), default=0)
 
 
+def cancelled(terms: Terms) -> Iterator[Violation]:
+    """After its cancel an execution stays cancelled, and whoever worked on it has written and sent nothing more; a
+    cancelled cycle has no work left."""
+    rows = Event.objects.filter(type="EXECUTION_CANCELLED").values_list("correlation_id", "subject", "seq")
+    ended = {correlation_id: (subject, seq) for correlation_id, subject, seq in rows.iterator(5000)}
+    work = Event.objects.filter(Q(actor__startswith="strategy:") | Q(actor__startswith="worker:"))
+    for number, kind, correlation_id in work.values_list("seq", "type", "correlation_id").iterator(5000):
+        subject, seq = ended.get(correlation_id, ("", number))
+        if number > seq:
+            yield Violation("cancelled", subject, f"{kind} in event {number}, after its cancel in event {seq}")
+    stopped = {subject for subject, _ in ended.values()}
+    for pk, state in WorkflowExecution.objects.values_list("pk", "state").iterator(5000):
+        if (state == ExecutionState.CANCELLED) != (f"execution:{pk}" in stopped):
+            yield Violation("cancelled", f"execution:{pk}", f"it is {state}, its events tell otherwise")
+    for pk in unfinished_of_cancelled():
+        yield Violation("cancelled", f"cycle:{pk}", "it is cancelled, and work of it is left")
+
+
 def unresolved(terms: Terms) -> Iterator[Violation]:
     """Nothing stays uncertain for a minute without an open discrepancy that a person sees."""
     since = terms.now - terms.unresolved_after
@@ -278,6 +312,7 @@ CHECKS: dict[str, Check] = {
     "sent_with_consent": sent_with_consent,
     "trades_from_fills": trades_from_fills,
     "epochs": epochs,
+    "cancelled": cancelled,
     "unresolved": unresolved,
     "one_order_a_cause": one_order_a_cause,
 }

@@ -14,8 +14,9 @@ from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
 from autotrader.core.ops.pace import paced
+from autotrader.core.users.limits import UNLIMITED, Limits
 from trading.models import Cycle, Strategy, WorkflowExecution
-from trading.models.cycle import CycleState, ExecutionState
+from trading.models.cycle import CYCLE_ENDED, CycleState, ExecutionState
 from trading.selectors.executions import abandoned_cycles, unfinished
 from trading.services.rows import swap
 from trading.services.wake import wake_worker
@@ -52,15 +53,17 @@ def cycle_queue(
     as_of: date | None = None,
     lane: str = "work",
     wake: bool = True,
+    correlation_id: str = "",
 ) -> Cycle:
     """Write a cycle and its claimable executions, and wake a worker once they are committed.
 
     Raises Invalid, naming the strategy and the fix, where one cannot run. `lane` other than "work" keeps the rows
-    from the workers: a command that runs its own cycle uses a lane of its own.
+    from the workers: a command that runs its own cycle uses a lane of its own. `correlation_id`: that of the request
+    which asks for it, the only cycle of its; without one the cycle has a new one.
     """
     pairs = _runnable(strategies, symbols)
     now = system_now()
-    correlation = uuid.uuid4().hex
+    correlation = correlation_id or uuid.uuid4().hex
     with audit.acting(actor=actor, correlation_id=correlation), audit.recording():
         cycle = Cycle.objects.create(
             trigger=trigger,
@@ -83,6 +86,38 @@ def cycle_queue(
         if wake:
             transaction.on_commit(lambda: wake_worker(lane))
     return cycle
+
+
+def cycle_ask(
+    names: Sequence[str],
+    *,
+    symbols: Sequence[str],
+    dry_run: bool,
+    actor: str,
+    correlation_id: str,
+    limits: Limits = UNLIMITED,
+) -> Cycle:
+    """Queue a cycle over the strategies of these names, as a program asks for it; `correlation_id` is its request's.
+
+    Which account it will trade is known only when a worker takes it up, so a key that is limited to accounts starts
+    none. Raises KeyLimited, and Invalid UNKNOWN_STRATEGY beside what `cycle_queue` raises.
+    """
+    rows = Strategy.objects.filter(name__in=names).select_related("workflow_version__workflow")
+    found = {row.name: row for row in rows.prefetch_related("instruments")}
+    for name in names:
+        limits.check(account=None, strategy=found[name].pk if name in found else None)
+        if name not in found:
+            problem = f"there is no strategy {name}"
+            details = {"field": "strategies", "fields": {"strategies": problem}}
+            raise Invalid(f"strategies: {problem}.", code="UNKNOWN_STRATEGY", details=details)
+    return cycle_queue(
+        strategies=list(found.values()),
+        trigger="api",
+        actor=actor,
+        symbols=symbols,
+        dry_run=dry_run,
+        correlation_id=correlation_id,
+    )
 
 
 def _queue_execution(cycle: Cycle, strategy: Strategy, instrument_id: int, lane: str, now: datetime) -> None:
@@ -150,7 +185,7 @@ def cycles_fail_abandoned(now: datetime) -> int:
 
 def _end(cycle: Cycle, state: CycleState, reason: str) -> None:
     cycle.refresh_from_db()
-    if cycle.state in (CycleState.DONE, CycleState.FAILED):
+    if cycle.state in CYCLE_ENDED:
         raise Conflict(f"cycle {cycle.pk} has ended")
     with audit.acting(correlation_id=cycle.correlation_id), audit.recording():
         old = cycle.state

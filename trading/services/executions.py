@@ -147,6 +147,23 @@ def execution_end(execution: WorkflowExecution, *, outcome: str, reason: str, fa
     _record(execution, kind, old="RUNNING", cause=reason or outcome)
 
 
+def execution_cancel(execution: WorkflowExecution, *, reason: str) -> None:
+    """End a row that its caller has locked, whoever works on it: with its epoch over, a worker's next commit fails.
+
+    Call inside `audit.recording()`.
+    """
+    old = execution.state
+    swap(
+        execution,
+        state=ExecutionState.CANCELLED,
+        epoch=execution.epoch + 1,
+        outcome="cancelled",
+        reason=reason[:2000],
+        finished_at=system_now(),
+    )
+    _record(execution, EventType.EXECUTION_CANCELLED, old=old, cause=reason)
+
+
 def cycle_started(execution: WorkflowExecution, market_at: datetime, account_id: str) -> None:
     """The first execution of a cycle to be claimed starts it."""
     cycle = execution.cycle

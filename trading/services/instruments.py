@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from django.db import IntegrityError
+
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.errors import Conflict, Invalid
 from broker import types
+from broker.errors import ContractNotFound
+from broker.port import Broker
 from trading.models import Instrument, Session
 from trading.selectors.positions import ONLY_ID
 
@@ -31,6 +38,53 @@ def instrument_resolved(row: Instrument, contract: types.Contract) -> None:
     Instrument.objects.filter(pk=row.pk).update(**facts)
     for name, value in facts.items():
         setattr(row, name, value)
+
+
+def instrument_add(query: types.ContractQuery, *, broker: Broker, actor: str) -> Instrument:
+    """Set up the one contract that the broker knows by these words, with its id and trading rules.
+
+    No transaction may be open. Raises Invalid, with the broker's reason, where there is none or more than one, Conflict
+    ALREADY_THERE with the row's id where it is set up already, and BrokerUnavailable.
+    """
+    try:
+        contract = broker.contracts(query)[0]
+    except ContractNotFound as error:
+        fields = {"field": "symbol", "fields": {"symbol": error.message}}
+        raise Invalid(f"symbol: {error.message}", code=error.reason, details=error.details | fields) from error
+    known = _set_up(query, contract)
+    if known is None:
+        try:
+            return _add(query, contract, actor)
+        except IntegrityError:  # another request was faster
+            known = _set_up(query, contract)
+            if known is None:
+                raise
+    raise Conflict(f"{known} is set up already.", code="ALREADY_THERE", details={"id": known.pk})
+
+
+def _set_up(query: types.ContractQuery, contract: types.Contract) -> Instrument | None:
+    """The row of this contract, or of these words."""
+    same = Instrument.objects.filter(con_id=contract.con_id).exclude(exchange__startswith=ONLY_ID).first()
+    return same or Instrument.objects.filter(**_words(query)).first()
+
+
+def _words(query: types.ContractQuery) -> dict[str, str]:
+    names = ("symbol", "sec_type", "exchange", "currency")
+    return {name: getattr(query, name) for name in names}
+
+
+def _add(query: types.ContractQuery, contract: types.Contract, actor: str) -> Instrument:
+    with audit.acting(actor=actor), audit.recording():
+        row = Instrument.objects.create(**_words(query))
+        instrument_resolved(row, contract)
+        audit.record(
+            EventType.INSTRUMENT_ADDED,
+            f"instrument:{row.pk}",
+            version=1,
+            cause=f"{row.symbol} is contract {row.con_id}",
+            document=_words(query) | {"con_id": row.con_id, "name": row.name, "tick": row.tick, "lot": row.lot},
+        )
+    return row
 
 
 def session_note(exchange: str, hours: types.SessionHours) -> None:

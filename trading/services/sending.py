@@ -20,7 +20,7 @@ from trading.models import Order, OrderChange
 from trading.models.order import OrderState, Role
 from trading.selectors.orders import live_entry, working_legs
 from trading.services.cancels import NotAllowed, cancel_send, cancel_write, order_withdraw
-from trading.services.executions import Work
+from trading.services.executions import Work, epoch_hold
 from trading.services.intents import Intent, NoRoomLeft
 from trading.services.orders import change_write, exit_write
 
@@ -101,6 +101,7 @@ def _end_entry_first(work: Work, broker: Broker, entry: Order, intent: Intent) -
     """An entry that still fills would outlive the exit and its own protection: it ends first, the exit comes after."""
     note = ""
     with audit.recording(point="entry_ended_first"):
+        epoch_hold(work)
         order_withdraw(entry, actor="the desk", reason="an exit comes first", market_at=intent.market_now)
     with suppress(NotAllowed):  # it has ended meanwhile, or never was at the broker
         wish = cancel_write(entry, market_at=intent.market_now, reason="an exit comes first", work=work)

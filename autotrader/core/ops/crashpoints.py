@@ -71,6 +71,7 @@ COMMITS = {
     "cycle_start": Point("C4", "worker", "a cycle begins"),
     "wait": Point("C4", "worker", "an execution is given back until its delay has passed"),
     "failure": Point("C4", "worker", "an execution fails"),
+    "cycle_cancel": Point("C4", "any", "a cycle is cancelled: what waits ends, what runs is fenced"),
     "intent": Point("C5", "worker", "an entry's rows are SENDING"),
     "exit": Point("C5", "worker", "an exit's row is SENDING"),
     "change": Point("C14", "worker", "a change of a working order is SENDING"),

@@ -1,0 +1,49 @@
+"""Cancelling a cycle from its page: by POST, by permission, with a reason where one is given."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
+
+from autotrader.core.admin_kit import change_url
+from autotrader.core.errors import AutoTraderError
+from trading.models import Cycle
+from trading.models.cycle import CYCLE_ENDED
+from trading.selectors.executions import orders_sent
+from trading.services.cycle_cancels import PERMISSION, cycle_cancel
+
+
+def may_cancel(request: HttpRequest, cycle: Cycle | None) -> bool:
+    """True where the page shows the button."""
+    return cycle is not None and cycle.state not in CYCLE_ENDED and request.user.has_perm(PERMISSION)
+
+
+def cancel_url(site: admin.AdminSite) -> URLPattern:
+    """The address of the button."""
+    return path("<int:pk>/cancel/", site.admin_view(cancel_view), name="trading_cycle_cancel")
+
+
+def cancel_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """Cancel it, or say why not, and show its page again."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    if not request.user.has_perm(PERMISSION):
+        raise PermissionDenied(f"Cancelling a cycle needs the permission {PERMISSION}.")
+    cycle = get_object_or_404(Cycle, pk=pk)
+    level, said = _cancelled(request, cycle)
+    messages.add_message(request, level, said)
+    return HttpResponseRedirect(change_url(cycle))
+
+
+def _cancelled(request: HttpRequest, cycle: Cycle) -> tuple[int, str]:
+    try:
+        cycle_cancel(cycle.pk, actor=request.user.get_username(), reason=request.POST.get("reason", ""))
+    except AutoTraderError as error:
+        return messages.ERROR, error.message
+    sent = [order.order_ref for order in orders_sent(cycle)]
+    if not sent:
+        return messages.SUCCESS, f"Cycle {cycle.pk} is cancelled; nothing of it was sent."
+    return messages.WARNING, f"Cycle {cycle.pk} is cancelled. Sent before, and left as they are: {', '.join(sent)}."
