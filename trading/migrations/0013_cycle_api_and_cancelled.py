@@ -48,4 +48,12 @@ class Migration(migrations.Migration):
                 max_length=10,
             ),
         ),
+        migrations.AddField(
+            model_name="orderrequest",
+            name="must_be_approved",
+            field=models.BooleanField(
+                default=False,
+                help_text="The key it came by may only propose: a person approves, whatever the limits say.",
+            ),
+        ),
     ]

@@ -24,6 +24,9 @@ class OrderRequest(models.Model):
     body = models.JSONField()
     body_hash = models.CharField(max_length=64)
     actor = models.CharField(max_length=80)
+    must_be_approved = models.BooleanField(
+        default=False, help_text="The key it came by may only propose: a person approves, whatever the limits say."
+    )
     account = models.ForeignKey("trading.Account", null=True, blank=True, on_delete=models.PROTECT)
     strategy = models.ForeignKey(
         "trading.Strategy", null=True, blank=True, on_delete=models.PROTECT, related_name="requests"

@@ -1,8 +1,9 @@
 """P16: where a person must approve, an order leaves only under an approval of exactly these terms that still holds.
 
-Whether one is needed is reckoned here once more, from the strategy's mode and the values of its profile and the
-desk's. What a person changes by hand is that person's act; only a change of an entry to a value that two must see,
-or that a person must, is refused: place it anew, so that it is asked for.
+Whether one is needed is reckoned here once more: from the strategy's mode, from the values of its profile and the
+desk's, and from the key that asks, where it may only propose. What a person changes by hand is that person's act; only
+a change of an entry to a value that two must see, or that a person must, is refused: place it anew, so that it is asked
+for.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def persons(proposal: Proposal) -> int:
     if _reaches(proposal.value, second):
         return 2
     by_mode = proposal.ledger.mode == "approve" and proposal.purpose != "change"
-    return int(by_mode or _reaches(proposal.value, first))
+    return int(by_mode or proposal.must_be_approved or _reaches(proposal.value, first))
 
 
 def _limits(proposal: Proposal) -> tuple[list[Decimal], list[Decimal]]:

@@ -24,7 +24,8 @@ class Proposal:
     `close` the last session's. `position` was held when it was decided; what is held now stands in the ledger.
     `funds_in_flight` is what entries have bought since the account's figures were read; `group` is the bracket that an
     order of ours belongs to already, and `pending` what its entry may still fill. `source` is decision or request,
-    `intended` a double on purpose. Money is in the base currency; `sending` is true of the judgement under the lock.
+    `intended` a double on purpose; `must_be_approved`: who asks may only propose. Money is in the base currency;
+    `sending` is true of the judgement under the lock.
     """
 
     purpose: str
@@ -68,6 +69,7 @@ class Proposal:
     source: str = "decision"
     group: str = ""
     intended: bool = False
+    must_be_approved: bool = False
     halted: bool = False
     sending: bool = False
     pending: Decimal = ZERO

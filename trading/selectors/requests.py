@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 
 from autotrader.core.audit.models import Event
 from autotrader.core.errors import AutoTraderError
+from autotrader.core.users.limits import UNLIMITED, Limits
 from trading.models import Approval, Dispatch, Order, OrderChange, OrderRequest, RiskVerdict
 from trading.models.order import OrderState
 from trading.models.request import RequestKind
@@ -182,17 +183,19 @@ class NoSuchOrder(AutoTraderError):
     status = 404
 
 
-def order_status(order_ref: str) -> OrderLine:
-    """One order by its reference. Raises NoSuchOrder."""
-    return order_line(order_named(order_ref))
+def order_status(order_ref: str, limits: Limits = UNLIMITED) -> OrderLine:
+    """One order by its reference. Raises NoSuchOrder, KeyLimited."""
+    return order_line(order_named(order_ref, limits))
 
 
-def order_named(order_ref: str) -> Order:
-    """The row of that reference with what it belongs to. Raises NoSuchOrder."""
-    rows = Order.objects.select_related("account", "strategy__risk_profile", "instrument", "parent")
+def order_named(order_ref: str, limits: Limits = UNLIMITED) -> Order:
+    """The row of that reference with what it belongs to. Raises NoSuchOrder, and KeyLimited where the limits of the
+    key that asks do not cover it."""
+    rows = Order.objects.select_related("account", "strategy__risk_profile", "instrument", "parent", "request")
     found = rows.filter(order_ref=order_ref).first()
     if found is None:
         raise NoSuchOrder(f"There is no order {order_ref[:40]}.", details={"field": "order_ref"})
+    limits.check(account=found.account_id, strategy=found.strategy_id)
     return found
 
 

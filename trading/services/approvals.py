@@ -60,13 +60,16 @@ class Needed:
 
 
 def approval_needed(intent: Intent) -> Needed | None:
-    """Who has to say yes to this order: by the strategy's mode, or by a value of its profile or the desk's.
+    """Who has to say yes to this order: by the strategy's mode, by a value of its profile or the desk's, or because
+    the key that asks may only propose; then the cause names the key.
 
     A value that is not known counts as above every limit. What does not leave asks nobody.
     """
     count = persons(intent.proposal)
     if not count:
         return None
+    if intent.proposal.must_be_approved:
+        return Needed(intent.request.client[:40] if intent.request is not None else "scope", count)
     return Needed("mode" if intent.proposal.ledger.mode == Mode.APPROVE and count == 1 else "value", count)
 
 
@@ -215,7 +218,7 @@ def _check_yes(approval: Approval, word: Word, account: str, market_now: datetim
             f"It is an order of {approval.account_id}; the desk trades {account or 'no account'}.",
             code="APPROVAL_FOREIGN",
         )
-    if approval.needed > 1 and word.user.get_username() == approval.requested_by.removeprefix("user:"):
+    if approval.needed > 1 and was_asked_by(approval.requested_by, word.user):
         raise ApprovalForbidden(
             "You asked for this order; where two persons approve, both must be others.", code="APPROVAL_OWN_REQUEST"
         )
@@ -224,6 +227,12 @@ def _check_yes(approval: Approval, word: Word, account: str, market_now: datetim
             "The broker's margin and commission are not known; write why you approve without them.",
             code="APPROVAL_REASON_NEEDED",
         )
+
+
+def was_asked_by(requested_by: str, user: User) -> bool:
+    """Whether this person asked, also by a key of theirs ("ann by key 1a2b3c4d"); a name has no space in it."""
+    name, asked = user.get_username()[:80], requested_by.removeprefix("user:")
+    return asked == name or asked.startswith(f"{name} ")
 
 
 def _keep(approval: Approval, word: Word, market_now: datetime | None) -> None:

@@ -70,6 +70,7 @@ def cause_of(approval: Approval) -> Cause:
         position=decision.position_quantity if decision else held,
         claimed_price=decision.claimed_price if decision else None,
         intended=bool(request and request.body.get("intended")),
+        must_be_approved=bool(request and request.must_be_approved),
     )
 
 

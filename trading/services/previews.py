@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autotrader.core.users.limits import UNLIMITED, Limits
 from broker.port import Broker
 from trading.risk.base import Verdict
 from trading.risk.rules import judge
@@ -29,9 +30,15 @@ class OrderPreview:
     what_if: dict[str, Any]
 
 
-def order_preview(body: Mapping[str, Any], broker: Broker) -> OrderPreview:
-    """Judge a request to place at this moment. Raises Invalid, Unknown and BrokerUnavailable as placing it would."""
-    intent = place_intent(place_body(plain_body(body)), broker)
+def order_preview(
+    body: Mapping[str, Any], broker: Broker, *, limits: Limits = UNLIMITED, must_be_approved: bool = False
+) -> OrderPreview:
+    """Judge a request to place at this moment; `limits` and `must_be_approved` are those of `order_request`.
+
+    Raises KeyLimited, Invalid, Unknown and BrokerUnavailable as placing it would.
+    """
+    body_read = place_body(plain_body(body))
+    intent = place_intent(body_read, broker, limits=limits, must_be_approved=must_be_approved)
     verdicts = tuple(judge(intent.proposal))
     return OrderPreview(
         allowed=all(verdict.allowed for verdict in verdicts),

@@ -70,6 +70,7 @@ class Cause:
     position: Decimal
     claimed_price: Decimal | None = None
     intended: bool = False
+    must_be_approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,7 @@ def _cause_fields(cause: Cause, market: Market) -> dict[str, Any]:
         "limits": cause.limits,
         "source": cause.source,
         "intended": cause.intended,
+        "must_be_approved": cause.must_be_approved,
     }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from autotrader.core import audit
 from autotrader.core.errors import AutoTraderError, Invalid
 from autotrader.core.money import to_lot, to_tick
+from autotrader.core.users.limits import UNLIMITED, Limits
 from broker import types
 from broker.errors import ContractNotFound
 from broker.port import Broker
@@ -23,6 +24,7 @@ from trading.services.instruments import instrument_resolved
 from trading.services.intents import Intent
 from trading.services.proposals import Cause, Terms, look, propose
 from trading.services.request_bodies import PlaceBody, place_body
+from trading.services.request_refusals import RequestMoved
 
 GRID = ("limit_price", "stop_price", "target_price")
 
@@ -44,9 +46,11 @@ class Subject:
     contract: types.Contract
 
 
-def place_subject(body: PlaceBody, broker: Broker) -> Subject:
-    """Find what the body names. Raises Unknown or Invalid naming the field, and BrokerUnavailable."""
-    account = _account(body, broker.status())
+def place_subject(body: PlaceBody, broker: Broker, limits: Limits = UNLIMITED) -> Subject:
+    """Find what the body names. Raises KeyLimited, Unknown or Invalid naming the field, and BrokerUnavailable."""
+    status = broker.status()
+    _check_limits(body, status.account, limits)
+    account = _account(body, status)
     strategy = _strategy(body)
     instrument = _instrument(body)
     contract = resolve(instrument, broker)
@@ -54,6 +58,15 @@ def place_subject(body: PlaceBody, broker: Broker) -> Subject:
     names = (*GRID, "quantity") if body.purpose == Purpose.ENTRY else GRID
     check_grid({name: getattr(body, name) for name in names}, contract)
     return Subject(account, strategy, instrument, contract)
+
+
+def _check_limits(body: PlaceBody, traded: str, limits: Limits) -> None:
+    """Before anything is told of what the body names: a limited key learns nothing of what is not its own."""
+    if not (limits.is_limited and traded):
+        return  # a connection without an account is told of next, and trades nothing
+    named = Strategy.objects.filter(name=body.strategy).first() if body.strategy is not None else None
+    for account in {body.account or traded, traded}:
+        limits.check(account=account, strategy=named.pk if named else None)
 
 
 def _account(body: PlaceBody, status: types.BrokerStatus) -> Account:
@@ -138,23 +151,39 @@ def increment(contract: types.Contract, price: Decimal | None) -> Decimal:
     return max(below, key=lambda band: band.low_edge).increment if below else contract.min_tick
 
 
-def request_intent(request: OrderRequest, broker: Broker) -> Intent:
+def request_intent(request: OrderRequest, broker: Broker, limits: Limits = UNLIMITED) -> Intent:
     """The order that a request to place comes to at this moment, beside a fresh quote; no transaction may be open.
 
-    Raises Invalid, Unknown and BrokerUnavailable.
+    Raises KeyLimited, Invalid, Unknown and BrokerUnavailable, and RequestMoved where its names mean something else
+    than when it was judged first.
     """
-    return place_intent(place_body(request.body), broker, request)
+    intent = place_intent(
+        place_body(request.body), broker, request, limits=limits, must_be_approved=request.must_be_approved
+    )
+    if request.account_id is not None:
+        strategy = intent.strategy.pk if intent.strategy else None
+        if (request.account_id, request.strategy_id) != (intent.account.pk, strategy):
+            raise RequestMoved(f"It was judged for {request.account_id}; the desk trades {intent.account.pk} now.")
+    return intent
 
 
-def place_intent(body: PlaceBody, broker: Broker, request: OrderRequest | None = None) -> Intent:
+def place_intent(
+    body: PlaceBody,
+    broker: Broker,
+    request: OrderRequest | None = None,
+    *,
+    limits: Limits = UNLIMITED,
+    must_be_approved: bool = False,
+) -> Intent:
     """As `request_intent`, of a body that was read; without a request it can only be looked at.
 
     An exit at the market becomes a limit at the collar: it may then move the target that stands already.
     """
-    subject = place_subject(body, broker)
+    subject = place_subject(body, broker, limits)
     market = look(broker, subject.contract.con_id)
     terms = _terms(body)
-    proposal, _ = propose(_cause(body, subject, (request.market_at if request else None) or market.now), terms, market)
+    cause = _cause(body, subject, (request.market_at if request else None) or market.now)
+    proposal, _ = propose(replace(cause, must_be_approved=must_be_approved), terms, market)
     return Intent(
         account=subject.account,
         instrument=subject.instrument,

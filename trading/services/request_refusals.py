@@ -29,6 +29,20 @@ class InTheWay(Refused):
     status = 409
 
 
+class OnlyProposes(AutoTraderError):
+    """The key may only propose orders and take its own proposals back: use one with the scope trade."""
+
+    code = "SCOPE_MISSING"
+    status = 403
+
+
+class RequestMoved(AutoTraderError):
+    """The desk trades another account, or the name another strategy, than when it was asked for: ask anew."""
+
+    code = "REQUEST_MOVED"
+    status = 409
+
+
 def refusal_of(verdicts: Sequence[Verdict]) -> Refused | None:
     """The first control that refuses, with every other that does; None where all allow it."""
     against = [verdict for verdict in verdicts if not verdict.allowed]

@@ -31,13 +31,14 @@ GIVEN_UP_AFTER_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it came: whose key, which key, by whom, and what."""
+    """A request as it came: whose key, which key, by whom, and what; `must_be_approved`: a person's word is needed."""
 
     client: str
     key: str
     actor: str
     kind: RequestKind
     body: Mapping[str, Any]
+    must_be_approved: bool = False
 
 
 def request_receive(asked: Asked) -> tuple[OrderRequest, bool]:
@@ -60,7 +61,7 @@ def request_receive(asked: Asked) -> tuple[OrderRequest, bool]:
                 code="IDEMPOTENCY_KEY_REUSED",
                 details={"request": known.pk},
             ) from None
-        return known, _take_over(known)
+        return known, _take_over(known, asked)
 
 
 def _receive(asked: Asked, body: dict[str, Any], digest: str) -> OrderRequest:
@@ -71,7 +72,8 @@ def _receive(asked: Asked, body: dict[str, Any], digest: str) -> OrderRequest:
         body=body,
         body_hash=digest,
         actor=asked.actor[:80],
-        correlation_id=uuid.uuid4().hex,
+        must_be_approved=asked.must_be_approved,
+        correlation_id=_correlation(),
         created_at=system_now(),
     )
     with audit.acting(correlation_id=request.correlation_id):
@@ -79,14 +81,24 @@ def _receive(asked: Asked, body: dict[str, Any], digest: str) -> OrderRequest:
     return request
 
 
-def _take_over(request: OrderRequest) -> bool:
-    """Go on with a request that nobody seems to work on any more; its first process then finds its version gone."""
+def _correlation() -> str:
+    """That of the HTTP request it came by, so that one id joins all; a second one within it has one of its own."""
+    now = audit.current().correlation_id
+    return now if now and not OrderRequest.objects.filter(correlation_id=now).exists() else uuid.uuid4().hex
+
+
+def _take_over(request: OrderRequest, asked: Asked) -> bool:
+    """Go on with a request that nobody seems to work on any more; its first process then finds its version gone.
+
+    A key that was narrowed in between does not send without a person what it may only propose by now.
+    """
     age = (system_now() - request.created_at).total_seconds()
     is_free = request.status == BrokerUnavailable.status or age >= paced(TAKEN_OVER_AFTER_S)
     if request.state != "RECEIVED" or not is_free:
         return False
     try:
-        swap(request, status=0, code="", message="")
+        must = request.must_be_approved or asked.must_be_approved
+        swap(request, status=0, code="", message="", must_be_approved=must)
     except Conflict:
         return False
     return True

@@ -11,10 +11,11 @@ from typing import Any
 from autotrader.core import audit
 from autotrader.core.errors import AutoTraderError, Conflict
 from autotrader.core.ops.pace import paced
+from autotrader.core.users.limits import UNLIMITED, Limits
 from broker import gates
 from broker.errors import BrokerUnavailable
 from broker.port import Broker
-from trading.models import Dispatch, OrderChange, OrderRequest
+from trading.models import Dispatch, Order, OrderChange, OrderRequest
 from trading.models.order import OrderState
 from trading.models.request import RequestKind
 from trading.risk.rules import judge
@@ -25,7 +26,7 @@ from trading.services.dispatch_work import dispatch_run
 from trading.services.dispatches import dispatch_queue
 from trading.services.request_bodies import cancel_body, modify_body
 from trading.services.request_intents import request_intent
-from trading.services.request_refusals import Refused, refusal_of
+from trading.services.request_refusals import OnlyProposes, Refused, refusal_of
 from trading.services.request_rows import (
     Asked,
     request_accept,
@@ -44,27 +45,42 @@ After = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `client` tells apart whose keys are whose; `may_unprotect`: may leave a position without its stop."""
+    """Who asks: `client` tells apart whose keys are whose; `may_unprotect`: may leave a position without its stop.
+
+    `limits` are those of an API key; `only_proposes`: it may take back what it proposed, and end nothing else.
+    """
 
     client: str
     actor: str
     may_unprotect: bool = False
+    limits: Limits = UNLIMITED
+    only_proposes: bool = False
 
 
-def order_request(*, client: str, key: str, body: Mapping[str, Any], actor: str, broker: Broker) -> RequestOutcome:
+def order_request(
+    *,
+    client: str,
+    key: str,
+    body: Mapping[str, Any],
+    actor: str,
+    broker: Broker,
+    limits: Limits = UNLIMITED,
+    must_be_approved: bool = False,
+) -> RequestOutcome:
     """Place an order, once a key: the same key with the same body is told the same answer again.
 
-    Raises Conflict IDEMPOTENCY_KEY_REUSED for another body under the key, and Invalid for a body that cannot be kept;
-    every other refusal is kept with the request and told by the outcome.
+    `limits` refuse other accounts and strategies (KEY_LIMITED); with `must_be_approved` it waits for a person, whatever
+    its value. Raises Conflict IDEMPOTENCY_KEY_REUSED for another body under the key, and Invalid for a body that cannot
+    be kept; every other refusal is kept with the request and told by the outcome.
     """
-    asked = Asked(client, key, actor, RequestKind.PLACE, body)
-    return _answered(asked, lambda request: _place(request, broker))
+    asked = Asked(client, key, actor, RequestKind.PLACE, body, must_be_approved)
+    return _answered(asked, lambda request: _place(request, broker, limits))
 
 
 def modify_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker: Broker) -> RequestOutcome:
     """Change a working order (`order_ref` and what changes), once a key; raises as `order_request`."""
     asked = Asked(caller.client, key, caller.actor, RequestKind.MODIFY, body)
-    return _answered(asked, lambda request: _modify(request, broker))
+    return _answered(asked, lambda request: _modify(request, caller, broker))
 
 
 def cancel_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker: Broker) -> RequestOutcome:
@@ -101,9 +117,9 @@ def _not_done(request: OrderRequest, error: AutoTraderError) -> None:
                 verdicts_save(error.verdicts, request=request)
 
 
-def _place(request: OrderRequest, broker: Broker) -> After | None:
+def _place(request: OrderRequest, broker: Broker, limits: Limits = UNLIMITED) -> After | None:
     """Judge the order and keep every verdict; where all allow it, queue the work that sends it and run it here."""
-    intent = request_intent(request, broker)
+    intent = request_intent(request, broker, limits)
     request_name(
         request, intent.market_now, account=intent.account, strategy=intent.strategy, instrument=intent.instrument
     )
@@ -125,9 +141,12 @@ def _place(request: OrderRequest, broker: Broker) -> After | None:
     return send
 
 
-def _modify(request: OrderRequest, broker: Broker) -> After:
+def _modify(request: OrderRequest, caller: Caller, broker: Broker) -> After:
     body = modify_body(request.body)
-    order, now = order_named(body.order_ref), broker.status().market_now
+    order = order_named(body.order_ref, caller.limits)
+    if caller.only_proposes:
+        raise OnlyProposes("To change a working order needs a key with the scope trade.")
+    now = broker.status().market_now
     request_name(request, now, account=order.account, strategy=order.strategy, instrument=order.instrument)
     wanted = change_wanted(order, body, broker, request)
     change = change_commit(wanted, request)
@@ -141,7 +160,9 @@ def _modify(request: OrderRequest, broker: Broker) -> After:
 
 def _cancel(request: OrderRequest, caller: Caller, broker: Broker) -> After | None:
     body = cancel_body(request.body)
-    order, status = order_named(body.order_ref), broker.status()
+    order = order_named(body.order_ref, caller.limits)
+    _check_own(order, caller)
+    status = broker.status()
     reason, now = body.reason or "asked for", status.market_now
     request_name(request, now, account=order.account, strategy=order.strategy, instrument=order.instrument)
     if order.state not in WAITING:
@@ -151,6 +172,7 @@ def _cancel(request: OrderRequest, caller: Caller, broker: Broker) -> After | No
         if order_withdraw(order, actor=caller.actor, reason=reason, market_at=now):
             request_accept(request)
             return None
+        _check_may_end(caller)
         check_protection(order, force=body.force, may_remove=caller.may_unprotect)
         change = cancel_begin(order, market_at=now, actor=caller.actor, reason=reason, request=request)
         request_accept(request, changes=[change.pk])
@@ -161,6 +183,18 @@ def _cancel(request: OrderRequest, caller: Caller, broker: Broker) -> After | No
         _await_word(change)
 
     return send
+
+
+def _check_own(order: Order, caller: Caller) -> None:
+    """A key that only proposes takes back what it asked for itself, as long as that waits."""
+    asked = order.request.client if order.request is not None else ""
+    if asked != caller.client or order.state not in WAITING:
+        _check_may_end(caller)
+
+
+def _check_may_end(caller: Caller) -> None:
+    if caller.only_proposes:
+        raise OnlyProposes("This key may take back its own orders while they wait; all else needs the scope trade.")
 
 
 def _await_word(change: OrderChange) -> None:
