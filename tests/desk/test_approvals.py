@@ -96,11 +96,15 @@ def test_people_approve_in_the_admin_on_the_page_and_over_rest(desk: Desk) -> No
         assert "Your word is kept" in answer.content.decode()
     said = {"digest": questions[2].digest}
     url = f"/api/approvals/{questions[2].pk}/approve"
-    assert client.post(url, said, content_type="application/json").json()["state"] == "APPROVED"
-    assert client.post(url, said, content_type="application/json").json()["error"]["code"] == "APPROVAL_GIVEN"
+
+    def spoken(key: str) -> Any:
+        return client.post(url, said, content_type="application/json", headers={"Idempotency-Key": key})
+
+    assert spoken("0").json()["state"] == "APPROVED"
+    assert spoken("1").json()["error"]["code"] == "APPROVAL_GIVEN"
     work("now")
     assert list(Approval.objects.values_list("state", flat=True)) == ["USED"] * 3
-    assert client.post(url, said, content_type="application/json").json()["error"]["code"] == "APPROVAL_USED"
+    assert spoken("2").json()["error"]["code"] == "APPROVAL_USED"
     assert desk.frames("placeOrder") == before + 9
 
 

@@ -256,13 +256,20 @@ def test_over_rest() -> None:
     assert vic.post("/api/halt", body, "application/json").status_code == 403
     told = boss.post("/api/halt", body, "application/json").json()
     assert (told["state"], told["actor"], told["done"]) == ("HALTED", "boss", True)
-    assert vic.post("/api/halt/release", {"reason": "let me"}, "application/json").status_code == 403
+    assert released(vic, "a", {"reason": "let me"}).status_code == 403
     for odd in ({"reason": "x"}, {"reason": "fine", "state": "ACTIVE"}, {"reason": 7}, {"reason": "fine", "why": "x"}):
         assert boss.post("/api/halt", odd, "application/json").status_code == 422
-    stale = boss.post("/api/halt/release", {"reason": "it is over", "seen": "0.x"}, "application/json")
+    stale = released(boss, "b", {"reason": "it is over", "seen": "0.x"})
     assert (stale.status_code, stale.json()["error"]["code"]) == (409, "HALT_CHANGED")
     fresh = {"reason": "it is over", "seen": boss.get("/api/halt").json()["seen"]}
-    assert boss.post("/api/halt/release", fresh, "application/json").json()["state"] == "ACTIVE"
+    assert released(boss, "c", fresh).json()["state"] == "ACTIVE"
+    boss.post("/api/halt", body, "application/json")
+    again = released(boss, "c", fresh)
+    assert (again["Idempotent-Replayed"], boss.get("/api/halt").json()["state"]) == ("true", "HALTED")
+
+
+def released(client: Client, key: str, said: dict[str, str]) -> Any:
+    return client.post("/api/halt/release", said, "application/json", headers={"Idempotency-Key": key})
 
 
 def test_the_page_has_one_button() -> None:

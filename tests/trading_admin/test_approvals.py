@@ -192,22 +192,28 @@ def test_the_admin_list_is_found_by_symbol(boss: Client) -> None:
 def test_programs_read_and_decide_with_the_digest(login: Any) -> None:
     approval = asked()
     client = login(*MAY_DECIDE)
-    listed = client.get("/api/approvals").json()
+    listed = client.get("/api/approvals?state=PENDING").json()["results"]
     assert [(row["id"], row["state"], row["digest"]) for row in listed] == [(approval.pk, "PENDING", approval.digest)]
     url = f"/api/approvals/{approval.pk}/reject"
-    body = {"content_type": "application/json"}
-    assert client.post(url, {}, **body).status_code == 400
-    wrong = client.post(url, {"digest": "0" * 64, "reason": "no"}, **body)
+
+    def post(key: str, said: Any, path: str = url) -> Any:
+        return client.post(path, said, content_type="application/json", headers={"Idempotency-Key": key})
+
+    assert client.post(url, {}, content_type="application/json").status_code == 400
+    assert post("a", {}).json()["error"]["details"]["field"] == "digest"
+    wrong = post("b", {"digest": "0" * 64, "reason": "no"})
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (409, "APPROVAL_CHANGED")
-    away = client.post(f"/api/approvals/{approval.pk}/approve", {"digest": approval.digest}, **body)
+    away = post("c", {"digest": approval.digest}, f"/api/approvals/{approval.pk}/approve")
     assert (away.status_code, away.json()["error"]["code"]) == (503, "BROKER_UNAVAILABLE")
     said = {"digest": approval.digest, "reason": "no"}
-    answer = client.post(url, said, **body)
-    assert (answer.status_code, answer.json()["state"]) == (200, "REJECTED")
-    again = client.post(url, said, **body)
+    answer = post("d", said)
+    assert (answer.status_code, answer.json().get("state")) == (200, "REJECTED"), answer.json()
+    same = post("d", said)
+    assert (same.status_code, same.json(), same["Idempotent-Replayed"]) == (200, answer.json(), "true")
+    again = post("e", said)
     assert (again.status_code, again.json()["error"]["code"]) == (409, "APPROVAL_REJECTED")
     assert client.get("/api/approvals/99").status_code == 404
-    assert client.post("/api/approvals/99/reject", {"digest": "0" * 64, "reason": "x"}, **body).status_code == 404
+    assert post("f", {"digest": "0" * 64, "reason": "x"}, "/api/approvals/99/reject").status_code == 404
 
 
 def test_programs_without_the_right_are_refused(login: Any) -> None:

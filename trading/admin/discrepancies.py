@@ -18,9 +18,8 @@ from autotrader.core.formats import badge, instant, money
 from trading.models import Discrepancy, Reconciliation, Strategy
 from trading.selectors.discrepancies import discrepancy_story
 from trading.services import resolutions
-from trading.services.discrepancies import SHORTEST_REASON
+from trading.services.discrepancies import PERMISSION, SHORTEST_REASON
 
-PERMISSION = "trading.resolve_discrepancy"
 WORDS = {
     resolutions.LEAVE: "Leave it as it is: it is explained",
     resolutions.ADJUST: "Accept the broker's position: book what is missing as an adjustment",
@@ -66,10 +65,8 @@ class ResolveForm(forms.Form):
         if resolutions.ADJUST not in names:
             del self.fields["price"], self.fields["strategy"]
         else:
-            held = Strategy.objects.filter(trades__account=discrepancy.account, trades__state="OPEN")
-            cast("forms.ModelChoiceField[Strategy]", self.fields["strategy"]).queryset = held.filter(
-                trades__instrument=discrepancy.instrument
-            ).distinct()
+            whose = cast("forms.ModelChoiceField[Strategy]", self.fields["strategy"])
+            whose.queryset = resolutions.holders(discrepancy)
 
     def remedy_chosen(self) -> resolutions.Remedy:
         """What the valid form says."""

@@ -2,97 +2,135 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import cast
 
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from autotrader.core.errors import Invalid
+from autotrader.core.errors import Conflict, Invalid
 from autotrader.core.rest.permissions import LOGGED_IN
+from autotrader.core.rest.serializers import Body
 from autotrader.core.rest.views import Endpoint, actor_of
 from broker.gates import Cancel, HaltReading, HaltState, halt_reading
-from trading.services.halts import HALT_PERMISSION, HaltOutcome, halt, release
+from trading.services.halts import HALT_PERMISSION, LONGEST_REASON, HaltOutcome, NotAllowed, halt, release
 
 TIGHTER, LOOSER = ("HALTED", "REDUCING"), ("ACTIVE", "REDUCING")
 CANCELS = {"none": "", "entries": "entries", "all": "all"}
 
 
+def why() -> serializers.CharField:
+    """The reason; the service says what is one."""
+    return serializers.CharField(max_length=LONGEST_REASON, allow_blank=True, help_text="Kept in the audit log.")
+
+
+class HaltBody(Body):
+    """How tight, and which orders are to end."""
+
+    reason = why()
+    state = serializers.ChoiceField(choices=TIGHTER, default="HALTED")
+    cancel = serializers.ChoiceField(choices=tuple(CANCELS), default="entries")
+
+
+class ReleaseBody(Body):
+    """How loose; `seen` is that of the halt which is meant, so that a newer one stands."""
+
+    reason = why()
+    to = serializers.ChoiceField(choices=LOOSER, default="ACTIVE")
+    seen = serializers.CharField(max_length=80, allow_blank=True, default="")
+
+
+@dataclass(frozen=True, slots=True)
+class HaltDocument:
+    """The Halt in force; `asked` and `confirmed` count its cancels and are null before the first one."""
+
+    state: HaltState
+    reason: str
+    actor: str
+    at: datetime | None
+    version: int
+    seen: str
+    cancel: str
+    asked: int | None
+    confirmed: int | None
+    working: list[str]
+    cancelled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltOutcomeDocument(HaltDocument):
+    """The Halt in force now with what became of the cancels: `kept` stay on purpose, `problem` says why `done` is
+    false."""
+
+    kept: list[str]
+    done: bool
+    problem: str
+
+
 class HaltEndpoint(Endpoint):
-    """GET: the Halt in force. POST {"reason", "state", "cancel"}: tighten; HALTED and entries where not given."""
+    """GET: the Halt in force. POST: tighten it; HALTED, and entries are cancelled, where nothing else is said.
+
+    It is the whole desk's: a key with the scope halt may halt it, whatever else that key is limited to.
+    """
 
     permissions = {"GET": LOGGED_IN, "POST": HALT_PERMISSION}
     idempotent = "optional"
+    body = HaltBody
+    answers = {"GET": HaltDocument, "POST": HaltOutcomeDocument}
+    errors = {"POST": (Invalid,)}
 
     def get(self, request: Request) -> Response:
-        return Response(reading_document(halt_reading()))
+        return Response(asdict(reading_document(halt_reading())))
 
     def post(self, request: Request) -> Response:
-        body = _body(request, reason=None, state="HALTED", cancel="entries")
-        state = _one_of(body, "state", TIGHTER)
-        cancel = CANCELS[_one_of(body, "cancel", tuple(CANCELS))]
-        outcome = halt(
-            actor=actor_of(request), reason=body["reason"], state=HaltState(state), cancel=cast("Cancel", cancel)
-        )
-        return Response(outcome_document(outcome))
+        said = self.told(request)
+        cancel = cast("Cancel", CANCELS[said["cancel"]])
+        outcome = halt(actor=actor_of(request), reason=said["reason"], state=HaltState(said["state"]), cancel=cancel)
+        return Response(asdict(outcome_document(outcome)))
 
 
 class ReleaseEndpoint(Endpoint):
-    """POST {"reason", "to", "seen"}: loosen to ACTIVE or REDUCING; `seen` is that of the halt which is meant.
+    """POST: loosen to ACTIVE or REDUCING. Only a person does, never a key.
 
     The service itself refuses who may not, so that the refusal is on record.
     """
 
     permissions = {"POST": LOGGED_IN}
-    idempotent = "optional"
+    people_only = frozenset({"POST"})
+    body = ReleaseBody
+    answers = {"POST": HaltOutcomeDocument}
+    errors = (NotAllowed, Conflict, Invalid)
 
     def post(self, request: Request) -> Response:
-        body = _body(request, reason=None, to="ACTIVE", seen="")
-        to = HaltState(_one_of(body, "to", LOOSER))
-        return Response(outcome_document(release(user=request.user, reason=body["reason"], to=to, seen=body["seen"])))
+        said = self.told(request)
+        outcome = release(user=request.user, reason=said["reason"], to=HaltState(said["to"]), seen=said["seen"])
+        return Response(asdict(outcome_document(outcome)))
 
 
-def reading_document(reading: HaltReading) -> dict[str, Any]:
-    """The Halt as programs see it; `asked` and `confirmed` are null before the first cancel."""
-    return {
-        "state": reading.state.value,
-        "reason": reading.reason,
-        "actor": reading.actor,
-        "at": reading.at,
-        "version": reading.version,
-        "seen": reading.seen,
-        "cancel": reading.cancel or "none",
-        "asked": reading.asked,
-        "confirmed": reading.confirmed,
-        "working": list(reading.working),
-        "cancelled_at": reading.cancelled_at,
-    }
+def reading_document(reading: HaltReading) -> HaltDocument:
+    """The Halt as programs see it."""
+    return HaltDocument(
+        state=reading.state,
+        reason=reading.reason,
+        actor=reading.actor,
+        at=reading.at,
+        version=reading.version,
+        seen=reading.seen,
+        cancel=reading.cancel or "none",
+        asked=reading.asked,
+        confirmed=reading.confirmed,
+        working=list(reading.working),
+        cancelled_at=reading.cancelled_at,
+    )
 
 
-def outcome_document(outcome: HaltOutcome) -> dict[str, Any]:
+def outcome_document(outcome: HaltOutcome) -> HaltOutcomeDocument:
     """The Halt in force now with what became of the cancels."""
-    return {
-        **reading_document(outcome.reading),
+    found = asdict(reading_document(outcome.reading)) | {
         "asked": outcome.asked,
         "confirmed": outcome.confirmed,
         "working": list(outcome.working),
-        "kept": list(outcome.kept),
-        "done": outcome.done,
-        "problem": outcome.problem,
     }
-
-
-def _body(request: Request, **known: str | None) -> dict[str, str]:
-    """The fields as texts, with the defaults of those that are not given. Raises Invalid naming the field."""
-    told = request.data
-    for name, value in told.items():
-        if name not in known:
-            raise Invalid(f"There is no field {name[:40]}.", code="UNKNOWN_FIELD", details={"field": name[:40]})
-        if not isinstance(value, str):
-            raise Invalid(f"{name} must be a text.", details={"field": name})
-    return {name: str(told.get(name, default if default is not None else "")) for name, default in known.items()}
-
-
-def _one_of(body: dict[str, str], field: str, words: tuple[str, ...]) -> str:
-    if body[field] not in words:
-        raise Invalid(f"{field} must be one of {', '.join(words)}.", details={"field": field})
-    return body[field]
+    return HaltOutcomeDocument(**found, kept=list(outcome.kept), done=outcome.done, problem=outcome.problem)

@@ -2,36 +2,139 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from autotrader.core.rest.documents import Answer
 from autotrader.core.rest.errors import Problem, enveloped
+from autotrader.core.rest.limits import limits_of
+from autotrader.core.rest.permissions import may, only_proposes
+from autotrader.core.rest.serializers import Body
 from autotrader.core.rest.views import Endpoint, actor_of, client_of, idempotency_key
+from autotrader.core.users.models import Scope
 from broker import get_broker
-from trading.selectors.requests import OrderLine, RequestOutcome, order_status
-from trading.services.previews import order_preview
+from broker.errors import BrokerUnavailable
+from trading.selectors.requests import ChangeLine, NoSuchOrder, OrderLine, RequestOutcome, order_status
+from trading.services.cancels import NotAllowed
+from trading.services.change_terms import NotChangeable
+from trading.services.previews import OrderPreview, order_preview
+from trading.services.request_bodies import ORDER_TYPES, PURPOSES, SIDES
+from trading.services.request_intents import Unknown
+from trading.services.request_refusals import InTheWay, OnlyProposes, Refused, RequestMoved, Shut
 from trading.services.requests import Caller, cancel_request, modify_request, order_request
 
 PERMISSION = "trading.request_order"
 PROTECTION = "trading.remove_protection"
 GOING_ON = ("QUEUED", "RUNNING")
-REFUSAL = ("status", "code", "message", "details")
+FIELDS = ("request", "kind", "state", "correlation_id", "approval", "dispatch")
+DONE_OR_WAITS = (201, 202)
+JUDGED = (BrokerUnavailable, Unknown, Refused, Shut, InTheWay)
 
 
-class PlaceEndpoint(Endpoint):
-    """POST: ask for an order; the answer says what every control said and what became of it so far."""
+@dataclass(frozen=True, slots=True)
+class OrderResult:
+    """What was asked and what has become of it: the first order's fields on top, then every order and change.
+
+    `state` is that of the request: RECEIVED while another process works on it, else ACCEPTED. `approval` is the one
+    that a person must give first, `dispatch` the state of the sending.
+    """
+
+    order_ref: str | None
+    perm_id: int | None
+    status: str | None
+    filled: str | None
+    avg_price: str | None
+    reasons: list[str] | None
+    request: int
+    kind: str
+    state: str
+    correlation_id: str
+    approval: int | None
+    dispatch: str
+    orders: list[OrderLine]
+    changes: list[ChangeLine]
+
+
+def number(**options: Any) -> serializers.CharField:
+    """For the schema: a number as text, or a JSON number; the service reads it."""
+    return serializers.CharField(max_length=40, **options)
+
+
+class OrderBody(Body):
+    """An order. Of `symbol` and `con_id` one is given; an entry carries `stop_price` and `target_price`, an exit
+    neither. The service reads it strictly; here it is described."""
+
+    account = serializers.CharField(max_length=40, required=False, allow_null=True)
+    strategy = serializers.CharField(max_length=80, required=False, allow_null=True, help_text="Its name.")
+    symbol = serializers.CharField(max_length=20, required=False, allow_null=True)
+    con_id = serializers.IntegerField(min_value=1, required=False, allow_null=True)
+    side = serializers.ChoiceField(choices=SIDES)
+    quantity = number()
+    order_type = serializers.ChoiceField(choices=ORDER_TYPES)
+    limit_price = number(required=False, allow_null=True, help_text="Of LMT.")
+    stop_price = number(required=False, allow_null=True, help_text="Of an entry.")
+    target_price = number(required=False, allow_null=True, help_text="Of an entry.")
+    purpose = serializers.ChoiceField(choices=PURPOSES)
+    intended = serializers.BooleanField(required=False, help_text="It may equal an order of a moment ago.")
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True)
+
+    example = {
+        "symbol": "AAPL", "side": "BUY", "quantity": "10", "order_type": "LMT", "limit_price": "187.42",
+        "stop_price": "178.05", "target_price": "206.16", "purpose": "entry", "reason": "a breakout",
+    }  # fmt: skip
+
+
+class ChangeBody(Body):
+    """New terms of a working order; what is not given stays."""
+
+    limit_price = number(required=False, allow_null=True)
+    stop_price = number(required=False, allow_null=True)
+    quantity = number(required=False, allow_null=True, help_text="The new total, of a leg that closes.")
+    intended = serializers.BooleanField(required=False)
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True)
+
+    example = {"limit_price": "187.20"}
+
+
+class EndBody(Body):
+    """The end of a working order; `force` with a reason ends even the stop of an open position."""
+
+    force = serializers.BooleanField(required=False)
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True)
+
+
+class OrderEndpoint(Endpoint):
+    """What is asked of orders; the request's row keeps its Idempotency-Key."""
 
     permissions = {"POST": PERMISSION}
     idempotent = "own"
+    answers = {"POST": Answer(OrderResult, DONE_OR_WAITS)}
+
+
+class PlaceEndpoint(OrderEndpoint):
+    """POST: ask for an order; the answer says what every control said and what became of it so far.
+
+    201 where it was done, 202 where it goes on. The order of a key that may only propose waits for a person.
+    """
+
+    body = OrderBody
+    errors = (*JUDGED, RequestMoved)
 
     def post(self, request: Request) -> Response:
         key = idempotency_key(request)
         with get_broker(own=False) as broker:
             outcome = order_request(
-                client=client_of(request), key=key, body=request.data, actor=actor_of(request), broker=broker
+                client=client_of(request),
+                key=key,
+                body=request.data,
+                actor=actor_of(request),
+                broker=broker,
+                limits=limits_of(request),
+                must_be_approved=only_proposes(request),
             )
         return answered(outcome)
 
@@ -41,17 +144,23 @@ class PreviewEndpoint(Endpoint):
 
     permissions = {"POST": PERMISSION}
     idempotent = "optional"
+    body = OrderBody
+    answers = {"POST": OrderPreview}
+    errors = (BrokerUnavailable, Unknown)
 
     def post(self, request: Request) -> Response:
         with get_broker(own=False) as broker:
-            return Response(asdict(order_preview(request.data, broker)))
+            told = order_preview(
+                request.data, broker, limits=limits_of(request), must_be_approved=only_proposes(request)
+            )
+        return Response(asdict(told))
 
 
-class CancelEndpoint(Endpoint):
-    """POST: ask for the end of an order."""
+class CancelEndpoint(OrderEndpoint):
+    """POST: ask for the end of an order. A key that may only propose takes back its own, as long as they wait."""
 
-    permissions = {"POST": PERMISSION}
-    idempotent = "own"
+    body = EndBody
+    errors = (BrokerUnavailable, NoSuchOrder, NotAllowed, OnlyProposes)
 
     def post(self, request: Request, order_ref: str) -> Response:
         key = idempotency_key(request)
@@ -60,11 +169,12 @@ class CancelEndpoint(Endpoint):
             return answered(cancel_request(caller=caller_of(request), key=key, body=body, broker=broker))
 
 
-class ModifyEndpoint(Endpoint):
+class ModifyEndpoint(OrderEndpoint):
     """POST: change the limit, the stop or the quantity of a working order."""
 
-    permissions = {"POST": PERMISSION}
-    idempotent = "own"
+    key_scopes = {"POST": frozenset({Scope.TRADE})}
+    body = ChangeBody
+    errors = (*JUDGED, NoSuchOrder, NotChangeable)
 
     def post(self, request: Request, order_ref: str) -> Response:
         key = idempotency_key(request)
@@ -77,14 +187,22 @@ class StatusEndpoint(Endpoint):
     """GET: one order as it stands, from our record; the broker need not be there."""
 
     permissions = {"GET": "trading.view_order"}
+    answers = {"GET": OrderLine}
+    errors = (NoSuchOrder,)
 
     def get(self, request: Request, order_ref: str) -> Response:
-        return Response(asdict(order_status(order_ref)))
+        return Response(asdict(order_status(order_ref, limits_of(request))))
 
 
 def caller_of(request: Request) -> Caller:
     """Who asks."""
-    return Caller(client_of(request), actor_of(request), may_unprotect=request.user.has_perm(PROTECTION))
+    return Caller(
+        client_of(request),
+        actor_of(request),
+        may_unprotect=may(request, PROTECTION),
+        limits=limits_of(request),
+        only_proposes=only_proposes(request),
+    )
 
 
 def answered(outcome: RequestOutcome) -> Response:
@@ -95,12 +213,12 @@ def answered(outcome: RequestOutcome) -> Response:
         return enveloped(problem, outcome.correlation_id)
     waits = outcome.dispatch in GOING_ON or not outcome.orders
     waits = waits or any(line.status == "PENDING_APPROVAL" for line in outcome.orders)
-    return Response(document(outcome), status=202 if waits else 201)
+    return Response(asdict(document(outcome)), status=202 if waits else 201)
 
 
-def document(outcome: RequestOutcome) -> dict[str, Any]:
+def document(outcome: RequestOutcome) -> OrderResult:
     """The outcome with its first order's fields on top, as the result of an order is given everywhere."""
     first = outcome.order
-    top = {name: getattr(first, name) if first else None for name in OrderLine.TOP}
-    told = {name: value for name, value in asdict(outcome).items() if name not in REFUSAL}
-    return {**top, **told}
+    top: dict[str, Any] = {name: getattr(first, name) if first else None for name in OrderLine.TOP}
+    told: dict[str, Any] = {name: getattr(outcome, name) for name in FIELDS}
+    return OrderResult(**top, **told, orders=list(outcome.orders), changes=list(outcome.changes))

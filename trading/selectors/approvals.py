@@ -10,7 +10,8 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
 from autotrader.core.audit.models import Event
-from trading.models import Analysis, Approval, ApprovalVote, Dispatch, Order, OrderChange, RiskVerdict
+from autotrader.core.users.limits import Limits
+from trading.models import Analysis, Approval, ApprovalVote, Dispatch, Order, OrderChange, RiskVerdict, Strategy
 from trading.models.approval import ApprovalState
 
 OPEN = (ApprovalState.PENDING, ApprovalState.APPROVED)
@@ -59,6 +60,24 @@ def with_details() -> QuerySet[Approval]:
         "request__strategy__risk_profile",
         "dispatch",
     ).prefetch_related(votes)
+
+
+def strategy_of(approval: Approval) -> Strategy | None:
+    """Whose order it is; None of one without a strategy."""
+    if approval.decision is not None:
+        return approval.decision.strategy
+    return approval.request.strategy if approval.request is not None else None
+
+
+def approvals_seen(limits: Limits) -> QuerySet[Approval]:
+    """What a key with these limits may see."""
+    rows = with_details()
+    if limits.accounts:
+        rows = rows.filter(account_id__in=limits.accounts)
+    if limits.strategies:
+        by_decision = Q(decision__strategy_id__in=limits.strategies)
+        rows = rows.filter(by_decision | Q(decision=None, request__strategy_id__in=limits.strategies))
+    return rows
 
 
 def approval_of(*, decision_id: int | None = None, request_id: int | None = None) -> Approval | None:

@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from autotrader.core.audit.models import Event
+from autotrader.core.errors import AutoTraderError
 from trading.models import Discrepancy, Order, Reconciliation
 from trading.models.discrepancy import DiscrepancyKind
 
@@ -81,6 +82,26 @@ class DiscrepancyStory:
 
     row: Discrepancy
     events: list[Event]
+
+
+class DiscrepancyUnknown(AutoTraderError):
+    """There is no such difference: correct its id."""
+
+    code = "UNKNOWN_DISCREPANCY"
+    status = 404
+
+
+def discrepancies_with_details() -> QuerySet[Discrepancy]:
+    """Differences with what a list shows of them."""
+    return Discrepancy.objects.select_related("order", "instrument")
+
+
+def discrepancy_named(pk: int) -> Discrepancy:
+    """One of them. Raises DiscrepancyUnknown."""
+    found = discrepancies_with_details().filter(pk=pk).first()
+    if found is None:
+        raise DiscrepancyUnknown(f"There is no discrepancy {pk}.", details={"field": "id"})
+    return found
 
 
 def discrepancy_story(pk: int) -> DiscrepancyStory | None:

@@ -20,6 +20,7 @@ from trading.services.rows import swap
 
 DIFFERENCE = "difference"
 SHORTEST_REASON = 3
+PERMISSION = "trading.resolve_discrepancy"
 WIDTH = 80
 
 

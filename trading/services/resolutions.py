@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import QuerySet
+
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.clock import system_now
@@ -23,6 +25,7 @@ from trading.services.rows import swap
 from trading.services.trades import ledger_of, trades_rebuild
 
 LEAVE, ADJUST, ACCEPT, ENDED, ASIDE = "leave", "adjust", "accept", "ended", "aside"
+REMEDIES = (LEAVE, ADJUST, ACCEPT, ENDED, ASIDE)
 WAITING = (OrderState.SENDING, OrderState.SUBMITTED, OrderState.UNKNOWN)
 
 
@@ -36,6 +39,20 @@ class Remedy:
     strategy: Strategy | None = None
 
 
+def remedy_of(name: str, reason: str, price: Decimal | None, strategy_id: int | None) -> Remedy:
+    """A remedy as a program says it. Raises Invalid for a strategy that is none."""
+    strategy = Strategy.objects.filter(pk=strategy_id).first() if strategy_id is not None else None
+    if strategy_id is not None and strategy is None:
+        raise _no_holder(f"strategy {strategy_id}")
+    return Remedy(name, reason, price, strategy)
+
+
+def _no_holder(named: str) -> Invalid:
+    problem = f"{named} holds nothing of it; name a strategy that does, or none"
+    details = {"field": "strategy", "fields": {"strategy": problem}}
+    return Invalid(f"strategy: {problem}.", code="NO_SUCH_HOLDER", details=details)
+
+
 def remedies(discrepancy: Discrepancy) -> list[str]:
     """What may be done about it, the usual thing first."""
     if discrepancy.kind == DiscrepancyKind.POSITION:
@@ -47,6 +64,12 @@ def remedies(discrepancy: Discrepancy) -> list[str]:
     order = discrepancy.order
     waits = order is not None and discrepancy.subject == f"order:{order.order_ref}" and order.state in WAITING
     return [ENDED] if waits and discrepancy.kind == DiscrepancyKind.UNKNOWN_ORDER else [LEAVE]
+
+
+def holders(discrepancy: Discrepancy) -> QuerySet[Strategy]:
+    """Whose position an adjustment may change: the strategies that hold the contract in the account."""
+    held = Strategy.objects.filter(trades__account=discrepancy.account_id, trades__state="OPEN")
+    return held.filter(trades__instrument=discrepancy.instrument_id).distinct()
 
 
 def resolve(discrepancy: Discrepancy, remedy: Remedy, *, actor: str) -> Discrepancy:
@@ -83,6 +106,8 @@ def _adjust(discrepancy: Discrepancy, remedy: Remedy, now: datetime) -> None:
     """Book what the broker holds beyond our fills, as one fill of an order outside the desk; no cash is told of it."""
     if remedy.price is None or not remedy.price.is_finite() or remedy.price <= 0:
         raise Invalid("Give the price at which it was traded.", code="PRICE_MISSING", details={"field": "price"})
+    if remedy.strategy is not None and not holders(discrepancy).filter(pk=remedy.strategy.pk).exists():
+        raise _no_holder(str(remedy.strategy))
     if discrepancy.instrument is None:
         raise Invalid("The contract is not known to the desk yet; add the instrument first.", code="NO_INSTRUMENT")
     excess = Decimal(discrepancy.document["excess"])
