@@ -52,6 +52,9 @@ class Event(models.Model):
             models.Index(fields=["subject", "seq"], name="audit_event_subject"),
             models.Index(fields=["correlation_id", "seq"], name="audit_event_correlation"),
             models.Index(fields=["type", "seq"], name="audit_event_type"),
+            models.Index(fields=["account", "seq"], name="audit_event_account"),
+            models.Index(fields=["actor", "seq"], name="audit_event_actor"),
+            models.Index(fields=["at", "seq"], name="audit_event_at"),
         ]
 
     def __str__(self) -> str:
