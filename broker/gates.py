@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from autotrader.core.build import build_id
+from autotrader.core.ops import measures
 from broker import latch as latches
 from broker import types
 from broker.errors import TradingDisabled
@@ -60,11 +61,12 @@ def check_send(*, reduces: bool, account: str, status: types.BrokerStatus, prote
 
     `reduces`: it can only reduce a position; `protective`: it is a stop that protects one, open even when HALTED.
     """
-    _check_halt(reduces=reduces, protective=protective)
-    check_money(account=account, status=status)
-    check_broker(status)
-    if not reduces:  # a wrong clock must not trap a position
-        check_clocks(status)
+    with measures.timed_gate("send"):
+        _check_halt(reduces=reduces, protective=protective)
+        check_money(account=account, status=status)
+        check_broker(status)
+        if not reduces:  # a wrong clock must not trap a position
+            check_clocks(status)
     if settings.TRADING_MODE == "live":
         logger.warning("a live order passes the gates")
 

@@ -16,6 +16,7 @@ from autotrader.core.audit.anchors import anchor_age
 from autotrader.core.audit.models import AuditHead
 from autotrader.core.build import build_id
 from autotrader.core.clock import system_now
+from autotrader.core.live.tailer import tailer_state
 from autotrader.core.ops import beats
 from autotrader.core.ops.breaker import Look
 from autotrader.core.ops.health import (
@@ -57,8 +58,11 @@ class Kept(Generic[T]):
             return self._value
 
 
-def health(look: Look, *, broker: Callable[[], BrokerState], stream: StreamState | None = None) -> Health:
-    """The judged whole. Where the database does not answer, what it would say is null."""
+def health(look: Look, *, broker: Callable[[], BrokerState], serves: bool = True) -> Health:
+    """The judged whole. Where the database does not answer, what it would say is null.
+
+    `serves`: this process serves the event stream, and so can tell of it.
+    """
     now = system_now()
     database = DatabaseState(look.ok, look.reason, round(look.since_s, 1))
     queue, events = None, None
@@ -72,7 +76,7 @@ def health(look: Look, *, broker: Callable[[], BrokerState], stream: StreamState
         broker=broker(),
         processes=beats.processes(beats.expected(called_for())),
         queue=queue,
-        stream=stream,
+        stream=stream_state(now) if serves else None,
         audit=audit_state(now, events),
         disk=disk_state(Path(settings.AUTOTRADER_STATE_DIR)),
     )
@@ -106,6 +110,13 @@ def broker_state() -> BrokerState:
 def lane_states() -> Sequence[LaneState]:
     """What waits for the workers."""
     return [LaneState(lane.lane, lane.waiting, round(lane.oldest_s, 1)) for lane in waiting()]
+
+
+def stream_state(now: datetime) -> StreamState:
+    """The event stream of this process; its lag is null while nobody listens."""
+    told = tailer_state()
+    lag = told.lag_seconds(now)
+    return StreamState(told.alive, told.subscribers, None if lag is None else round(lag, 1), told.problem)
 
 
 def audit_state(now: datetime, events: int | None) -> AuditState:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autotrader.core.ops import measures
 from research.types import ModelSettings
 
 if TYPE_CHECKING:
@@ -59,7 +60,16 @@ def ask(
     """
     if deadline <= time.monotonic():
         raise ModelCallFailed("model_timeout", "the time for this answer is used up")
-    return _run(lambda: _ask(settings, messages, schema_name, schema, deadline))
+    began, outcome = time.monotonic(), "model_error"
+    try:
+        answer = _run(lambda: _ask(settings, messages, schema_name, schema, deadline))
+        outcome = "ok"
+        return answer
+    except ModelCallFailed as error:
+        outcome = error.code
+        raise
+    finally:
+        measures.model_call(time.monotonic() - began, outcome)
 
 
 def response_format(settings: ModelSettings) -> str:

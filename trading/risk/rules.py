@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from autotrader.core.ops import measures
 from trading.risk.base import Proposal, Verdict
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ def _rules() -> dict[str, ModuleType]:
 
 def judge(proposal: Proposal, *, only: Iterable[str] | None = None) -> list[Verdict]:
     """The verdict of every rule that concerns the proposal's purpose; a purpose of no rule is refused."""
-    names = None if only is None else set(only)
+    names, began = None if only is None else set(only), time.perf_counter()
     verdicts = [
         _judge_one(name, rule, proposal)
         for name, rule in _rules().items()
@@ -43,6 +45,7 @@ def judge(proposal: Proposal, *, only: Iterable[str] | None = None) -> list[Verd
     if not verdicts:
         message = f"no rule judges an order of purpose {proposal.purpose!r}"
         verdicts.append(Verdict("rules", allowed=False, code="NO_RULE", message=message))
+    measures.gate("controls", all(verdict.allowed for verdict in verdicts), time.perf_counter() - began)
     return verdicts
 
 

@@ -10,8 +10,8 @@ from django.conf import settings
 
 from autotrader.core.ops.probes import Probe, probe_of
 
-EVERY = 0.25
-PATIENCE = 0.6  # seconds a probe may take before the database counts as away
+EVERY = 0.2
+PATIENCE = 0.5  # seconds a probe may take before the database counts as away
 FIRST_LOOK = 0.8
 
 

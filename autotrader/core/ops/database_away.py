@@ -26,7 +26,7 @@ Send = Callable[[Any], Awaitable[None]]
 # These say themselves what is up.
 OPEN_PATHS = ("/health", "/api/health")
 RETRY_AFTER_S = 1
-TICK = 0.1
+TICK = 0.05
 NOT_DONE = "The database does not answer; nothing was done. Try again in a moment."
 NOT_KNOWN = "The database stopped answering while this was done; whether it was done is not known."
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>AutoTrader: database away</title>

@@ -62,7 +62,6 @@ class StreamState:
 
     alive: bool
     subscribers: int
-    lag_events: int | None
     lag_s: float | None
     problem: str
 

@@ -5,6 +5,10 @@ No label takes what a caller sent: a value outside its list of words counts as "
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from autotrader.core.ops import shared_values
@@ -87,6 +91,17 @@ def gate(control: str, allowed: bool, seconds: float | None = None) -> None:
     GATES.labels(control, "allowed" if allowed else "refused").inc()
     if seconds is not None:
         GATE_SECONDS.labels(control).observe(seconds)
+
+
+@contextmanager
+def timed_gate(control: str) -> Iterator[None]:
+    """A look of a gate: what it raises is its refusal."""
+    began, allowed = time.perf_counter(), False
+    try:
+        yield
+        allowed = True
+    finally:
+        gate(control, allowed, time.perf_counter() - began)
 
 
 def model_call(seconds: float, outcome: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+
+from autotrader.core.ops import measures
 
 logger = logging.getLogger(__name__)
 SHOWN = 2000
@@ -32,4 +35,5 @@ def _timed(execute: Callable[..., Any], sql: str, params: Any, many: bool, conte
     finally:
         ms = (time.perf_counter() - began) * 1000
         if ms > settings.AUTOTRADER_SLOW_QUERY_MS:
+            measures.slow_query(os.environ.get("AUTOTRADER_PROCESS_ROLE", "command"))
             logger.warning("slow query", extra={"ms": round(ms, 1), "sql": sql[:SHOWN]})
