@@ -121,7 +121,7 @@ class ApiKeyAdmin(DeskAdmin):
     list_select_related = ("user",)
     actions = ("revoke_chosen",)
     readonly_fields = ("shown", "made", "used", "used_from", "ended")
-    terms_fields: tuple[Any, ...] = ("scopes", ("accounts", "strategies"), ("expires_at", "requests_per_minute"))
+    terms_fields: tuple[Any, ...] = ("scopes", ("accounts", "strategies"), "expires_at", "requests_per_minute")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
@@ -171,6 +171,13 @@ class ApiKeyAdmin(DeskAdmin):
         answer = TemplateResponse(request, "admin/users/apikey/shown_once.html", context)
         answer.headers["Cache-Control"] = "no-store"
         return answer
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        # Whatever is pressed leads to the page that shows the key.
+        one_button = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, {**(extra_context or {}), **one_button})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
