@@ -268,11 +268,19 @@ async def _read_in_pieces(app: Any, key: Headers, start: int, count: int) -> lis
     return seen
 
 
+@pytest.fixture
+def own_session(transactional_db: None) -> int:
+    """The number of this test's own session with PostgreSQL."""
+    connection.ensure_connection()
+    number: int = connection.connection.info.backend_pid
+    return number
+
+
 @pytest.mark.postgres
-async def test_a_database_that_goes_and_comes_is_told_and_nothing_is_lost(key: Headers) -> None:
+async def test_a_database_that_goes_and_comes_is_told_and_nothing_is_lost(key: Headers, own_session: int) -> None:
     async with serving() as app, calling(app, key) as caller:
         start = (await caller.named("start")).data["after_id"]
-        await elsewhere(_shut)
+        await elsewhere(_shut, own_session)
         try:
             await _comment(caller, "database away")
             async with calling(app, key) as late:
@@ -291,10 +299,11 @@ async def _comment(caller: Caller, text: str) -> None:
     assert frame is not None
 
 
-def _shut() -> None:
-    """PostgreSQL lets nobody into the test's database, and sends off who is there."""
+def _shut(spared: int) -> None:
+    """PostgreSQL lets nobody into the test's database, and sends off who is there but the test itself."""
     _as_owner("ALTER DATABASE {} ALLOW_CONNECTIONS false")
-    _as_owner("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE quote_ident(datname) = '{}'")
+    of = f"quote_ident(datname) = '{{}}' AND pid <> {spared}"
+    _as_owner(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {of}")
 
 
 def _open() -> None:

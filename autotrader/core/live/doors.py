@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from django.db import connection
+from django.conf import settings
+from django.db import OperationalError, connection
 from django.http.cookie import parse_cookie
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.live.rules import Rules
+from autotrader.core.ops.breaker import breaker
 from autotrader.core.rest.authentication import CHALLENGE, REFUSED
 from autotrader.core.rest.permissions import ScopeMissing
 from autotrader.core.rest.throttling import count_call
@@ -25,6 +28,7 @@ from autotrader.core.users.limits import KeyLimited
 
 T = TypeVar("T")
 THREADS = 2
+PATIENCE_S = 0.1
 PERMISSION = "audit.view_event"
 
 
@@ -42,7 +46,7 @@ class Doors:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="stream-access")
-        self._asking = 0
+        self._queued = _Count()  # asked, and not begun
         self._open: Counter[str] = Counter()
         self._in_all = 0
 
@@ -93,21 +97,46 @@ class Doors:
         self._pool.shutdown(wait=False)
 
     async def _ask(self, work: Callable[[], T]) -> T:
-        self._asking += 1
+        """Raises OperationalError as soon as the database is known to be away, though a thread still waits for it."""
+        _refuse_away()
+        self._queued.add(1)
+        told = self._pool.submit(self._asked, work)
+        answer = asyncio.wrap_future(told)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, work)
+            while not (await asyncio.wait({answer}, timeout=PATIENCE_S))[0]:
+                _refuse_away()
+            return answer.result()
         finally:
-            self._asking -= 1
+            if told.cancel():
+                self._queued.add(-1)
 
     def _asked(self, work: Callable[[], T]) -> T:
+        self._queued.add(-1)
         try:
             answer = work()
         except BaseException:
             connection.close()
             raise
-        if self._asking <= THREADS:
+        if not self._queued.count:
             connection.close()
         return answer
+
+
+class _Count:
+    """A number that several threads change."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self, more: int) -> None:
+        with self._lock:
+            self.count += more
+
+
+def _refuse_away() -> None:
+    if settings.AUTOTRADER_WATCHES_DATABASE and not breaker().peek().ok:
+        raise OperationalError("the database does not answer")
 
 
 def refuse_limited(access: Access) -> None:

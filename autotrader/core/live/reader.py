@@ -64,11 +64,11 @@ class Reader:
 
     async def connection_parameters(self) -> dict[str, Any]:
         """What a further connection to the same database is opened with."""
-        return await self._ask(connection.get_connection_params)
+        return await self._ask(_connection_parameters)
 
     def close(self) -> None:
         """Give the connection back; what is asked at this moment is not waited for."""
-        self._pool.submit(connection.close)
+        self._pool.submit(_close)
         self._pool.shutdown(wait=False)
 
     async def _ask(self, work: Callable[[], T]) -> T:
@@ -112,3 +112,13 @@ def _change_counter() -> int:
         cursor.execute("PRAGMA data_version")
         counter: int = cursor.fetchone()[0]
     return counter
+
+
+# By name within the thread: `connection` is another one in each.
+def _connection_parameters() -> dict[str, Any]:
+    found: dict[str, Any] = connection.get_connection_params()
+    return found
+
+
+def _close() -> None:
+    connection.close()
