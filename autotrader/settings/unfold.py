@@ -103,6 +103,8 @@ NAVIGATION = [
         "People",
         _item("Users", "person", "users.user"),
         _item("Groups", "group", "auth.group"),
+        _item("API keys", "key", "users.apikey"),
+        _item("Known addresses", "share_location", "users.knownaddress"),
         open_at_first=False,
     ),
     _group(
