@@ -184,6 +184,33 @@ def test_refused_requests_count_too() -> None:
     assert [ask(text).status_code for _ in range(4)] == [403, 403, 403, 429]
 
 
+def test_a_person_has_a_pace_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autotrader.core.rest.authentication.SESSION_PER_MINUTE", 3)
+    clients = [Client(), Client(), Client()]
+    for client, name in zip(clients, ("ann", "ann", "ben"), strict=True):
+        client.force_login(User.objects.filter(username=name).first() or person(name, "trading.view_approval"))
+    statuses = [client.get("/api/approvals").status_code for client in (*clients[:2], *clients)]
+    assert statuses == [200, 200, 200, 429, 200], "two sessions of one person share it"
+
+
+def test_a_refusal_leaves_one_line_that_names_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    key, text = key_of(person("ann"))
+    client = Client(REMOTE_ADDR="192.0.2.77")
+    client.get("/api/approvals", headers=bearer(text))
+    key_revoke(key, actor="boss")
+    RING.clear()
+    client.get("/api/approvals", headers=bearer(text))
+    client.get("/api/approvals")
+    lines = [vars(line) for line in caplog.records if line.name == "autotrader.core.rest.refusals"]
+    told = [tuple(line[name] for name in ("status", "code", "user", "key", "route", "address")) for line in lines]
+    assert told == [
+        (403, "NOT_ALLOWED", "ann", key.prefix, "api/approvals", "192.0.2.77"),
+        (401, "NOT_AUTHENTICATED", "", key.prefix, "api/approvals", "192.0.2.77"),
+        (401, "NOT_AUTHENTICATED", "", "", "api/approvals", "192.0.2.77"),
+    ]
+    assert not any(text.rpartition("_")[2] in str(line) for line in lines)
+
+
 def test_guessing_is_slowed_down_and_a_good_key_at_the_same_address_passes() -> None:
     _, text = key_of(person("ann", VIEW))
     statuses = [ask(f"at_{number:08d}_{'0' * 43}").status_code for number in range(80)]

@@ -290,6 +290,7 @@ def test_a_bad_key_is_remembered_too(db: None, django_assert_num_queries: Any) -
     with django_assert_num_queries(0):
         assert ring.find("at_short") is None
         assert ring.find("x" * 10_000) is None
+        assert ring.find("\udcff\x00é") is None
 
 
 def test_a_flood_of_bad_keys_pushes_no_good_one_out(db: None, django_assert_num_queries: Any) -> None:

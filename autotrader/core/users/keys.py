@@ -83,7 +83,7 @@ def shown_key(authorization: str, api_key: str) -> str | None:
 
 def digest_of(text: str) -> str:
     """What is stored of a key: the SHA-256 of its text. 256 random bits need no salt and no slow hash."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def state_of(key: ApiKey, now: datetime) -> str:
