@@ -17,6 +17,7 @@ from autotrader.core.users.models import User
 from broker import types
 from broker.gates import halt_set
 from broker.remote import RemoteBroker
+from tests.api.asking import Asker, program, someone
 from tests.desk.conftest import Desk, bars_folder, build_strategy, open_desk
 from tests.desk.conftest import desk as desk
 from tests.support import in_threads
@@ -248,10 +249,10 @@ def test_what_is_no_request_leaves_nothing(desk: Desk, api: Api) -> None:
         (b'{"quantity": NaN}', 400),
         (b'{"side": "BUY", "side": "SELL"}', 400),
         (b'{"reason": "' + b"x" * 1_000_000 + b'"}', 413),
-        ({"reason": "\x00"}, 422),
-        (b'{"reason": "\\ud800"}', 422),
+        ({"reason": "\x00"}, 400),
+        (b'{"reason": "\\ud800"}', 400),
     ]:
-        assert api.post("place", body).status_code == status, body[:40]
+        assert api.post("place", body).status_code == status, str(body)[:40]
     assert code_of(api.post("place", {}, key="")) == (400, "IDEMPOTENCY_KEY_MISSING")
     assert code_of(api.post("NOSUCH-E/cancel")) == (404, "UNKNOWN_ORDER")
     assert code_of(api.post("NOSUCH-E/modify", {"limit_price": 1})) == (404, "UNKNOWN_ORDER")
@@ -349,3 +350,87 @@ def test_a_worker_sends_what_a_process_that_died_had_accepted(desk: Desk, api: A
     lanes.work("now")
     assert (Dispatch.objects.get().outcome, desk.frames("placeOrder")) == ("ordered", 3)
     assert {order.state for order in Order.objects.filter(request=request)} == {"ACCEPTED"}
+
+
+ORDER = ("trading.request_order", "trading.view_order")
+
+
+def test_what_a_key_may_only_propose_waits_for_a_person(desk: Desk, transactional_db: None) -> None:
+    robot = program("rob", *ORDER, scopes=("propose", "read"))
+    body = entry(desk)
+    preview = robot.post("orders/preview", body)
+    assert preview.json()["approval"] == {"cause": "scope", "persons": 1}
+    said = robot.post("orders/place", body, key="one")
+    told = said.json()
+    assert (said.status_code, told["status"]) == (202, "PENDING_APPROVAL"), told
+    assert told["correlation_id"] == said["X-Correlation-Id"]
+    approval = Approval.objects.get()
+    assert (approval.cause, approval.needed) == (f"key:{robot.prefix}", 1)
+    assert approval.requested_by == f"rob by key {robot.prefix}"
+    request = OrderRequest.objects.get()
+    assert (request.client, request.must_be_approved) == (f"key:{robot.prefix}", True)
+    assert desk.frames("placeOrder") == 2  # what it would cost was asked twice
+
+    boss = someone("boss", "trading.approve_order", "trading.view_approval", *ORDER)
+    yes = boss.post(f"approvals/{approval.pk}/approve", {"digest": approval.digest, "reason": "fine"})
+    assert yes.json()["state"] == "APPROVED", yes.json()
+    lanes.work("now")
+    desk.market.broker.drain()
+    assert {order.state for order in Order.objects.all()} == {"ACCEPTED"}
+    working = legs_of()["entry"]
+    refused = [
+        robot.post(f"orders/{working.order_ref}/modify", {"limit_price": "99.00"}),
+        robot.post(f"orders/{working.order_ref}/cancel"),
+    ]
+    assert [code_of(answer) for answer in refused] == [(403, "SCOPE_MISSING")] * 2
+    assert legs_of()["entry"].state == "ACCEPTED"
+
+
+def test_a_key_takes_back_its_own_proposal_and_no_other(desk: Desk, transactional_db: None) -> None:
+    robot = program("rob", *ORDER, scopes=("propose",))
+    told = robot.post("orders/place", entry(desk)).json()
+    other = program("oda", *ORDER, scopes=("propose",))
+    assert code_of(other.post(f"orders/{told['order_ref']}/cancel")) == (403, "SCOPE_MISSING")
+    assert Approval.objects.get().state == "PENDING"
+    ended = robot.post(f"orders/{told['order_ref']}/cancel", {"reason": "not now"})
+    assert (ended.status_code, ended.json()["status"]) == (201, "REFUSED")
+    assert Approval.objects.get().state == "VOID"
+
+
+def test_a_limited_key_orders_sees_and_ends_only_what_is_its_own(desk: Desk, transactional_db: None) -> None:
+    body = entry(desk, "GAPS")
+    mine, other = build_strategy("mine", ["GAPS"]), build_strategy("other", ["RISE"])
+    robot = program("rob", *ORDER, scopes=("trade", "read"), strategies=(mine.pk,), accounts=(desk.account,))
+    elsewhere = program("eva", *ORDER, scopes=("trade", "read"), accounts=("DU9999999",))
+    for asker, changes in [
+        (robot, {}),
+        (robot, {"strategy": "other"}),
+        (robot, {"strategy": "nobody"}),
+        (robot, {"strategy": "mine", "account": "DU9999999"}),
+        (elsewhere, {}),
+        (elsewhere, {"account": "DU9999999"}),
+    ]:
+        for path in ("place", "preview"):
+            assert code_of(asker.post(f"orders/{path}", body | changes)) == (403, "KEY_LIMITED"), (path, changes)
+    assert (Order.objects.count(), desk.frames("placeOrder")) == (0, 0)
+    kept = OrderRequest.objects.first()
+    assert kept is not None
+    assert (kept.state, kept.code) == ("REFUSED", "KEY_LIMITED")
+
+    placed = robot.post("orders/place", body | {"strategy": "mine"})
+    assert placed.status_code == 201, placed.json()
+    ref = placed.json()["order_ref"]
+    assert robot.get(f"orders/{ref}/status").json()["status"] == "ACCEPTED"
+    _is_hidden(elsewhere, ref)
+    _is_hidden(program("sam", *ORDER, scopes=("trade", "read"), strategies=(other.pk,)), ref)
+    assert robot.post(f"orders/{ref}/cancel").json()["status"] == "CANCELLED"
+
+
+def _is_hidden(asker: Asker, ref: str) -> None:
+    answers = [
+        asker.get(f"orders/{ref}/status"),
+        asker.post(f"orders/{ref}/cancel"),
+        asker.post(f"orders/{ref}/modify", {"limit_price": "99.00"}),
+    ]
+    assert [code_of(answer) for answer in answers] == [(403, "KEY_LIMITED")] * 3
+    assert legs_of()["entry"].state == "ACCEPTED"

@@ -1,0 +1,71 @@
+"""Approvals and the halt over REST: a person's word and a person's release, listed for what may see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.asking import code_of, program, someone
+from tests.trading.asking import asked
+from tests.trading.builders import ACCOUNT, strategy
+from trading.models import ApprovalVote
+from trading.models.strategy import Mode
+
+pytestmark = pytest.mark.django_db
+VIEW, APPROVE = "trading.view_approval", "trading.approve_order"
+
+
+@pytest.fixture(autouse=True)
+def state(settings: Any, tmp_path: Path) -> None:
+    settings.AUTOTRADER_STATE_DIR = tmp_path
+
+
+def test_no_key_gives_a_person_s_word() -> None:
+    approval = asked()
+    robot = program("rob", VIEW, APPROVE, scopes=("read", "admin", "trade"))
+    for word in ("approve", "reject"):
+        said = robot.post(f"approvals/{approval.pk}/{word}", {"digest": approval.digest, "reason": "sure"})
+        assert code_of(said) == (403, "PERSON_NEEDED")
+    assert not ApprovalVote.objects.exists()
+    assert robot.get(f"approvals/{approval.pk}").json()["digest"] == approval.digest
+
+
+def test_a_limited_key_sees_its_own() -> None:
+    mine, other = strategy("mine", mode=Mode.APPROVE), strategy("other", ("IBM",), mode=Mode.APPROVE)
+    approval = asked(mine)
+    cases: list[dict[str, Any]] = [
+        {},
+        {"strategies": (mine.pk,)},
+        {"strategies": (other.pk,)},
+        {"accounts": (ACCOUNT,)},
+        {"accounts": ("X",)},
+    ]
+    told = []
+    for number, limits in enumerate(cases):
+        robot = program(f"p{number}", VIEW, scopes=("read",), **limits)
+        told.append(len(robot.get("approvals").json()["results"]))
+    assert told == [1, 1, 0, 1, 0]
+    stranger = program("sue", VIEW, scopes=("read",), strategies=(other.pk,))
+    assert code_of(stranger.get(f"approvals/{approval.pk}")) == (403, "KEY_LIMITED")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_halts_and_only_a_person_releases() -> None:
+    rights = ("trading.halt_trading", "trading.release_trading")
+    robot = program("rob", *rights, scopes=("halt", "admin", "read"), accounts=("DU9",))
+    body = {"reason": "strange fills", "cancel": "none"}
+    told = robot.post("halt", body, key="")
+    assert (told.status_code, told.json()["state"], told.json()["actor"]) == (
+        200,
+        "HALTED",
+        f"rob by key {robot.prefix}",
+    )
+    said = {"reason": "it is over", "seen": told.json()["seen"]}
+    assert code_of(robot.post("halt/release", said)) == (403, "PERSON_NEEDED")
+    ann = someone("ann", *rights)
+    assert code_of(ann.post("halt/release", said, key="")) == (400, "IDEMPOTENCY_KEY_MISSING")
+    assert ann.post("halt/release", said).json()["state"] == "ACTIVE"
+    reader = program("ria", *rights, scopes=("read",))
+    assert code_of(reader.post("halt", body)) == (403, "SCOPE_MISSING")

@@ -1,0 +1,115 @@
+"""Cycles over REST: started once a key, watched down to the fill by one correlation id, and cancelled."""
+
+from __future__ import annotations
+
+import pytest
+
+from autotrader.core.audit.models import Event
+from tests.api.asking import Asker, code_of, program, someone
+from tests.desk.conftest import Desk, bars_folder, build_strategy, open_desk
+from tests.desk.conftest import desk as desk
+from tests.trading.builders import bracket, strategy
+from trading.models import Cycle, Order, WorkflowExecution
+from trading.services.executions import execution_claim
+from trading.workflow import lanes
+
+__all__ = ["bars_folder", "desk", "open_desk"]
+ALL = ("trading.view_cycle", "trading.run_cycle")
+
+
+@pytest.fixture
+def ann(db: None) -> Asker:
+    return someone("ann", *ALL)
+
+
+def test_a_cycle_is_queued_once_a_key_under_the_request_s_correlation_id(ann: Asker) -> None:
+    strategy("trend", ("AAPL", "IBM"))
+    body = {"strategies": ["trend"], "symbols": ["AAPL"], "dry_run": True}
+    started = ann.post("cycles", body, key="one")
+    told = started.json()
+    assert (started.status_code, told["state"], told["trigger"], told["dry_run"]) == (202, "QUEUED", "api", True)
+    assert told["correlation_id"] == started["X-Correlation-Id"]
+    assert [(row["symbol"], row["state"]) for row in told["executions"]] == [("AAPL", "QUEUED")]
+    assert ann.post("cycles", body, key="one").json() == told
+    assert Cycle.objects.get().requested_by == "ann"
+    assert code_of(ann.post("cycles", body | {"dry_run": False}, key="one")) == (409, "IDEMPOTENCY_KEY_REUSED")
+    assert ann.get(f"cycles/{told['id']}").json() == told
+    listed = ann.get("cycles?trigger=api&state=QUEUED").json()["results"]
+    assert [row["id"] for row in listed] == [told["id"]]
+    assert ann.get("cycles?to=2000-01-01").json()["results"] == []
+
+
+def test_what_cannot_run_is_not_queued(ann: Asker) -> None:
+    strategy("trend")
+    strategy("bare", ())
+    for body, code in [
+        ({}, "INVALID"),
+        ({"strategies": []}, "INVALID"),
+        ({"strategies": ["nobody"]}, "UNKNOWN_STRATEGY"),
+        ({"strategies": ["bare"]}, "STRATEGY_WITHOUT_INSTRUMENTS"),
+        ({"strategies": ["trend"], "symbols": ["IBM"]}, "UNKNOWN_SYMBOL"),
+        ({"strategies": ["trend"], "as_of": "2020-01-01"}, "UNKNOWN_FIELD"),
+    ]:
+        assert code_of(ann.post("cycles", body)) == (422, code), body
+    assert not Cycle.objects.exists()
+
+
+def test_a_cancel_ends_what_waits_and_names_what_was_sent(ann: Asker) -> None:
+    entry = bracket(strategy("trend", ("AAPL",)))[0]
+    execution = WorkflowExecution.objects.get()
+    path = f"cycles/{execution.cycle_id}/cancel"
+    done = ann.post(path, {"reason": "wrong day"}, key="c")
+    told = done.json()
+    assert (done.status_code, told["cycle"]["state"]) == (200, "CANCELLED"), told
+    assert (told["ended"], told["fenced"]) == ([], [execution.pk])
+    assert [row["order_ref"] for row in told["sent"]] == [entry.order_ref]
+    assert [row["role"] for row in told["cycle"]["executions"][0]["orders"]] == ["entry", "stop", "target"]
+    assert ann.post(path, {"reason": "wrong day"}, key="c").json() == told
+    assert code_of(ann.post(path)) == (409, "CYCLE_ENDED")
+    assert code_of(ann.post("cycles/999999/cancel")) == (404, "UNKNOWN_CYCLE")
+    event = Event.objects.get(type="CYCLE_CANCELLED")
+    assert (event.actor, done["X-Correlation-Id"] in event.document) == ("ann", True)
+    assert code_of(someone("vic", "trading.view_cycle").post(path)) == (403, "NOT_ALLOWED")
+
+
+def test_a_key_runs_and_sees_only_its_own(db: None) -> None:
+    mine, other = strategy("mine"), strategy("other")
+    robot = program("rob", *ALL, scopes=("read", "admin"), strategies=(mine.pk,))
+    started = robot.post("cycles", {"strategies": ["mine"]})
+    assert (started.status_code, started.json()["requested_by"]) == (202, f"rob by key {robot.prefix}")
+    boss = someone("boss", *ALL)
+    both = boss.post("cycles", {"strategies": ["mine", "other"]}).json()["id"]
+    assert [row["id"] for row in robot.get("cycles").json()["results"]] == [started.json()["id"]]
+    for answer in (
+        robot.post("cycles", {"strategies": ["mine", "other"]}),
+        robot.post("cycles", {"strategies": ["nobody"]}),
+        robot.get(f"cycles/{both}"),
+        robot.post(f"cycles/{both}/cancel"),
+        program("acc", *ALL, scopes=("admin",), accounts=("DU1",)).post("cycles", {"strategies": ["mine"]}),
+    ):
+        assert code_of(answer) == (403, "KEY_LIMITED"), answer.json()
+    assert other.executions.filter(state="CANCELLED").count() == 0
+    trader = program("tim", *ALL, scopes=("trade", "read"))
+    assert code_of(trader.post("cycles", {"strategies": ["mine"]})) == (403, "SCOPE_MISSING")
+    assert execution_claim("work", "w1") is not None
+
+
+def test_a_cycle_is_followed_to_its_fill_by_one_correlation_id(desk: Desk) -> None:
+    build_strategy("mine", ["RISE"])
+    ann = someone("ann", *ALL, "audit.view_event")
+    started = ann.post("cycles", {"strategies": ["mine"]})
+    correlation_id = started["X-Correlation-Id"]
+    lanes.work("work")
+    desk.market.broker.drain()
+    told = ann.get(f"cycles/{started.json()['id']}").json()
+    (execution,) = told["executions"]
+    assert (told["state"], execution["outcome"], execution["decision"]["type"]) == ("DONE", "ordered", "buy")
+    assert [step["state"] for step in execution["steps"]] == ["DONE"] * 8
+    assert {order["status"] for order in execution["orders"]} == {"ACCEPTED"}
+    desk.next_day()
+    filled = Order.objects.get(role="entry")
+    assert (filled.state, told["correlation_id"]) == ("FILLED", correlation_id)
+    events = ann.get(f"history/events?correlation_id={correlation_id}&limit=500").json()["results"]
+    types = {event["type"] for event in events}
+    wanted = {"CYCLE_QUEUED", "EXECUTION_CLAIMED", "STEP_DONE", "DECISION_MADE", "ORDER_SENDING", "ORDER_FILLED"}
+    assert wanted | {"FILL_BOOKED", "TRADE_OPENED", "CYCLE_DONE"} <= types
