@@ -50,6 +50,7 @@ class HealthEndpoint(AlwaysJson):
 
     permission_classes = [OpenToAll]
     permissions = {"GET": LOGGED_IN}
+    open_methods = frozenset({"GET"})
     answers = {"GET": Answer(Health | HealthSummary, (200, DOWN))}
     look: Look
 

@@ -56,7 +56,16 @@ class EndpointSchema(AutoSchema):
         by_method = dict(zip(parts[1::2], parts[2::2], strict=True))
         return by_method.get(self.method, parts[0]).strip()
 
+    def get_auth(self) -> list[Any]:
+        return [*super().get_auth(), *([{}] if self._is_open() else [])]
+
+    def _is_open(self) -> bool:
+        """Whether it answers without login too."""
+        return self.method in getattr(self.view, "open_methods", ())
+
     def _access(self) -> str:
+        if self._is_open():
+            return "Answers without login too, and more with one that has the permission."
         name = getattr(self.view, "permissions", {}).get(self.method)
         needs = f"Needs the permission `{name}`" if name else "Open to everybody who is logged in"
         if self.method in getattr(self.view, "people_only", ()):
@@ -104,8 +113,9 @@ class EndpointSchema(AutoSchema):
             found["304"] = OpenApiResponse(description="Nothing has changed since the answer with this ETag.")
         named = "{" in self.path
         for status, codes in problems.problems(self.view, self.method, named=named).items():
-            found[str(status)] = _problem(status, codes)
-        return found
+            if status not in answer.statuses:
+                found[str(status)] = _problem(status, codes)
+        return dict(sorted(found.items(), key=lambda item: item[0] if isinstance(item[0], str) else item[0][0]))
 
     def _answer(self) -> Answer:
         row = getattr(self.view, "serializer_class", None) if self._is_page() else None

@@ -1,0 +1,91 @@
+"""`make fuzz`: a running desk under generated requests, with the figures; exit 1 where one answer is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+import urllib.request
+from collections import Counter
+from typing import Any
+
+from tests.fuzz.running import Figures, fuzz
+from tests.fuzz.world import World, world
+
+LEAST = 20_000
+SECONDS = 900.0
+RELEASE_EVERY = 200  # requests
+
+
+def main() -> int:
+    """Fuzz with the key of every scope, then with the one that only reads."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=LEAST, help="stop when this many requests were answered")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="stop after this time at the latest")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="the path of one operation, as the document has it")
+    options = parser.parse_args()
+    began = time.monotonic()
+    with world() as desk:
+        document = _document(desk)
+        wide = _run(document, desk, desk.admin_key, options, share=0.85)
+        narrow = _run(document, desk, desk.read_key, options, share=0.15)
+    _print(wide, narrow, options, time.monotonic() - began)
+    enough = bool(options.only) or wide.cases + narrow.cases >= min(options.cases, LEAST)
+    return 0 if wide.ok and narrow.ok and enough else 1
+
+
+def _run(document: dict[str, Any], desk: World, key: str, options: argparse.Namespace, *, share: float) -> Figures:
+    released = 0
+
+    def heard(figures: Figures) -> bool:
+        nonlocal released
+        if figures.cases - released > RELEASE_EVERY:
+            released = figures.cases
+            desk.release()
+        return figures.cases < options.cases * share
+
+    return fuzz(
+        document,
+        key,
+        examples=max(10, options.cases // 100),
+        seconds=options.seconds * share,
+        seed=options.seed,
+        url=desk.url,
+        only=options.only,
+        heard=heard,
+    )
+
+
+def _document(desk: World) -> dict[str, Any]:
+    request = urllib.request.Request(f"{desk.url}/api/schema", headers={"Authorization": f"Bearer {desk.read_key}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def _print(wide: Figures, narrow: Figures, options: argparse.Namespace, seconds: float) -> None:
+    total: Counter[str] = wide.by_operation + narrow.by_operation
+    print(f"\n{'requests':>9}  operation")
+    for name, count in sorted(total.items(), key=lambda found: found[0].split()[::-1]):
+        print(f"{count:>9}  {name}")
+    statuses = ", ".join(f"{status}: {count}" for status, count in sorted((wide.by_status + narrow.by_status).items()))
+    print(f"\nanswers by status  {statuses}")
+    for key, figures in (("every scope", wide), ("read only", narrow)):
+        for name, told in figures.failures.items():
+            print(f"\nFAILED with the key of {key}: {name}\n  {told}")
+        for error in figures.errors:
+            print(f"\nERROR with the key of {key}: {error}")
+    failed = len(wide.failures) + len(narrow.failures) + len(wide.errors) + len(narrow.errors)
+    print(
+        f"\n{wide.cases + narrow.cases} requests to {len(total)} operations in {seconds:.0f} s, seed {options.seed}: "
+        f"{failed} failures ({platform.machine()}, Python {platform.python_version()})"
+    )
+    if failed:
+        print(f"again: {sys.executable} -m tests.fuzz --seed {options.seed} --only <path>")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
