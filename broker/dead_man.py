@@ -83,7 +83,7 @@ class DeadMan:
             finally:
                 remote.close()
         except (BrokerError, OSError) as error:
-            logger.info("the owner gave no sign of life: %s", error)
+            logger.debug("the owner gave no sign of life: %s", error)
             return isinstance(error, BrokerError) and error.reason == WRONG_SECRET
         return True
 

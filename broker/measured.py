@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -13,6 +14,8 @@ from autotrader.core.ops import measures
 from broker.errors import BrokerUnavailable
 
 T = TypeVar("T")
+calls_log = logging.getLogger("autotrader.calls")
+OFTEN = frozenset({"status", "server_time"})  # asked again and again by whoever waits
 # A call that the owner makes for another call, such as its own look at the status, is part of that.
 _is_inside: ContextVar[bool] = ContextVar("is_inside_a_call", default=False)
 
@@ -34,7 +37,10 @@ def timed(name: str, side: str, work: Callable[[], T]) -> T:
         raise
     finally:
         _is_inside.reset(token)
-        measures.broker_call(name, time.perf_counter() - began, outcome, side)
+        seconds = time.perf_counter() - began
+        measures.broker_call(name, seconds, outcome, side)
+        told = {"call": name, "side": side, "outcome": outcome, "ms": round(seconds * 1000, 1)}
+        calls_log.log(logging.DEBUG if name in OFTEN else logging.INFO, "call", extra=told)
 
 
 def measured(name: str, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from autotrader.settings import env
 from autotrader.settings.files import make_folder
 
 # What is written of every request, event and call: to the files, and to stderr where that is read by a program.
-DETAILED = ("autotrader.requests", "autotrader.events", "autotrader.calls")
+DETAILED = ("autotrader.requests", "autotrader.events", "autotrader.calls", "autotrader.queries")
 QUIET = {
     "ib_insync": "CRITICAL",
     "django.request": "ERROR",

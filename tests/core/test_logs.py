@@ -136,7 +136,7 @@ def test_each_event_has_its_line_once_it_is_committed(db: None, written: Written
     assert (line["actor"], line["correlation_id"]) == ("ada", "c-2")
 
 
-@pytest.mark.parametrize("written", [("autotrader.core.ops.slow_queries", True)], indirect=True)
+@pytest.mark.parametrize("written", [("autotrader.queries", True)], indirect=True)
 def test_a_query_that_takes_long_is_told_without_its_values(db: None, written: Written) -> None:
     slow_queries._watch(connection)
     slow = override_settings(AUTOTRADER_SLOW_QUERY_MS=-1)

@@ -14,7 +14,7 @@ from django.db.backends.signals import connection_created
 
 from autotrader.core.ops import measures
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("autotrader.queries")
 SHOWN = 2000
 
 
