@@ -199,7 +199,7 @@ _secrets = (
     DATABASES["default"].get("PASSWORD") or "",
     vars().get("EMAIL_HOST_PASSWORD") or "",
 )
-LOGGING = logs.read(AUTOTRADER_STATE_DIR, _secrets)
+LOGGING = logs.read(AUTOTRADER_STATE_DIR, os.environ.get("AUTOTRADER_PROCESS_ROLE", "command"), _secrets)
 
 if AUTOTRADER_BROKER != "paper" and pace.factor() != 1:
     raise ConfigInvalid("The time factor is for tests against the paper gateway; remove it.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,14 @@ QUIET = {
 }
 
 
-def read(state: Path, secrets: Iterable[str]) -> dict[str, Any]:
-    """Django's LOGGING. AUTOTRADER_LOG_DIR=none keeps no files."""
+def read(state: Path, role: str, secrets: Iterable[str]) -> dict[str, Any]:
+    """Django's LOGGING for a process of this role. AUTOTRADER_LOG_DIR=none keeps no files."""
     level = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()
     as_json = env.choice("AUTOTRADER_LOG_FORMAT", "text", ("text", "json")) == "json"
     folder = env.text("AUTOTRADER_LOG_DIR", str(state / "logs"))
     handlers: dict[str, Any] = {"stderr": {"class": "logging.StreamHandler", "formatter": "stderr"}}
     if folder != env.NEVER:
-        handlers["file"] = _file(Path(folder))
+        handlers["file"] = _file(Path(folder), role)
     everywhere = list(handlers)
     detailed = [name for name in handlers if as_json or name == "file"]
     make = "autotrader.core.ops.logs.formatter"
@@ -51,9 +50,8 @@ def read(state: Path, secrets: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _file(folder: Path) -> dict[str, Any]:
+def _file(folder: Path, role: str) -> dict[str, Any]:
     """A file that is followed when another process has moved it aside; written by all processes of a role."""
     make_folder(folder)
-    role = os.environ.get("AUTOTRADER_PROCESS_ROLE", "command")
     path = folder / f"{role}.jsonl"
     return {"class": "logging.handlers.WatchedFileHandler", "filename": str(path), "formatter": "file", "delay": True}
