@@ -21,7 +21,8 @@ from trading.api.accounts import account_for, refuse_strategy_limited
 from trading.api.live import READ_ERRORS, LiveAccount, account_of, connected, plain
 from trading.api.market import IN_CAPITALS, SYMBOL
 from trading.selectors.accounts import UnknownAccount
-from trading.selectors.pnl import AccountResult, Timeframe, pnl_past, pnl_today
+from trading.selectors.pnl import AccountResult, Timeframe, pnl_past
+from trading.selectors.pnl_today import pnl_today
 
 PERMISSION = "trading.view_account"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,12 +13,16 @@ from autotrader.core.money import quantize_price
 MOST_POINTS = 500
 BUCKETS = MOST_POINTS // 4  # each keeps its first, lowest, highest and last point
 ZERO, ONE = Decimal(0), Decimal(1)
+INDEX_PLACES = Decimal("1e-12")  # beyond them two ways to the same height may differ
 Why = Literal["NO_SNAPSHOTS", "ONE_SNAPSHOT", "EQUITY_NOT_POSITIVE"]
 WHY: dict[Why, str] = {
     "NO_SNAPSHOTS": "no snapshot of the account's equity lies in this time",
     "ONE_SNAPSHOT": "one snapshot is no time to measure over",
     "EQUITY_NOT_POSITIVE": "a return cannot be told where equity was not above zero",
 }
+
+
+Raw = tuple[datetime, Decimal, Decimal | None]  # time, equity, index
 
 
 class Seen(NamedTuple):
@@ -77,71 +81,75 @@ UNKNOWN = EquityFigures(None, None, None, None, None, None, None, None, 0, (), "
 
 
 def equity_figures(seen: Iterable[Seen]) -> EquityFigures:
-    """Walk the snapshots once, oldest first; the flow of the first one came before the time that is measured."""
-    walk = _Walk()
+    """The figures of these snapshots, oldest first."""
+    walk = EquityWalk()
     for one in seen:
-        walk.take(one)
+        walk.take(*one)
     return walk.figures()
 
 
-class _Walk:
-    """What must be kept of the snapshots so far: nothing grows with their number."""
+class EquityWalk:
+    """Walks snapshots, oldest first, and may be told of later ones at any time; what it keeps does not grow with them.
+
+    The flow of the first one came before the time that is measured.
+    """
 
     def __init__(self) -> None:
-        self._first: Seen | None = None
-        self._last: Seen | None = None
-        self._index: Decimal | None = ONE
-        self._flows = ZERO
+        self._first: tuple[datetime, Decimal] | None = None
+        self._last_at: datetime | None = None
+        self._last = self._flows = ZERO
+        self._scale: Decimal | None = None  # what the index is to the equity, until money comes or goes
         self._count = 0
         self._curve = Curve()
         self._depth = _Depth()
 
-    def take(self, seen: Seen) -> None:
+    def take(self, at: datetime, equity: Decimal, flow: Decimal) -> None:
         """The next snapshot."""
-        if self._last is None:
-            self._first = seen
-            self._index = ONE if seen.equity > 0 else None
-        else:
-            self._flows += seen.flow
-            self._grow(self._last.equity, seen)
-        self._last = seen
+        if self._first is None:
+            self._first = (at, equity)
+            self._scale = ONE / equity if equity > 0 else None
+        elif flow:
+            self._flows += flow
+            self._rescale(equity, equity - flow)
+        elif equity <= 0:
+            self._scale = None
+        self._last_at, self._last = at, equity
         self._count += 1
-        if self._index is not None:
-            self._depth.take(seen.at, self._index)
-        self._curve.take(EquityPoint(seen.at, seen.equity, self._index))
+        index = None
+        if self._scale is not None:
+            index = (equity * self._scale).quantize(INDEX_PLACES)
+            self._depth.take(at, index)
+        self._curve.take((at, equity, index))
 
-    def _grow(self, before: Decimal, seen: Seen) -> None:
-        """Chain the growth since the snapshot before; what came or went is taken out first."""
-        grown = seen.equity - seen.flow
-        if self._index is None or before <= 0 or grown <= 0 or seen.equity <= 0:
-            self._index = None
-        else:
-            self._index *= grown / before
+    def _rescale(self, equity: Decimal, grown: Decimal) -> None:
+        """Money came or went: the index grows as the equity would have without it."""
+        if self._scale is not None:
+            self._scale = self._scale * grown / equity if equity > 0 and grown > 0 else None
 
     def figures(self) -> EquityFigures:
         """The figures of all that was taken."""
-        if self._first is None or self._last is None:
+        if self._first is None:
             return UNKNOWN
-        why: Why | None = "EQUITY_NOT_POSITIVE" if self._index is None else None
-        if self._count == 1:
-            why = "ONE_SNAPSHOT"
+        (start_at, start), scale = self._first, self._scale
+        why: Why | None = "ONE_SNAPSHOT" if self._count == 1 else "EQUITY_NOT_POSITIVE" if scale is None else None
         return EquityFigures(
-            start=self._first.equity,
-            start_at=self._first.at,
-            end=self._last.equity,
-            end_at=self._last.at,
+            start=start,
+            start_at=start_at,
+            end=self._last,
+            end_at=self._last_at,
             flows=self._flows,
-            change=None if self._count == 1 else self._last.equity - self._first.equity - self._flows,
-            time_weighted_return=None if why or self._index is None else quantize_price(self._index - 1),
+            change=None if self._count == 1 else self._last - start - self._flows,
+            time_weighted_return=None if why or scale is None else quantize_price(self._last * scale - 1),
             drawdown=None if why else self._depth.told(),
             snapshots=self._count,
-            points=tuple(_rounded(point) for point in self._curve.points()),
+            points=tuple(_point(one) for one in self._curve.points()),
             why=why,
         )
 
 
-def _rounded(point: EquityPoint) -> EquityPoint:
-    return EquityPoint(point.at, point.equity, None if point.index is None else quantize_price(point.index))
+def _point(one: Raw) -> EquityPoint:
+    at, equity, index = one
+    return EquityPoint(at, equity, None if index is None else quantize_price(index))
 
 
 class _Depth:
@@ -160,6 +168,8 @@ class _Depth:
             if self._span is not None and self._recovered_at is None and self._peak_at == self._span[0]:
                 self._recovered_at = at
             self._peak, self._peak_at = index, at
+            self._now = ZERO
+            return
         self._now = ONE - index / self._peak
         if self._now > self._greatest and self._peak_at is not None:
             self._greatest, self._span, self._recovered_at = self._now, (self._peak_at, at), None
@@ -177,47 +187,63 @@ class _Depth:
         )
 
 
-@dataclass(slots=True)
 class _Bucket:
     """Neighbouring points, of which four are kept."""
 
-    first: EquityPoint
-    lowest: EquityPoint
-    highest: EquityPoint
-    last: EquityPoint
-    count: int
+    __slots__ = ("count", "first", "highest", "last", "lowest")
+
+    def __init__(self, point: Raw) -> None:
+        self.first = self.lowest = self.highest = self.last = point
+        self.count = 1
+
+    def take(self, point: Raw) -> None:
+        """The point that follows."""
+        if point[1] < self.lowest[1]:
+            self.lowest = point
+        elif point[1] > self.highest[1]:
+            self.highest = point
+        self.last = point
+        self.count += 1
 
     def join(self, other: _Bucket) -> None:
-        """Take in the bucket that follows."""
-        if other.lowest.equity < self.lowest.equity:
+        """The bucket that follows."""
+        if other.lowest[1] < self.lowest[1]:
             self.lowest = other.lowest
-        if other.highest.equity > self.highest.equity:
+        if other.highest[1] > self.highest[1]:
             self.highest = other.highest
         self.last = other.last
         self.count += other.count
+
+    def points(self) -> list[Raw]:
+        """Those that are kept, in the order of time, none twice."""
+        inner = sorted((self.lowest, self.highest), key=lambda point: point[0])
+        told: list[Raw] = []
+        for point in (self.first, *inner, self.last):
+            if all(point is not other for other in told):
+                told.append(point)
+        return told
 
 
 class Curve:
     """Thins a curve of any length to at most `MOST_POINTS` points, with its extremes, its beginning and its end."""
 
     def __init__(self) -> None:
-        self._all: list[EquityPoint] | None = []
+        self._all: list[Raw] | None = []
         self._buckets: list[_Bucket] = []
         self._width = 1
 
-    def take(self, point: EquityPoint) -> None:
+    def take(self, point: Raw) -> None:
         """The next point, in the order of time."""
         if self._all is not None:
             self._all.append(point)
             if len(self._all) > MOST_POINTS:
                 self._all = None
-        one = _Bucket(point, point, point, point, 1)
         if self._buckets and self._buckets[-1].count < self._width:
-            self._buckets[-1].join(one)
+            self._buckets[-1].take(point)
             return
         if len(self._buckets) == BUCKETS:
             self._halve()
-        self._buckets.append(one)
+        self._buckets.append(_Bucket(point))
 
     def _halve(self) -> None:
         """Join neighbours: half the buckets, each twice as wide."""
@@ -226,15 +252,8 @@ class Curve:
         self._buckets = self._buckets[::2]
         self._width *= 2
 
-    def points(self) -> Iterator[EquityPoint]:
-        """What is left of the curve, in the order of time, no point twice."""
+    def points(self) -> list[Raw]:
+        """What is left of the curve, in the order of time."""
         if self._all is not None:
-            yield from self._all
-            return
-        for bucket in self._buckets:
-            inner = sorted((bucket.lowest, bucket.highest), key=lambda point: point.at)
-            told: list[EquityPoint] = []
-            for point in (bucket.first, *inner, bucket.last):
-                if all(point is not other for other in told):
-                    told.append(point)
-            yield from told
+            return list(self._all)
+        return [point for bucket in self._buckets for point in bucket.points()]

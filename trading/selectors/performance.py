@@ -5,23 +5,23 @@ From our own snapshots, trades and fills alone: the broker need not be there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from django.db.models import Q, QuerySet
 
 from autotrader.core.money import quantize_price
-from trading.models import Account, AccountSnapshot, Fill, Trade
-from trading.selectors.equity_curve import UNKNOWN, WHY, EquityFigures, Seen, equity_figures
+from trading.models import Account, Fill, Trade
+from trading.selectors.equity_curve import UNKNOWN, WHY, EquityFigures
+from trading.selectors.equity_walks import equity_between
 from trading.selectors.exchange_days import account_zone, day_beginning
-from trading.selectors.remembered import remembered
+from trading.selectors.remembered import Shelf, trades_mark
 from trading.selectors.trade_figures import ClosedTrade, TradeFigures, time_held, trade_figures
 
-DAY = timedelta(days=1)
-TICK = timedelta(microseconds=1)
+DAY, TICK = timedelta(days=1), timedelta(microseconds=1)
 CHUNK = 2000
 NOT_THEIRS = "equity is the account's; a strategy has none of its own outside a shadow ledger"
 
@@ -78,24 +78,37 @@ class Question:
     strategies: tuple[tuple[int, str], ...] | None = None
 
 
+class Traded(NamedTuple):
+    """What the trades of a question come to.
+
+    `held`: how long something was held before `open_since`, when the first trade that is open now began; `begins` and
+    `ends` are the first and last times of them all.
+    """
+
+    figures: TradeFigures
+    other_currency: int
+    fees_pending: int
+    held: timedelta
+    open_trades: int
+    open_since: datetime | None
+    begins: datetime | None
+    ends: datetime | None
+
+
+_traded: Shelf[Traded] = Shelf(64)
+
+
 def performance(question: Question) -> Performance:
-    """The figures; reckoned once for as long as no row they are made of changes."""
-    key = ("performance", question.from_day, question.to_day, question.strategies)
-    return remembered(question.account.pk, key, lambda: _reckon(question))
-
-
-def _reckon(question: Question) -> Performance:
+    """The figures. What is made of trades is reckoned once for as long as none of them changes."""
     zone = account_zone(question.account.pk)
     window = _Window(
         since=None if question.from_day is None else day_beginning(question.from_day, zone),
         until=None if question.to_day is None else day_beginning(question.to_day + DAY, zone),
     )
-    rows = _trades(question)
-    mine = rows.filter(instrument__currency=question.account.base_currency)
-    closed = window.closed(mine)
-    trades = trade_figures(_closed(closed))
+    key = (question.account.pk, question.account.base_currency, question.strategies, window)
+    traded = _traded.remembered(key, trades_mark(), lambda: _reckon(question, window))
     equity, because = _equity(question)
-    exposure = _exposure(mine, window, equity)
+    exposure = _exposure(traded, window, equity)
     return Performance(
         account=question.account.pk,
         currency=question.account.base_currency,
@@ -105,12 +118,12 @@ def _reckon(question: Question) -> Performance:
         time_zone=zone,
         as_of=exposure.until,
         equity=equity,
-        trades=trades,
+        trades=traded.figures,
         exposure=exposure,
-        fees_pending=_pending(question, window),
-        other_currency=window.closed(rows).exclude(instrument__currency=question.account.base_currency).count(),
+        fees_pending=traded.fees_pending,
+        other_currency=traded.other_currency,
         fx="base_currency_only",
-        missing=(*_missing_equity(equity, because), *_missing_trades(trades), *_missing_exposure(exposure)),
+        missing=(*_missing_equity(equity, because), *_missing_trades(traded.figures), *_missing_exposure(exposure)),
     )
 
 
@@ -130,12 +143,34 @@ class _Window:
         found = Q() if self.since is None else Q(**{f"{field}__gte": self.since})
         return found if self.until is None else found & Q(**{f"{field}__lt": self.until})
 
+    def cut(self, at: datetime) -> datetime:
+        """The time, or the end of the window that it is outside of."""
+        at = at if self.since is None else max(at, self.since)
+        return at if self.until is None else min(at, self.until)
 
-def _trades(question: Question) -> QuerySet[Trade]:
+
+def _reckon(question: Question, window: _Window) -> Traded:
     rows = Trade.objects.filter(account=question.account).order_by()
+    fills = Fill.objects.filter(account=question.account, superseded=False, commission__isnull=True)
     if question.strategies is not None:
-        rows = rows.filter(strategy__in=[pk for pk, _ in question.strategies])
-    return rows
+        own = [pk for pk, _ in question.strategies]
+        rows, fills = rows.filter(strategy__in=own), fills.filter(order__strategy__in=own)
+    currency = question.account.base_currency
+    mine = rows.filter(instrument__currency=currency)
+    spans = list(_spans(mine, window))
+    opened = [begin for begin, end in spans if end is None]
+    open_since = min((window.cut(begin) for begin in opened), default=None)
+    times = [window.cut(at) for span in spans for at in span if at is not None]
+    return Traded(
+        figures=trade_figures(_closed(window.closed(mine))),
+        other_currency=window.closed(rows).exclude(instrument__currency=currency).count(),
+        fees_pending=fills.filter(window.of("time")).count(),
+        held=time_held(_before(open_since, spans, window)),
+        open_trades=len(opened),
+        open_since=open_since,
+        begins=min(times, default=None),
+        ends=max(times, default=None),
+    )
 
 
 def _closed(trades: QuerySet[Trade]) -> Iterator[ClosedTrade]:
@@ -144,12 +179,30 @@ def _closed(trades: QuerySet[Trade]) -> Iterator[ClosedTrade]:
         yield ClosedTrade(*row)
 
 
+def _spans(trades: QuerySet[Trade], window: _Window) -> Iterator[tuple[datetime, datetime | None]]:
+    """When each trade that was open in the window began and ended; the end is None while it is open."""
+    if window.until is not None:
+        trades = trades.filter(opened_at__lt=window.until)
+    if window.since is not None:
+        trades = trades.filter(Q(state="OPEN") | Q(closed_at__gt=window.since))
+    yield from trades.values_list("opened_at", "closed_at").iterator(CHUNK)
+
+
+def _before(
+    open_since: datetime | None, spans: Iterable[tuple[datetime, datetime | None]], window: _Window
+) -> Iterator[tuple[datetime, datetime]]:
+    for begin, end in spans:
+        if end is not None:
+            begin, end = window.cut(begin), window.cut(end)
+            yield begin, end if open_since is None else min(end, open_since)
+
+
 def _equity(question: Question) -> tuple[EquityFigures, str]:
     """The account's equity, and why it is not told."""
     account = question.account
     if question.strategies is not None and not _is_shadow_of(account, question.strategies):
         return UNKNOWN, NOT_THEIRS
-    figures = equity_figures(_seen(account, question.from_day, question.to_day))
+    figures = equity_between(account.pk, question.from_day, question.to_day)
     return figures, "" if figures.why is None else WHY[figures.why]
 
 
@@ -157,45 +210,17 @@ def _is_shadow_of(account: Account, strategies: tuple[tuple[int, str], ...]) -> 
     return len(strategies) == 1 and account.pk == f"SHADOW:{strategies[0][0]}"
 
 
-def _seen(account: Account, from_day: date | None, to_day: date | None) -> Iterator[Seen]:
-    """The snapshots of these days; before them the last one of an earlier day, which the time begins with."""
-    known = AccountSnapshot.objects.filter(account=account, net_liquidation__isnull=False)
-    names = ("market_at", "net_liquidation", "flow")
-    within = known
-    if from_day is not None:
-        before = known.filter(day__lt=from_day).order_by("-day", "-id").values_list(*names).first()
-        if before is not None:
-            yield Seen(*before)
-        within = within.filter(day__gte=from_day)
-    if to_day is not None:
-        within = within.filter(day__lte=to_day)
-    for row in within.order_by("id").values_list(*names).iterator(CHUNK):
-        yield Seen(*row)
-
-
-def _exposure(trades: QuerySet[Trade], window: _Window, equity: EquityFigures) -> Exposure:
-    """Time held over the time looked at: from the window's begin, or the first row, to its end, or the newest row."""
-    begun = trades if window.until is None else trades.filter(opened_at__lt=window.until)
-    if window.since is not None:
-        begun = begun.filter(Q(state="OPEN") | Q(closed_at__gt=window.since))
-    spans = list(begun.values_list("opened_at", "closed_at").iterator(CHUNK))
-    told = [at for span in spans for at in span if at is not None]
-    marks = sorted([*told, *(at for at in (equity.start_at, equity.end_at) if at is not None)])
-    if not marks:
+def _exposure(traded: Traded, window: _Window, equity: EquityFigures) -> Exposure:
+    """Time held over the time looked at: from the window's begin, or the first row, to the newest row within."""
+    known = [at for at in (traded.begins, traded.ends, equity.start_at, equity.end_at) if at is not None]
+    if not known:
         return Exposure(None, 0, None, None)
-    since = window.since or marks[0]
-    until = marks[-1] if window.until is None else min(marks[-1], window.until)
-    held = time_held((max(begin, since), min(end or until, until)) for begin, end in spans)
-    length = until - since
+    since, until = window.since or min(known), window.cut(max(known))
+    length, held = until - since, traded.held
+    if traded.open_since is not None:
+        held += until - traded.open_since
     fraction = quantize_price(Decimal(held // TICK) / Decimal(length // TICK)) if length > timedelta() else None
-    return Exposure(fraction, sum(end is None for _, end in spans), since, until)
-
-
-def _pending(question: Question, window: _Window) -> int:
-    fills = Fill.objects.filter(account=question.account, superseded=False, commission__isnull=True)
-    if question.strategies is not None:
-        fills = fills.filter(order__strategy__in=[pk for pk, _ in question.strategies])
-    return fills.filter(window.of("time")).count()
+    return Exposure(fraction, traded.open_trades, since, until)
 
 
 def _missing_equity(equity: EquityFigures, because: str) -> Iterator[Missing]:

@@ -1,4 +1,4 @@
-"""Profit and loss of an account: of today by the broker's word, of longer times by our own trades, fills and snapshots.
+"""Profit and loss of an account over a longer time than today, by our own trades, fills and snapshots.
 
 docs/performance-figures.md defines every figure.
 """
@@ -6,7 +6,7 @@ docs/performance-figures.md defines every figure.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -15,13 +15,12 @@ from typing import Literal, NamedTuple
 from django.db.models import QuerySet, Sum
 
 from autotrader.core.money import quantize_money
-from broker import types
-from broker.port import Broker
 from trading.models import Account, AccountSnapshot, Fill, Trade
 from trading.selectors.equity import last_snapshot
-from trading.selectors.exchange_days import account_zone, day_began, day_beginning, exchange_day
+from trading.selectors.equity_walks import equity_between
+from trading.selectors.exchange_days import account_zone, day_beginning, exchange_day
 from trading.selectors.performance import Missing
-from trading.selectors.remembered import remembered
+from trading.selectors.remembered import Shelf, trades_mark
 
 Timeframe = Literal["day", "week", "month", "year", "all"]
 ZERO = Decimal(0)
@@ -29,7 +28,6 @@ ZERO = Decimal(0)
 CLOCKS_APART = timedelta(minutes=10)
 BY_ACCOUNT = "told for the account only"
 NO_SNAPSHOT = "no snapshot of the account's equity says so"
-NOT_TOLD = "the broker has not told it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,83 +68,6 @@ class AccountResult:
     missing: tuple[Missing, ...]
 
 
-# Today, by the broker's word
-
-
-def pnl_today(broker: Broker, status: types.BrokerStatus, symbol: str | None) -> AccountResult:
-    """The account's result of the exchange's day. Raises what the port raises, BrokerUnavailable above all."""
-    told, summary, executions = broker.pnl(), broker.account(), broker.executions()
-    began = day_began(status.market_now, account_zone(told.account))
-    costs = _costs(row for row in executions if row.account == told.account and row.time >= began)
-    rows = tuple(row for row in _live_rows(told, costs) if symbol in (None, row.symbol))
-    realized, unrealized, total = told.realized, told.unrealized, told.daily
-    if symbol is not None:
-        realized, unrealized, total = (
-            _sum(getattr(row, name) for row in rows) for name in ("realized", "unrealized", "total")
-        )
-    return AccountResult(
-        account=told.account,
-        currency=summary.currency,
-        timeframe="day",
-        symbol=symbol,
-        source="live",
-        from_time=began,
-        to_time=told.time,
-        realized=realized,
-        unrealized=unrealized,
-        total=total,
-        commissions=sum((row.commissions or ZERO for row in rows), ZERO),
-        commissions_pending=sum(cost.pending for cost in costs.values() if symbol in (None, cost.symbol)),
-        by_symbol=rows,
-        missing=tuple(_not_told(realized=realized, unrealized=unrealized, total=total)),
-    )
-
-
-@dataclass(slots=True)
-class _Cost:
-    """Today's executions of one contract."""
-
-    symbol: str
-    commissions: Decimal = ZERO
-    realized: Decimal = ZERO
-    pending: int = 0
-
-
-def _costs(executions: Iterable[types.ExecutionReport]) -> dict[int, _Cost]:
-    found: dict[int, _Cost] = {}
-    for row in executions:
-        cost = found.setdefault(row.con_id, _Cost(row.symbol))
-        cost.commissions += row.commission or ZERO
-        cost.realized += row.realized_pnl or ZERO
-        cost.pending += row.commission is None
-    return found
-
-
-def _live_rows(told: types.ProfitAndLoss, costs: dict[int, _Cost]) -> Iterator[SymbolResult]:
-    """What is held, then what was traded today and is held no more."""
-    held = {row.con_id for row in told.positions}
-    for row in told.positions:
-        paid = costs[row.con_id].commissions if row.con_id in costs else ZERO
-        yield SymbolResult(row.symbol, row.con_id, row.quantity, row.realized, row.unrealized, paid, row.daily)
-    for con_id, cost in costs.items():
-        if con_id not in held:
-            realized = None if cost.pending else cost.realized
-            yield SymbolResult(cost.symbol, con_id, ZERO, realized, ZERO, cost.commissions, None)
-
-
-def _not_told(**figures: Decimal | None) -> Iterator[Missing]:
-    return (Missing(name, NOT_TOLD) for name, value in figures.items() if value is None)
-
-
-def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
-    """None where one of them is not known."""
-    known = list(values)
-    return None if None in known else sum((value for value in known if value is not None), ZERO)
-
-
-# Longer, by our own rows
-
-
 def pnl_past(account: Account, timeframe: Timeframe, symbol: str | None, now: datetime) -> AccountResult:
     """The account's result from the first of the exchange's days in this week, month or year; `now` by the system."""
     last = last_snapshot(account.pk)
@@ -154,7 +75,11 @@ def pnl_past(account: Account, timeframe: Timeframe, symbol: str | None, now: da
     zone = account_zone(account.pk)
     first = first_day(timeframe, exchange_day(until, zone))
     since = None if first is None else day_beginning(first, zone)
-    found = remembered(account.pk, ("pnl", symbol, since), lambda: _past(account, symbol, first, since))
+    key = (account.pk, account.base_currency, symbol, since)
+    booked = _booked.remembered(key, trades_mark(), lambda: _reckon(account, symbol, since))
+    unrealized = None if symbol or last is None else last.unrealized_pnl
+    total = None if symbol else equity_between(account.pk, first, None).change
+    unknown = [name for name, value in (("unrealized", unrealized), ("total", total)) if value is None]
     return AccountResult(
         account=account.pk,
         currency=account.base_currency,
@@ -163,18 +88,14 @@ def pnl_past(account: Account, timeframe: Timeframe, symbol: str | None, now: da
         source="history",
         from_time=since,
         to_time=until,
-        realized=sum((row.realized or ZERO for row in found.rows), ZERO),
-        unrealized=found.unrealized,
-        total=found.total,
-        commissions=sum((row.commissions or ZERO for row in found.rows), ZERO),
-        commissions_pending=found.pending,
-        by_symbol=found.rows,
-        missing=tuple(_unknown(BY_ACCOUNT if symbol else NO_SNAPSHOT, found)),
+        realized=sum((row.realized or ZERO for row in booked.rows), ZERO),
+        unrealized=unrealized,
+        total=total,
+        commissions=sum((row.commissions or ZERO for row in booked.rows), ZERO),
+        commissions_pending=booked.pending,
+        by_symbol=booked.rows,
+        missing=tuple(Missing(name, BY_ACCOUNT if symbol else NO_SNAPSHOT) for name in unknown),
     )
-
-
-def _unknown(why: str, found: _Past) -> Iterator[Missing]:
-    return (Missing(name, why) for name in ("unrealized", "total") if getattr(found, name) is None)
 
 
 def market_time(last: AccountSnapshot | None, now: datetime) -> datetime:
@@ -193,27 +114,23 @@ def first_day(timeframe: Timeframe, today: date) -> date | None:
     return today.replace(month=1, day=1) if timeframe == "year" else None
 
 
-class _Past(NamedTuple):
-    """What our rows say of the time since some day, up to the newest of them."""
+class Booked(NamedTuple):
+    """What trades and fills since some time come to; `pending` of the fills have no commission yet."""
 
     rows: tuple[SymbolResult, ...]
-    unrealized: Decimal | None
-    total: Decimal | None
     pending: int
 
 
-def _past(account: Account, symbol: str | None, first: date | None, since: datetime | None) -> _Past:
-    last = last_snapshot(account.pk)
-    return _Past(
-        rows=tuple(_past_rows(account, symbol, since)),
-        unrealized=None if symbol or last is None else last.unrealized_pnl,
-        total=None if symbol else _gained(account, first),
-        pending=_fills(account, symbol, since).filter(commission__isnull=True).count(),
-    )
+_booked: Shelf[Booked] = Shelf(64)
+
+
+def _reckon(account: Account, symbol: str | None, since: datetime | None) -> Booked:
+    rows = _past_rows(account, symbol, since)
+    return Booked(tuple(rows), _fills(account, symbol, since).filter(commission__isnull=True).count())
 
 
 @dataclass(slots=True)
-class _Booked:
+class _Sums:
     """What our rows say of one contract."""
 
     realized: Decimal = ZERO
@@ -225,7 +142,7 @@ Contract = tuple[str, int | None]
 
 
 def _past_rows(account: Account, symbol: str | None, since: datetime | None) -> list[SymbolResult]:
-    found: defaultdict[Contract, _Booked] = defaultdict(_Booked)
+    found: defaultdict[Contract, _Sums] = defaultdict(_Sums)
     trades = _in(Trade.objects.filter(account=account).order_by(), "instrument__", account, symbol)
     closed = trades.filter(state="CLOSED", pnl__isnull=False)
     closed = closed if since is None else closed.filter(closed_at__gte=since)
@@ -313,19 +230,3 @@ def _entered(trade: Trade, entering: Sequence[Part]) -> tuple[Decimal, Decimal]:
         value += used * part.price
         cost += (part.commission or ZERO) * used / part.quantity
     return value, cost
-
-
-def _gained(account: Account, first: date | None) -> Decimal | None:
-    """The change of equity since the last snapshot before that day (or the first one), less what came and went."""
-    known = AccountSnapshot.objects.filter(account=account, net_liquidation__isnull=False)
-    last = known.order_by("-id").first()
-    base = known.order_by("id").first() if first is None else _base(known, first)
-    if last is None or base is None or base.pk == last.pk:
-        return None
-    flows = known.filter(pk__gt=base.pk).aggregate(total=Sum("flow"))["total"] or ZERO
-    return quantize_money(last.net_liquidation - base.net_liquidation - flows)
-
-
-def _base(known: QuerySet[AccountSnapshot], first: date) -> AccountSnapshot | None:
-    before = known.filter(day__lt=first).order_by("-day", "-id").first()
-    return before or known.filter(day__gte=first).order_by("day", "id").first()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import TypeVar, cast
+from typing import Generic, TypeVar
+
+from django.db.models import Subquery
 
 from autotrader.core.audit.event_types import EventType
-from autotrader.core.audit.models import Event
-from trading.models import AccountSnapshot
+from autotrader.core.audit.models import AuditHead, Event
 
 T = TypeVar("T")
-KEPT = 64  # results a process
 # Every change of a trade or a fill is one of these, in the same commit.
 CHANGES = (
     EventType.TRADE_OPENED,
@@ -22,31 +22,47 @@ CHANGES = (
     EventType.FILL_CORRECTED,
     EventType.FILL_COMMISSION,
 )
-_kept: OrderedDict[Hashable, tuple[Hashable, object]] = OrderedDict()
-_lock = threading.Lock()
 
 
-def remembered(account_id: str, key: Hashable, reckon: Callable[[], T]) -> T:
-    """What `reckon` gives for this key; reckoned anew once a snapshot of the account, or any trade or fill, is new."""
-    mark, name = _mark(account_id), (account_id, key)
-    with _lock:
-        found = _kept.get(name)
-    if found is not None and found[0] == mark:
-        return cast("T", found[1])
-    value = reckon()
-    with _lock:
-        _kept[name] = (mark, value)
-        _kept.move_to_end(name)
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
-    return value
+class Slot(Generic[T]):
+    """One value and the lock under which it is made: who asks meanwhile waits for it and does not make it too."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.mark: Hashable = None
+        self.value: T | None = None
 
 
-def _mark(account_id: str) -> Hashable:
-    """Names the state of the rows: the newest of each kind, by what no other database shares."""
-    newest = AccountSnapshot.objects.filter(account=account_id).order_by("-id").values_list("pk", "at").first()
-    return newest, *(_newest(kind) for kind in CHANGES)
+class Shelf(Generic[T]):
+    """The slots of the keys that were asked for last, at most `room` of them; of this process alone."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._slots: OrderedDict[Hashable, Slot[T]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def slot(self, key: Hashable) -> Slot[T]:
+        """The slot of this key."""
+        with self._lock:
+            found = self._slots.setdefault(key, Slot())
+            self._slots.move_to_end(key)
+            while len(self._slots) > self._room:
+                self._slots.popitem(last=False)
+            return found
+
+    def remembered(self, key: Hashable, mark: Hashable, reckon: Callable[[], T]) -> T:
+        """What `reckon` gives for this key; reckoned anew where `mark` is another than it was then."""
+        slot = self.slot(key)
+        with slot.lock:
+            if slot.value is None or slot.mark != mark:
+                slot.value, slot.mark = reckon(), mark
+            return slot.value
 
 
-def _newest(kind: EventType) -> str | None:
-    return Event.objects.filter(type=kind).order_by("-seq").values_list("hash", flat=True).first()
+def trades_mark() -> Hashable:
+    """Names the state of all trades and fills, by the hashes of the newest events of each kind; one query."""
+    newest = {
+        f"newest_{kind.lower()}": Subquery(Event.objects.filter(type=kind).order_by("-seq").values("hash")[:1])
+        for kind in CHANGES
+    }
+    return AuditHead.objects.annotate(**newest).values_list(*newest).first()
