@@ -125,8 +125,13 @@ CASES = [
             EXIT | approved(),
             STOP | {"mode": "approve", "sending": True, "limits": {"second_approver_above_value": D(1)}},
             ENTRY_CHANGE | {"mode": "approve", "sending": True},
+            {"must_be_approved": True},
+            {"must_be_approved": True, "sending": True, "approval": ASKING},
+            {"must_be_approved": True, "sending": True, "sends": False},
         ],
         refuses=[
+            ({"must_be_approved": True, "sending": True}, "APPROVAL_NEEDED"),
+            (EXIT | {"must_be_approved": True, "sending": True}, "APPROVAL_NEEDED"),
             ({"mode": "approve", "sending": True}, "APPROVAL_NEEDED"),
             (EXIT | {"mode": "approve", "sending": True}, "APPROVAL_NEEDED"),
             (approved(state="PENDING"), "APPROVAL_NEEDED"),

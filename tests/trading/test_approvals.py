@@ -12,13 +12,14 @@ from django.db import connection
 
 from autotrader.core.audit.models import Event
 from autotrader.core.audit.verify import verify_chain
+from autotrader.core.users.models import User
 from tests.support import in_threads
 from tests.trading.asking import COST, asked, person, say
 from tests.trading.builders import CLOSE, NOW, D, bought, claimed, decided, intent, strategy
 from trading.models import Approval, ApprovalVote, Decision, Dispatch, Order, RiskProfile
 from trading.models.strategy import Mode
 from trading.services.approval_states import ApprovalRefused
-from trading.services.approvals import Needed, approval_needed, approval_request, approvals_expire
+from trading.services.approvals import Needed, approval_needed, approval_request, approvals_expire, was_asked_by
 from trading.services.intents import digest_of
 from trading.services.strategies import risk_profile_save
 
@@ -179,8 +180,9 @@ def test_without_the_brokers_numbers_a_yes_needs_a_reason(db: None) -> None:
     assert say(approval, ann, reason="the margin is small").state == "APPROVED"
 
 
-def test_two_persons_who_are_not_the_one_that_asked(db: None) -> None:
-    approval = asked(needed=Needed("value", 2), by="ann")
+@pytest.mark.parametrize("by", ["ann", "user:ann", "ann by key 1a2b3c4d"])
+def test_two_persons_who_are_not_the_one_that_asked(db: None, by: str) -> None:
+    approval = asked(needed=Needed("value", 2), by=by)
     ann, bob, eve = person(), person("bob"), person("eve")
     assert code(lambda: say(approval, ann)) == "APPROVAL_OWN_REQUEST"
     assert say(approval, bob).state == "PENDING"
@@ -252,3 +254,11 @@ def test_one_person_clicking_many_times_has_one_word(transactional_db: None) -> 
     assert sorted(set(answers)) == ["APPROVAL_ALREADY_VOTED", "PENDING"]
     assert ApprovalVote.objects.count() == 1
     assert not Dispatch.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("by", "name", "own"),
+    [("ann", "an", False), ("ann by key 1", "ann", True), ("ann", "annabel", False), ("x" * 80, "x" * 150, True)],
+)
+def test_who_asked_is_told_from_the_actor(by: str, name: str, own: bool) -> None:
+    assert was_asked_by(by, User(username=name)) is own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -100,3 +101,22 @@ def test_a_request_that_nobody_asks_about_again_is_given_up(transactional_db: No
     assert requests_give_up(request.created_at + timedelta(seconds=121)) == 1
     assert outcome_of(request).code == "GIVEN_UP"
     assert requests_give_up(request.created_at + timedelta(seconds=121)) == 0
+
+
+def test_a_request_carries_the_correlation_id_of_what_it_came_by(transactional_db: None) -> None:
+    with audit.acting(correlation_id="http1"):
+        first, _ = request_receive(asked("k1"))
+        second, _ = request_receive(asked("k2"))
+    assert first.correlation_id == "http1"
+    assert second.correlation_id not in ("", "http1")
+
+
+def test_a_key_that_was_narrowed_does_not_send_what_it_may_only_propose(transactional_db: None) -> None:
+    request, _ = request_receive(asked())
+    assert not request.must_be_approved
+    long_ago = system_now() - timedelta(minutes=1)
+    OrderRequest.objects.filter(pk=request.pk).update(created_at=long_ago)
+    taken, mine = request_receive(replace(asked(), must_be_approved=True))
+    assert (mine, taken.must_be_approved) == (True, True)
+    OrderRequest.objects.filter(pk=request.pk).update(created_at=long_ago)
+    assert request_receive(asked())[0].must_be_approved

@@ -24,7 +24,7 @@ from trading.services.instruments import instrument_resolved
 from trading.services.intents import Intent
 from trading.services.proposals import Cause, Terms, look, propose
 from trading.services.request_bodies import PlaceBody, place_body
-from trading.services.request_refusals import RequestMoved
+from trading.services.request_refusals import RequestMoved, Shut
 
 GRID = ("limit_price", "stop_price", "target_price")
 
@@ -86,7 +86,9 @@ def _strategy(body: PlaceBody) -> Strategy | None:
     if found.mode == Mode.SHADOW:
         raise unknown("strategy", f"{found} trades a shadow ledger only; name another or none", code="SHADOW_STRATEGY")
     if not found.enabled and body.purpose == Purpose.ENTRY:
-        raise unknown("strategy", f"{found} is not enabled; it may only close what it holds", code="STRATEGY_DISABLED")
+        problem = f"{found} is not enabled; it may only close what it holds"
+        details = {"field": "strategy", "fields": {"strategy": problem}}
+        raise Shut(f"strategy: {problem}.", code="STRATEGY_DISABLED", details=details)
     return found
 
 
