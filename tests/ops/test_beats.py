@@ -66,6 +66,19 @@ def test_an_orderly_end_leaves_no_file(tmp_path: Path, start: Start) -> None:
     assert list(tmp_path.glob("*.json")) == []
 
 
+def test_a_main_process_that_only_waits_for_its_children_lives(tmp_path: Path, start: Start) -> None:
+    fork = "import multiprocessing; multiprocessing.Process(target=time.sleep, args=(60,)).start()"
+    process = start(then=fork)
+    eventually(lambda: _children(process.pid))
+    path = next(tmp_path.glob("work-*.json"))
+    touched = path.stat().st_mtime
+    eventually(lambda: path.stat().st_mtime > touched, 5)
+    for child in _children(process.pid):
+        os.kill(int(child), signal.SIGKILL)
+    assert process.wait(10) == 0
+    assert not path.exists()
+
+
 def test_the_children_of_a_process_that_was_killed_are_no_sign_of_its_life(tmp_path: Path, start: Start) -> None:
     fork = "import os; child = os.fork(); print(child or '', flush=True); time.sleep(60)"
     process = start(then=fork)

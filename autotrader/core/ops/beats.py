@@ -6,7 +6,6 @@ of life. It calls nothing but the kernel between two sleeps, and holds no lock t
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import socket
@@ -14,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import psutil
@@ -62,7 +62,7 @@ def start(name: str, place: Path | None = None) -> None:
     for old in read(name, path.parent):
         if not old.running and old.age_s is not None and old.age_s > LEFT_OVER:
             _path(old, path.parent).unlink(missing_ok=True)
-    atexit.register(_end, path, os.getpid())
+    _at_the_end(path)
     threading.Thread(target=_beat, args=(path,), name="beat", daemon=True).start()
 
 
@@ -75,9 +75,10 @@ def _beat(path: Path) -> None:
             continue
 
 
-def _end(path: Path, pid: int) -> None:
-    if os.getpid() == pid:
-        path.unlink(missing_ok=True)
+def _at_the_end(path: Path) -> None:
+    """Take the file away when this process ends: after its children, for which a cluster's main process waits as it
+    ends, and not in those."""
+    Finalize(None, path.unlink, kwargs={"missing_ok": True}, exitpriority=-1)
 
 
 def _this(name: str) -> Life:
@@ -90,7 +91,7 @@ def supervise(names: Sequence[str], place: Path | None = None) -> None:
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = place / SUPERVISED
     _write(path, {**asdict(_this("up")), "keeps": list(names)})
-    atexit.register(_end, path, os.getpid())
+    _at_the_end(path)
 
 
 def expected(by_settings: Iterable[str], place: Path | None = None) -> list[str]:

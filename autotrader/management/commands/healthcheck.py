@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import time
 import urllib.error
@@ -70,7 +71,7 @@ class Command(BaseCommand):
         """`--json`, `--url` of the web to ask, `--process` to look at one only."""
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument("--url", default="", help="where the web answers; AUTOTRADER_BIND where not given")
-        parser.add_argument("--process", default="", help="only whether this process lives: web, work, now, broker …")
+        parser.add_argument("--process", default="", help="only whether this one lives on this host: web, work, now …")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit by the worst that was found; wrong settings exit 2 before this."""
@@ -85,7 +86,8 @@ class Command(BaseCommand):
         sys.exit(report.code)
 
     def _one(self, name: str, *, as_json: bool) -> None:
-        beat = beats.processes([name])[0]
+        here = [beat for beat in beats.read(name) if beat.host == socket.gethostname()]
+        beat = here[0] if here else beats.Beat(name, running=False, pid=None, host="", age_s=None)
         seen = f"last seen {beat.age_s:g} s ago" if beat.age_s is not None else "never seen"
         text = json.dumps(asdict(beat)) if as_json else f"{name}: {'runs' if beat.running else f'not running, {seen}'}"
         self.stdout.write(text)
