@@ -17,6 +17,7 @@ from tests.fuzz.world import World, world
 LEAST = 20_000
 SECONDS = 900.0
 RELEASE_EVERY = 200  # requests
+OPERATIONS = 60  # about as many as there are: so that every one has its share of the requests
 
 
 def main() -> int:
@@ -50,7 +51,7 @@ def _run(document: dict[str, Any], desk: World, key: str, options: argparse.Name
     return fuzz(
         document,
         key,
-        examples=max(10, options.cases // 100),
+        examples=max(10, int(options.cases * share) // OPERATIONS),
         seconds=options.seconds * share,
         seed=options.seed,
         url=desk.url,
