@@ -138,13 +138,13 @@ class WordEndpoint(Endpoint):
 
 
 class ApproveEndpoint(WordEndpoint):
-    """POST: yes; the last one that is needed sends the order. No key may give it."""
+    """POST: approve an order; the last yes that is needed sends the order. No key may give it."""
 
     approve = True
 
 
 class RejectEndpoint(WordEndpoint):
-    """POST: no; it ends the order. No key may give it."""
+    """POST: reject an order; it ends. No key may give it."""
 
 
 def _vote(vote: ApprovalVote) -> VoteDocument:

@@ -120,7 +120,7 @@ class CycleEndpoint(Endpoint):
 
 
 class CycleCancelEndpoint(Endpoint):
-    """POST: end it. What waits ends at once; a worker that runs writes and sends nothing more; what was sent stays."""
+    """POST: cancel a cycle. What waits ends at once; a worker that runs sends nothing more; what was sent stays."""
 
     permissions = {"POST": RUN_PERMISSION}
     atomic = True

@@ -70,7 +70,7 @@ class HaltOutcomeDocument(HaltDocument):
 
 
 class HaltEndpoint(Endpoint):
-    """GET: the Halt in force. POST: tighten it; HALTED, and entries are cancelled, where nothing else is said.
+    """GET: the Halt in force. POST: halt trading; HALTED, and entries are cancelled, where nothing else is said.
 
     It is the whole desk's: a key with the scope halt may halt it, whatever else that key is limited to.
     """
@@ -92,7 +92,7 @@ class HaltEndpoint(Endpoint):
 
 
 class ReleaseEndpoint(Endpoint):
-    """POST: loosen to ACTIVE or REDUCING. Only a person does, never a key.
+    """POST: release the Halt to ACTIVE or REDUCING. Only a person does, never a key.
 
     The service itself refuses who may not, so that the refusal is on record.
     """

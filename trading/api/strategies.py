@@ -112,7 +112,7 @@ FILTERS = filters(
 
 
 class StrategiesEndpoint(ListEndpoint):
-    """GET: the strategies, the newest first. POST: set one up; it is checked like on its page in the admin."""
+    """GET: the strategies, the newest first. POST: set up a strategy; it is checked like on its page in the admin."""
 
     permissions = {"GET": "trading.view_strategy", "POST": "trading.add_strategy"}
     atomic = True
@@ -134,7 +134,7 @@ class StrategiesEndpoint(ListEndpoint):
 
 
 class StrategyEndpoint(Endpoint):
-    """GET: one strategy; its ETag is its version. PATCH: change it over the version that was seen."""
+    """GET: one strategy; its ETag is its version. PATCH: change a strategy over the version that was seen."""
 
     permissions = {"GET": "trading.view_strategy", "PATCH": "trading.change_strategy"}
     atomic = True
@@ -172,11 +172,11 @@ class SwitchEndpoint(Endpoint):
 
 
 class EnableEndpoint(SwitchEndpoint):
-    """POST: its schedule starts cycles, and it may enter."""
+    """POST: enable a strategy; its schedule starts cycles, and it may enter."""
 
 
 class DisableEndpoint(SwitchEndpoint):
-    """POST: no cycle by schedule and no entry any more; its exits and stops go on."""
+    """POST: disable a strategy; no cycle by schedule and no entry any more; its exits and stops go on."""
 
     enabled = False
 

@@ -7,6 +7,7 @@ from autotrader.core.rest.documents import Schema
 
 ERROR = {"application/json": {"schema": {"$ref": f"#/components/schemas/{problems.NAME}"}}}
 REFUSALS = {
+    "400": "Codes: MALFORMED, HOST_UNKNOWN.",
     "401": "Codes: NOT_AUTHENTICATED.",
     "403": "Codes: NOT_ALLOWED, SCOPE_MISSING, KEY_LIMITED.",
     "422": "Codes: INVALID, UNKNOWN_FIELD.",

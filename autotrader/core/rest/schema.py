@@ -103,6 +103,8 @@ class EndpointSchema(AutoSchema):
         schema = super()._map_serializer(serializer, direction, bypass_extensions)  # type: ignore[no-untyped-call]
         if isinstance(serializer, Body) and schema:
             schema["additionalProperties"] = False
+            if not vars(type(serializer)).get("__doc__") or type(serializer) is Body:
+                schema["description"] = "There are no other fields."
         return schema
 
     def get_response_serializers(self) -> Any:
