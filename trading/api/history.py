@@ -16,6 +16,7 @@ from autotrader.core.rest.paging import Page, Place
 from autotrader.core.rest.permissions import may
 from autotrader.core.rest.views import Endpoint
 from trading.api.filters import DecisionFilters, EventFilters, OrderFilters, TradeFilters
+from trading.models import Decision, Order, Trade
 from trading.selectors import history, history_documents, history_stories
 from trading.selectors.history import Lookups
 
@@ -63,7 +64,7 @@ class OrdersEndpoint(HistoryEndpoint):
     lookups = history.ORDERS
 
     def queryset(self) -> QuerySet[Any, Any]:
-        return history.orders()
+        return Order.objects.all()
 
     def document(self, row: Any) -> dict[str, Any]:
         return history_documents.order_document(row)
@@ -78,7 +79,7 @@ class TradesEndpoint(HistoryEndpoint):
     lookups = history.TRADES
 
     def queryset(self) -> QuerySet[Any, Any]:
-        return history.trades()
+        return Trade.objects.all()
 
     def document(self, row: Any) -> dict[str, Any]:
         return history_documents.trade_document(row)
@@ -93,7 +94,7 @@ class DecisionsEndpoint(HistoryEndpoint):
     lookups = history.DECISIONS
 
     def queryset(self) -> QuerySet[Any, Any]:
-        return history.decisions()
+        return Decision.objects.all()
 
     def documents(self, rows: Any) -> list[dict[str, Any]]:
         return history_documents.decision_documents(rows)

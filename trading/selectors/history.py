@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from autotrader.core.audit.models import Event
 from autotrader.core.rest.paging import Page, Place, Wanted, page_of
-from trading.models import Cycle, Decision, Instrument, Order, OrderChange, OrderRequest, Strategy, Trade
+from trading.models import Cycle, Decision, Instrument, Order, OrderChange, OrderRequest, Strategy
 
 Rows = QuerySet[Any, Any]
 MOST_CAUSED = 5_000
@@ -51,6 +51,7 @@ class Lookups:
     time: str
     loose: tuple[str, ...]
     key: str = "id"
+    read: tuple[str, ...] = ()
     caused: Callable[[str], list[Any]] | None = None
 
     def is_by_time(self, asked: Mapping[str, Any]) -> bool:
@@ -63,7 +64,7 @@ class Lookups:
         led = self._leading(asked)
         driven = [conditions.pop(name) for name in led]
         by_time = self.time if self.is_by_time(asked) else ""
-        return Wanted(_all(driven), _all(list(conditions.values())), by_time, self.key)
+        return Wanted(_all(driven), _all(list(conditions.values())), by_time, self.key, columns=self.read)
 
     def _lookup(self, name: str, value: Any) -> str:
         column = self.columns[name]
@@ -157,12 +158,6 @@ def orders() -> Rows:
     return rows
 
 
-def trades() -> Rows:
-    """Trades as dicts."""
-    rows: Rows = Trade.objects.values(*TRADE_COLUMNS)
-    return rows
-
-
 def decisions() -> Rows:
     """Decisions as dicts."""
     rows: Rows = Decision.objects.values(*DECISION_COLUMNS)
@@ -190,6 +185,7 @@ ORDERS = Lookups(
     times=("from", "to"),
     time="created_at",
     loose=("symbol", "strategy", "state", "role", "account"),
+    read=ORDER_COLUMNS,
     caused=orders_caused,
 )  # fmt: skip
 TRADES = Lookups(
@@ -198,6 +194,7 @@ TRADES = Lookups(
     times=("from", "to"),
     time="opened_at",
     loose=("symbol", "strategy", "state", "account"),
+    read=TRADE_COLUMNS,
 )
 DECISIONS = Lookups(
     columns={**_OWNED, "type": "type", "from": "at__gte", "to": "at__lt", "correlation_id": "id"},
@@ -205,5 +202,6 @@ DECISIONS = Lookups(
     times=("from", "to"),
     time="at",
     loose=("symbol", "strategy", "state", "type", "account"),
+    read=DECISION_COLUMNS,
     caused=decisions_caused,
 )

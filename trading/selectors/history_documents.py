@@ -244,7 +244,7 @@ def _correlation(row: Row) -> str:
 
 
 def trade_document(row: Row) -> dict[str, Any]:
-    """A `TradeDocument` of a row of `history.trades()`."""
+    """A `TradeDocument` of a row of `history.TRADE_COLUMNS`."""
     return {
         "id": row["id"],
         "account": row["account_id"],

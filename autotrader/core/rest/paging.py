@@ -38,7 +38,8 @@ class Wanted:
 
     `driven` is what an index in that order leads to; `rest` is looked at row by row, at most WINDOW rows a page, so
     that a page may hold fewer rows than were asked for, or none, and yet name a next one. `is_narrowed`: the rows are
-    filtered already by what no index leads to.
+    filtered already by what no index leads to. `columns` are read of the page's rows alone, other tables' among them:
+    a database that joins so many tables no longer finds by itself that few rows are wanted.
     """
 
     driven: Q = field(default_factory=Q)
@@ -46,15 +47,30 @@ class Wanted:
     time: str = ""
     key: str = "pk"
     is_narrowed: bool = False
+    columns: tuple[str, ...] = ()
 
     @property
     def order(self) -> tuple[str, ...]:
         """The names to sort by."""
         return (f"-{self.time}", f"-{self.key}") if self.time else (f"-{self.key}",)
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The names that tell a row's place."""
+        return (self.key, self.time) if self.time else (self.key,)
+
 
 def page_of(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> Page:
-    """At most `limit` rows after `place`. Rows may be models, dicts or named tuples that hold the key and the time."""
+    """At most `limit` rows after `place`: dicts of the columns, else as `rows` gives them."""
+    if not wanted.columns:
+        return _page_of(rows, wanted, place, limit)
+    page = _page_of(rows.values(*wanted.place), wanted, place, limit)
+    keys = [row[wanted.key] for row in page.rows]
+    found = {row[wanted.key]: row for row in rows.model._default_manager.filter(pk__in=keys).values(*wanted.columns)}
+    return Page([found[key] for key in keys if key in found], page.place)
+
+
+def _page_of(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> Page:
     if not (wanted.rest or wanted.is_narrowed):
         return _told(list(_after(rows.filter(wanted.driven), wanted, place)[: limit + 1]), wanted, limit)
     plain = rows.model._default_manager.filter(wanted.driven)
@@ -89,8 +105,7 @@ def _place(row: Any, wanted: Wanted) -> Place:
 
 def _end_of(candidates: QuerySet[Any, Any], wanted: Wanted) -> Place | None:
     """The last row of a full window: the next page looks on from there."""
-    names = [wanted.key, wanted.time] if wanted.time else [wanted.key]
-    last = list(candidates.values(*names)[WINDOW - 1 :])
+    last = list(candidates.values(*wanted.place)[WINDOW - 1 :])
     return _place(last[0], wanted) if last else None
 
 
