@@ -189,9 +189,10 @@ def place(tmp_path: Path, settings: Settings) -> Iterator[Path]:
 
 
 def collected(place: Path) -> Samples:
+    """What was counted; a word that this process has used before stands in its files with 0."""
     found: Samples = {}
-    for family in shared_values.collected(place):
-        for sample in family.samples:
+    for sample in (sample for family in shared_values.collected(place) for sample in family.samples):
+        if sample.value:
             found.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
     return found
 

@@ -24,7 +24,7 @@ from trading.models import (
     Trade,
     WorkflowExecution,
 )
-from trading.models.cycle import EXECUTION_ENDED
+from trading.models.cycle import CYCLE_ENDED, EXECUTION_ENDED
 from trading.selectors.lanes import waiting
 
 UNDER_WAY = ~Q(state__in=EXECUTION_ENDED)
@@ -36,6 +36,8 @@ class DeskFigures:
     """Asked again and again; it remembers what no longer changes, and reads the rest."""
 
     def __init__(self) -> None:
+        cycles = ("state", "trigger")
+        self._cycles = Tally(Counted(Cycle, "created_at", cycles, open=~Q(state__in=CYCLE_ENDED)))
         self._executions = Tally(Counted(WorkflowExecution, "created_at", ("state",), open=UNDER_WAY))
         self._steps = Tally(Counted(StepRun, "finished_at", ("name", "state")))
         self._decisions = Tally(Counted(Decision, "at", ("type", "state"), open=Q(state="PROPOSED")))
@@ -49,7 +51,8 @@ class DeskFigures:
         return [*self._of_work(now), *self._of_orders(now), *_of_queue()]
 
     def _of_work(self, now: datetime) -> Iterable[Figure]:
-        yield _gauge("cycles", "Cycles by state and what started them.", Cycle, "state", "trigger")
+        cycles = _read(self._cycles, now)
+        yield Figure("cycles", "Cycles by state and what started them.", "gauge", ("state", "trigger"), cycles)
         yield Figure("executions", "Strategies by instrument.", "gauge", ("state",), _read(self._executions, now))
         yield Figure("steps", "Steps of executions.", "counter", ("step", "state"), _read(self._steps, now))
         decisions = _read(self._decisions, now)
