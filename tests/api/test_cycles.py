@@ -9,7 +9,7 @@ from tests.api.asking import Asker, code_of, program, someone
 from tests.desk.conftest import Desk, bars_folder, build_strategy, open_desk
 from tests.desk.conftest import desk as desk
 from tests.trading.builders import bracket, strategy
-from trading.models import Cycle, Order, WorkflowExecution
+from trading.models import Cycle, Instrument, Order, WorkflowExecution
 from trading.services.executions import execution_claim
 from trading.workflow import lanes
 
@@ -113,3 +113,19 @@ def test_a_cycle_is_followed_to_its_fill_by_one_correlation_id(desk: Desk) -> No
     types = {event["type"] for event in events}
     wanted = {"CYCLE_QUEUED", "EXECUTION_CLAIMED", "STEP_DONE", "DECISION_MADE", "ORDER_SENDING", "ORDER_FILLED"}
     assert wanted | {"FILL_BOOKED", "TRADE_OPENED", "CYCLE_DONE"} <= types
+
+
+def test_an_instrument_is_set_up_by_the_broker_s_word(desk: Desk) -> None:
+    ann = someone("ann", "trading.add_instrument", "trading.view_instrument")
+    made = ann.post("instruments", {"symbol": "GAPS"})
+    row = Instrument.objects.get()
+    assert (made.status_code, made.json()["con_id"], made.json()["id"]) == (201, row.con_id, row.pk)
+    assert row.con_id is not None
+    assert Event.objects.get(type="INSTRUMENT_ADDED").actor == "ann"
+    again = ann.post("instruments", {"symbol": "GAPS"})
+    assert (code_of(again), again.json()["error"]["details"]["id"]) == ((409, "ALREADY_THERE"), row.pk)
+    unknown = ann.post("instruments", {"symbol": "NOSUCH"})
+    assert (unknown.status_code, "symbol" in unknown.json()["error"]["details"]["fields"]) == (422, True)
+    for body in ({}, {"symbol": "gaps"}, {"symbol": "GAPS", "sec_type": "FUT"}, {"symbol": "GAPS", "con_id": 1}):
+        assert ann.post("instruments", body).status_code == 422, body
+    assert Instrument.objects.count() == 1

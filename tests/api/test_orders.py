@@ -349,6 +349,7 @@ def test_a_worker_sends_what_a_process_that_died_had_accepted(desk: Desk, api: A
     lanes.work("now")
     lanes.work("now")
     assert (Dispatch.objects.get().outcome, desk.frames("placeOrder")) == ("ordered", 3)
+    desk.market.broker.drain()
     assert {order.state for order in Order.objects.filter(request=request)} == {"ACCEPTED"}
 
 

@@ -20,7 +20,7 @@ from autotrader.core.rest.lists import ListEndpoint
 from autotrader.core.rest.serializers import Body
 from autotrader.core.rest.views import Endpoint, actor_of
 from broker import get_broker, types
-from broker.errors import BrokerUnavailable
+from broker.errors import BrokerError, BrokerUnavailable
 from trading.api.filters import WholeFilter, filters
 from trading.models import Instrument
 from trading.selectors.settings import NotSetUp, instrument_named, instruments_set_up
@@ -58,12 +58,12 @@ class NewInstrument(Body):
 
 
 class InstrumentsEndpoint(ListEndpoint):
-    """GET: the instruments, the newest first. POST: set one up; the broker is asked for its contract."""
+    """GET: the instruments, the newest first. POST: set up an instrument; the broker is asked for its contract."""
 
     permissions = {"GET": "trading.view_instrument", "POST": "trading.add_instrument"}
     body = NewInstrument
     answers = {"GET": InstrumentDocument, "POST": Answer(InstrumentDocument, (201,))}
-    errors = {"POST": (Conflict, BrokerUnavailable)}
+    errors = {"POST": (Conflict, BrokerUnavailable, BrokerError)}
     filterset_class = filters(
         "InstrumentFilters",
         symbol=CharFilter(max_length=20, help_text="As the broker writes it."),

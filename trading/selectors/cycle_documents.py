@@ -128,8 +128,10 @@ def cycle_document(pk: int, limits: Limits = UNLIMITED) -> CycleDocument:
     if cycle is None:
         raise CycleUnknown(f"There is no cycle {pk}.", details={"field": "id"})
     executions = list(_executions(pk))
-    for row in executions:
-        limits.check(account=row.account_id or cycle.account_id, strategy=row.strategy_id)
+    owned: list[tuple[str | None, int | None]]
+    owned = [(row.account_id or cycle.account_id, row.strategy_id) for row in executions]
+    for account, strategy in owned or [(cycle.account_id, None)]:
+        limits.check(account=account, strategy=strategy)
     asked = dict(Approval.objects.filter(decision__execution__cycle=pk).values_list("decision", "pk"))
     orders = _orders(pk)
     parts = [_execution(row, cycle, asked, orders) for row in executions]
