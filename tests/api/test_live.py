@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -108,10 +108,12 @@ def house(transactional_db: None, tmp_path: Path, settings: Settings) -> Iterato
         yield made
 
 
-def within(limit: float, done: Callable[[], bool]) -> None:
+def assert_back(live: Live) -> None:
+    """The account's positions are told again in time, and then all else that is live."""
     began = time.perf_counter()
-    eventually(done, limit * 4)
-    assert time.perf_counter() - began < limit
+    eventually(lambda: live.get("live/positions")[0] == 200, BACK * 4)
+    assert time.perf_counter() - began < BACK
+    eventually(lambda: live.statuses() == {200})
 
 
 @pytest.mark.crash
@@ -126,10 +128,10 @@ def test_live_is_503_while_the_broker_is_away_and_200_soon_after(house: House) -
     eventually(lambda: live.get(PATHS[0])[0] == 503, 5)
     live.assert_down()
     house.open_gateway()
-    within(BACK, lambda: live.statuses() == {200})
+    assert_back(live)
 
     house.owner.send_signal(signal.SIGKILL)
     house.owner.wait(5)
     live.assert_down()
     house.owner = house.start_owner()
-    within(BACK, lambda: live.statuses() == {200})
+    assert_back(live)

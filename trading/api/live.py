@@ -20,7 +20,6 @@ from broker import get_broker, types
 from broker.errors import AccountError, BrokerError, BrokerUnavailable, MarketDataError
 from broker.port import Broker
 
-BAD_REQUEST = "BAD_REQUEST"
 # How the port names what a query parameter is called here.
 PARAMETERS = {"bar_size": "bar", "con_ids": "symbols"}
 READ_ERRORS = (BrokerError, BrokerUnavailable, AccountError, MarketDataError)
@@ -56,12 +55,12 @@ def market() -> Iterator[Broker]:
         with get_broker(own=False) as broker:
             yield broker
     except BrokerError as error:
-        if error.reason != BAD_REQUEST:
+        if error.reason != "BAD_REQUEST":
             raise
         field = str(error.details.get("field", ""))
         name = PARAMETERS.get(field, field)
         details = {**error.details, "field": name, "fields": {name: error.message}}
-        raise Invalid(error.message, code=BAD_REQUEST, details=details) from error
+        raise Invalid(error.message, code="BAD_REQUEST", details=details) from error
 
 
 @contextmanager
