@@ -20,7 +20,6 @@ def fill(events: int, orders: int) -> None:
     """Add the rows to the migrated, empty database of this process's settings."""
     from django.db import connection, transaction
 
-    # One session with one event an order, so that they can be joined as on a desk.
     groups = -(-orders // 3)
     with transaction.atomic():
         _desk()
@@ -31,7 +30,7 @@ def fill(events: int, orders: int) -> None:
     if connection.vendor == "postgresql":
         # What the server finds out by itself within minutes.
         with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
+            cursor.execute("VACUUM ANALYZE")
 
 
 def _desk() -> None:
@@ -143,7 +142,7 @@ def insert(model: Any, count: int, **expressions: str) -> None:
 
     fields = model._meta.concrete_fields
     columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
-    values = ", ".join(expressions.pop(field.attname, None) or _default(field) for field in fields)
+    values = ", ".join(expressions.pop(field.attname, "") or _default(field) for field in fields)
     assert not expressions, f"{model.__name__} has no {', '.join(expressions)}"
     table = connection.ops.quote_name(model._meta.db_table)
     series = f"WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < {count})"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from autotrader.core.audit.models import Event
 from autotrader.core.live.documents import EventDocument, event_document
 from autotrader.core.rest.limits import limits_of
 from autotrader.core.rest.lists import ListEndpoint
@@ -49,10 +51,10 @@ class EventsEndpoint(HistoryEndpoint):
     strategy_field = ""
 
     def queryset(self) -> QuerySet[Any, Any]:
-        return history.events()
+        return Event.objects.all()
 
     def document(self, row: Any) -> dict[str, Any]:
-        return event_document(row)
+        return event_document(SimpleNamespace(**row))
 
 
 class OrdersEndpoint(HistoryEndpoint):

@@ -8,9 +8,17 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from autotrader.core.audit.models import Event
 from autotrader.core.rest.paging import Page, Place, Wanted, page_of
-from trading.models import Cycle, Decision, Instrument, Order, OrderChange, OrderRequest, Strategy
+from trading.models import (
+    Cycle,
+    Decision,
+    Instrument,
+    Order,
+    OrderChange,
+    OrderRequest,
+    Strategy,
+    WorkflowExecution,
+)
 
 Rows = QuerySet[Any, Any]
 MOST_CAUSED = 5_000
@@ -113,43 +121,41 @@ def _one(keys: list[int]) -> int | list[int]:
 
 def orders_caused(correlation_id: str) -> list[int]:
     """The orders that stem from a cycle, an execution or a request of this id."""
-    found = Order.objects.filter(decision__in=decisions_caused(correlation_id)).values_list("pk", flat=True)
-    asked = Order.objects.filter(request__correlation_id=correlation_id).values_list("pk", flat=True)
-    return [*found[:MOST_CAUSED], *asked[:MOST_CAUSED]]
+    requests = _keys(OrderRequest.objects.filter(correlation_id=correlation_id))
+    asked = _keys(Order.objects.filter(request__in=requests)) if requests else []
+    decided = decisions_caused(correlation_id)
+    return asked + (_keys(Order.objects.filter(decision__in=decided)) if decided else [])
 
 
 def decisions_caused(correlation_id: str) -> list[int]:
     """The decisions of a cycle of this id, or of the execution whose id it is."""
     cycle, _, execution = correlation_id.partition(".")
-    found = Decision.objects.filter(execution__cycle__correlation_id=cycle)
+    executions = _executions(cycle)
     if execution:
-        found = found.filter(execution=int(execution)) if _is_key(execution) else found.none()
-    return list(found.values_list("pk", flat=True)[:MOST_CAUSED])
+        executions = [pk for pk in executions if str(pk) == execution]
+    return _keys(Decision.objects.filter(execution__in=executions)) if executions else []
 
 
-def _is_key(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
+def _executions(correlation_id: str) -> list[int]:
+    cycles = _keys(Cycle.objects.filter(correlation_id=correlation_id))
+    return _keys(WorkflowExecution.objects.filter(cycle__in=cycles)) if cycles else []
+
+
+def _keys(rows: QuerySet[Any, Any]) -> list[int]:
+    """The keys, found step by step by their own index: an order would lead the planner to another one."""
+    return list(rows.order_by().values_list("pk", flat=True)[:MOST_CAUSED])
 
 
 def correlations_caused(correlation_id: str) -> list[str]:
     """The ids under which everything is recorded that this one caused: of executions, orders and cancels too."""
-    cycle = Cycle.objects.filter(correlation_id=correlation_id).first()
-    executions = [] if cycle is None else list(cycle.executions.values_list("pk", flat=True)[:MOST_CAUSED])
-    asked = OrderRequest.objects.filter(correlation_id=correlation_id)
     orders = orders_caused(correlation_id)
-    changes = OrderChange.objects.filter(Q(order__in=orders) | Q(request__in=asked)).values_list("pk", flat=True)
+    changes = _keys(OrderChange.objects.filter(order__in=orders)) if orders else []
     return [
         correlation_id,
-        *(f"{correlation_id}.{pk}" for pk in executions),
+        *(f"{correlation_id}.{pk}" for pk in _executions(correlation_id)),
         *(f"order.{pk}" for pk in orders),
-        *(f"cancel.{pk}" for pk in changes[:MOST_CAUSED]),
+        *(f"cancel.{pk}" for pk in changes),
     ]
-
-
-def events() -> Rows:
-    """The log's rows as `event_document` takes them."""
-    rows: Rows = Event.objects.values_list(*EVENT_COLUMNS, named=True)
-    return rows
 
 
 def orders() -> Rows:
@@ -174,6 +180,7 @@ EVENTS = Lookups(
     time="at",
     loose=("actor", "type", "account", "after_id"),
     key="seq",
+    read=EVENT_COLUMNS,
     caused=correlations_caused,
 )  # fmt: skip
 _OWNED = {"account": "account", "strategy": "strategy", "symbol": "instrument", "state": "state", "side": "side"}

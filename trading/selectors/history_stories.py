@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from autotrader.core.audit.models import Event
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.live.documents import event_document
 from trading.models import Analysis, Fill, OrderChange, RiskVerdict
@@ -38,7 +39,7 @@ def order_row(order_ref: str) -> dict[str, Any]:
 
 def order_story(row: dict[str, Any], *, with_events: bool) -> dict[str, Any]:
     """An `OrderStory` of that row; the newest SHOWN_EVENTS events, the oldest of them first."""
-    events = history.events().filter(subject=f"order:{row['order_ref']}").order_by("-seq")[:SHOWN_EVENTS]
+    events = Event.objects.filter(subject=f"order:{row['order_ref']}").order_by("-seq")[:SHOWN_EVENTS]
     return {
         "order": order_document(row),
         "fills": [_fill(fill) for fill in Fill.objects.filter(order=row["id"]).order_by("id")],

@@ -13,7 +13,7 @@ from rest_framework.serializers import BaseSerializer
 
 from autotrader.core.errors import Invalid
 from autotrader.core.rest.limits import limited_rows, limits_of
-from autotrader.core.rest.paging import Page, Place, Wanted, cursor_of, page_of, place_of
+from autotrader.core.rest.paging import Page, Place, cursor_of, place_of, plain_page
 from autotrader.core.rest.views import SAFE, Endpoint, parameters, unknown_parameter
 
 LIMIT, LARGEST_LIMIT = 50, 500
@@ -56,7 +56,7 @@ class ListEndpoint(Endpoint):
 
     def page(self, rows: QuerySet[Any, Any], asked: Mapping[str, str], place: Place | None, limit: int) -> Page:
         """The page; a list whose filters need more than the filter set's own query overrides this."""
-        return page_of(self.filtered(rows, asked).qs if asked else rows, Wanted(), place, limit)
+        return plain_page(self.filtered(rows, asked).qs if asked else rows, place, limit)
 
     def is_by_time(self, asked: Mapping[str, str]) -> bool:
         """Whether these parameters put the list in the order of time."""

@@ -38,14 +38,17 @@ class Wanted:
 
     `driven` is what an index in that order leads to; `rest` is looked at row by row, at most WINDOW rows a page, so
     that a page may hold fewer rows than were asked for, or none, and yet name a next one. `is_narrowed`: the rows are
-    filtered already by what no index leads to. `columns` are read of the page's rows alone, other tables' among them:
-    a database that joins so many tables no longer finds by itself that few rows are wanted.
+    filtered already by what no index leads to. `columns` are what is read of a page's rows, as dicts.
+
+    The rows are found by their keys alone, in steps that leave a planner no choice: with all their columns, other
+    tables or two conditions at once it reckons that rows are spread evenly, and reads the whole table where they are
+    not.
     """
 
     driven: Q = field(default_factory=Q)
     rest: Q = field(default_factory=Q)
     time: str = ""
-    key: str = "pk"
+    key: str = "id"
     is_narrowed: bool = False
     columns: tuple[str, ...] = ()
 
@@ -54,30 +57,40 @@ class Wanted:
         """The names to sort by."""
         return (f"-{self.time}", f"-{self.key}") if self.time else (f"-{self.key}",)
 
-    @property
-    def place(self) -> tuple[str, ...]:
-        """The names that tell a row's place."""
-        return (self.key, self.time) if self.time else (self.key,)
-
 
 def page_of(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> Page:
-    """At most `limit` rows after `place`: dicts of the columns, else as `rows` gives them."""
-    if not wanted.columns:
-        return _page_of(rows, wanted, place, limit)
-    page = _page_of(rows.values(*wanted.place), wanted, place, limit)
-    keys = [row[wanted.key] for row in page.rows]
-    found = {row[wanted.key]: row for row in rows.model._default_manager.filter(pk__in=keys).values(*wanted.columns)}
-    return Page([found[key] for key in keys if key in found], page.place)
+    """At most `limit` rows after `place`."""
+    keys, last = _keys(rows, wanted, place, limit)
+    table = rows.model._default_manager
+    read = table.filter(pk__in=keys).order_by().values(*wanted.columns) if keys else ()
+    found = {row[wanted.key]: row for row in read}
+    return Page([found[key] for key in keys if key in found], _place(table, wanted, last))
 
 
-def _page_of(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> Page:
+def plain_page(rows: QuerySet[Any, Any], place: Place | None, limit: int) -> Page:
+    """At most `limit` rows after `place`, by their primary key, as `rows` gives them: for lists that stay short."""
+    if place is not None:
+        rows = rows.filter(pk__lt=place.key)
+    found = list(rows.order_by("-pk")[: limit + 1])
+    return Page(found[:limit], Place(found[limit - 1].pk) if len(found) > limit else None)
+
+
+def _keys(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> tuple[list[int], int | None]:
+    """The keys of the page, and the last that was looked at where there may be more."""
     if not (wanted.rest or wanted.is_narrowed):
-        return _told(list(_after(rows.filter(wanted.driven), wanted, place)[: limit + 1]), wanted, limit)
-    plain = rows.model._default_manager.filter(wanted.driven)
-    candidates = _after(plain, wanted, place)[:WINDOW]
-    found = rows.filter(wanted.rest, pk__in=candidates.values("pk")).order_by(*wanted.order)
-    page = _told(list(found[: limit + 1]), wanted, limit)
-    return page if page.place else Page(page.rows, _end_of(candidates, wanted))
+        found = _ordered(rows.filter(wanted.driven), wanted, place, limit + 1)
+        return found[:limit], found[limit - 1] if len(found) > limit else None
+    looked_at = _ordered(rows.model._default_manager.filter(wanted.driven), wanted, place, WINDOW)
+    kept = rows.filter(wanted.rest, pk__in=looked_at).order_by().values_list("pk", flat=True)
+    right = set(kept) if looked_at else set()
+    found = [key for key in looked_at if key in right]
+    if len(found) > limit:
+        return found[:limit], found[limit - 1]
+    return found, looked_at[-1] if len(looked_at) == WINDOW else None
+
+
+def _ordered(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, count: int) -> list[int]:
+    return list(_after(rows, wanted, place).values_list("pk", flat=True)[:count])
 
 
 def _after(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None) -> QuerySet[Any, Any]:
@@ -90,23 +103,10 @@ def _after(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None) -> Que
     return rows.order_by(*wanted.order)
 
 
-def _told(found: list[Any], wanted: Wanted, limit: int) -> Page:
-    if len(found) <= limit:
-        return Page(found, None)
-    return Page(found[:limit], _place(found[limit - 1], wanted))
-
-
-def _place(row: Any, wanted: Wanted) -> Place:
-    def value(name: str) -> Any:
-        return row[name] if isinstance(row, dict) else getattr(row, name)
-
-    return Place(value(wanted.key), value(wanted.time) if wanted.time else None)
-
-
-def _end_of(candidates: QuerySet[Any, Any], wanted: Wanted) -> Place | None:
-    """The last row of a full window: the next page looks on from there."""
-    last = list(candidates.values(*wanted.place)[WINDOW - 1 :])
-    return _place(last[0], wanted) if last else None
+def _place(table: Any, wanted: Wanted, key: int | None) -> Place | None:
+    if key is None or not wanted.time:
+        return None if key is None else Place(key)
+    return Place(key, table.values_list(wanted.time, flat=True).get(pk=key))
 
 
 def cursor_of(place: Place | None, of: str, *, by_time: bool) -> str | None:
