@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 from tests.fuzz.running import Figures, fuzz
@@ -16,6 +17,7 @@ from tests.fuzz.world import World, world
 
 LEAST = 20_000
 SECONDS = 900.0
+SYMBOLS = ["AAPL", "SPY", "IBM"]  # the demo strategy's
 RELEASE_EVERY = 200  # requests
 OPERATIONS = 60  # about as many as there are: so that every one has its share of the requests
 
@@ -30,7 +32,7 @@ def main() -> int:
     options = parser.parse_args()
     began = time.monotonic()
     with world() as desk:
-        document = _document(desk)
+        document = _told(desk, "/api/schema")
         wide = _run(document, desk, desk.admin_key, options, share=0.85)
         narrow = _run(document, desk, desk.read_key, options, share=0.15)
     _print(wide, narrow, options, time.monotonic() - began)
@@ -39,13 +41,17 @@ def main() -> int:
 
 
 def _run(document: dict[str, Any], desk: World, key: str, options: argparse.Namespace, *, share: float) -> Figures:
+    from tests.fuzz.known import known_of
+
     released = 0
+    ask = _told(desk, f"/api/market/quote?symbol={SYMBOLS[0]}")["ask"]
 
     def heard(figures: Figures) -> bool:
         nonlocal released
         if figures.cases - released > RELEASE_EVERY:
             released = figures.cases
             desk.release()
+            print(f"\r{figures.cases} requests, {len(figures.failures)} failures", end="", file=sys.stderr, flush=True)
         return figures.cases < options.cases * share
 
     return fuzz(
@@ -56,12 +62,13 @@ def _run(document: dict[str, Any], desk: World, key: str, options: argparse.Name
         seed=options.seed,
         url=desk.url,
         only=options.only,
+        known=known_of(SYMBOLS, Decimal(ask)),
         heard=heard,
     )
 
 
-def _document(desk: World) -> dict[str, Any]:
-    request = urllib.request.Request(f"{desk.url}/api/schema", headers={"Authorization": f"Bearer {desk.read_key}"})
+def _told(desk: World, path: str) -> dict[str, Any]:
+    request = urllib.request.Request(desk.url + path, headers={"Authorization": f"Bearer {desk.read_key}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         found: dict[str, Any] = json.load(answer)
         return found

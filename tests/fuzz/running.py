@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import schemathesis
+from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 
@@ -29,7 +30,16 @@ SOUND = {"enabled": True, "expected-statuses": ["2xx", "3xx", "4xx", "502"]}
 KEY = "Idempotency-Key"
 # A request that follows another one's key is worth making, but most must get further than that.
 FRESH = 0.8
+KNOWN = 0.5
 WAIT_S = 30
+
+
+@dataclass
+class Known:
+    """What the desk knows: values by the name of a field or parameter, whole bodies by path."""
+
+    values: dict[str, list[Any]] = field(default_factory=dict)
+    bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,6 +103,7 @@ def known_code(ctx: Any, response: Any, case: Any) -> None:
 
 _known: set[str] = set()
 _chance = random.Random()
+_target = Known()
 
 
 def known_codes() -> set[str]:
@@ -112,12 +123,14 @@ def fuzz(
     app: Any = None,
     url: str = "",
     only: str = "",
+    known: Known | None = None,
     phases: Mapping[str, bool] | None = None,
     heard: Callable[[Figures], bool] = lambda figures: True,
 ) -> Figures:
     """Make requests with the key, to `app` in this process or to `url`; `examples` an operation and phase.
 
-    `only` names an operation's path; `heard` is asked after each scenario whether to go on.
+    `known` is mixed into sound requests; `only` names an operation's path; `heard` is asked after each scenario whether
+    to go on.
     """
     checks = tuple(name for name in CHECKS if app is None or name not in PROBES)
     config = SchemathesisConfig.from_dict(_config(key, url, examples, seconds, seed, checks, phases or {}))
@@ -128,6 +141,7 @@ def fuzz(
     if app is not None:
         schema.app = app
     _chance.seed(seed)
+    _target.values, _target.bodies = (known.values, known.bodies) if known else ({}, {})
     figures = Figures()
     stream = from_schema(schema).execute()
     for event in stream:
@@ -171,10 +185,21 @@ def _config(
 
 
 @schemathesis.hook("before_call")
-def freshen(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Give most requests that carry a sound Idempotency-Key one of their own."""
+def sharpen(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Let many sound requests get further than the first check: a key of their own, and what the desk knows."""
     # The engine hands this to the WSGI client too, which does not know it (schemathesis 4.32.5).
     kwargs.pop("max_redirects", None)
     told = (case.headers or {}).get(KEY)
     if isinstance(told, str) and re.fullmatch("[!-~]{1,80}", told) and _chance.random() < FRESH:
         case.headers[KEY] = uuid.UUID(int=_chance.getrandbits(128)).hex
+    if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
+        return
+    bodies = _target.bodies.get(case.operation.path)
+    if bodies and isinstance(case.body, dict) and _chance.random() < KNOWN:
+        case.body = dict(_chance.choice(bodies))
+    for part in (case.body, case.query, case.path_parameters):
+        if isinstance(part, dict):
+            for name in sorted(part.keys() & _target.values.keys()):
+                value = _chance.choice(_target.values[name])
+                if type(value) is type(part[name]) and _chance.random() < KNOWN:
+                    part[name] = value
