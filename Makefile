@@ -11,7 +11,7 @@ INSTALL := $(if $(shell command -v uv),uv pip install --quiet --compile-bytecode
 # Each process would compile Django anew, which takes longer than a cycle's decision.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup cycle demo up test test-ib-async lint crash crash-mutants fuzz bench lock docs clean
+.PHONY: help setup cycle demo up test test-ib-async lint crash crash-mutants fuzz load bench lock docs clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -79,6 +79,9 @@ crash-mutants: $(VENV)/.dev  ## plant known bugs one at a time; each must be cau
 
 fuzz: $(VENV)/.dev  ## the whole API under 20,000 generated requests; FUZZ="--seed n --only path" makes some again
 	@$(RUN) -m tests.fuzz $(FUZZ)
+
+load: $(VENV)/.dev  ## a thousand streams, reconnects, clients that stop reading, history at 150 requests a second; LOAD="history --on sqlite" for one
+	@$(RUN) -m tests.load $(LOAD)
 
 bench: $(VENV)/.dev  ## medians and ratios, measured now
 	@$(RUN) -m tests.bench

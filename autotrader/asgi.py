@@ -16,9 +16,10 @@ _django = get_asgi_application()
 from autotrader.core.live.app import ROUTE, EventStream  # noqa: E402
 from autotrader.core.ops import beats  # noqa: E402
 from autotrader.core.ops.database_away import InFlightGuard  # noqa: E402
+from autotrader.core.ops.lanes import Lanes  # noqa: E402
 
 # Method → permission of what is served here and stands in no URL map, for those who list all routes.
 ROUTES = {ROUTE: {"GET": "audit.view_event"}}
-application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(_django))})
+application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(Lanes(_django)))})
 if os.environ["AUTOTRADER_PROCESS_ROLE"] == "web":
     beats.start("web")

@@ -112,12 +112,15 @@ def _database(url: str) -> dict[str, Any]:
         config["CONN_HEALTH_CHECKS"] = True
     else:
         raise ConfigInvalid("AUTOTRADER_DATABASE_URL must start with sqlite:// or postgresql://.")
+    # The web process answers on threads that stay, and so may their connections (core/ops/lanes.py).
+    config["CONN_MAX_AGE"] = 60 if os.environ.get("AUTOTRADER_PROCESS_ROLE") == "web" else 0
     return config
 
 
 DATABASES = {"default": _database(AUTOTRADER_DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 vars().update(access.read())
+AUTOTRADER_TRUSTED_PROXIES = access.trusted_proxies()
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -1,0 +1,1 @@
+"""Load on a real web process: `make load`."""
