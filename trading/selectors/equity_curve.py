@@ -44,10 +44,8 @@ class EquityPoint:
 
 @dataclass(frozen=True, slots=True)
 class Drawdown:
-    """Losses from the highest index before, as fractions; `recovered_at` is null while the greatest one lasts.
-
-    Times are null where there was none.
-    """
+    """Losses from the highest index before: 1 − index / highest index so far; `recovered_at` is null while the greatest
+    one lasts, times are null where there was none."""
 
     greatest: Decimal
     peak_at: datetime | None
@@ -59,9 +57,12 @@ class Drawdown:
 
 @dataclass(frozen=True, slots=True)
 class EquityFigures:
-    """Amounts in the account's base currency; `change` is what was gained: end less start less flows.
+    """Amounts in the account's base currency, from the last snapshot before the time (or the first in it) to the last.
 
-    `why` is a code of why the return and the drawdown are null.
+    V are the equities of the snapshots, F the money that came (+) or went (−) before each, which is told by a change
+    while nothing was held. `flows` = sum of F. `change` = end − start − flows: what was gained.
+    `time_weighted_return` = product of (V[i] − F[i]) / V[i−1], less 1.
+    `why` says why the return and the drawdown are null.
     """
 
     start: Decimal | None

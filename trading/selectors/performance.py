@@ -36,7 +36,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How much of the time something was held; from `since` to `until` by the market's clock."""
+    """Time in which at least one trade was open / the time from `since` to `until`, nights and weekends included."""
 
     fraction: Decimal | None
     open_trades: int

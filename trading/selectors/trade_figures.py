@@ -25,10 +25,12 @@ class ClosedTrade(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TradeFigures:
-    """Amounts in the account's base currency, after commissions; rates are fractions of 1.
+    """Round trips that closed in the time; amounts in the account's base currency, after commissions of both sides.
 
-    What needs a trade, a loss or a stop that there was not is null. `gross_loss` is not negative. `r_count` is the
-    number of trades whose R is known, which `expectancy_r` is the mean of.
+    `win_rate` = wins / count. `gross_profit` and `gross_loss` (not negative) are the sums of what won and lost, `net`
+    their difference, `profit_factor` their ratio. `expectancy` = net / count. `expectancy_r` is the mean R of the
+    `r_count` trades whose decision named a stop: R = result / (|entry price − stop| × quantity). `fees` = commissions.
+    What needs a trade, a loss or a stop that there was not is null.
     """
 
     count: int
