@@ -9,10 +9,12 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from tests.fuzz.running import Figures, fuzz
+from tests.fuzz.stream import fuzz_stream
 from tests.fuzz.world import World, world
 
 LEAST = 20_000
@@ -35,9 +37,11 @@ def main() -> int:
         document = _told(desk, "/api/schema")
         wide = _run(document, desk, desk.admin_key, options, share=0.85)
         narrow = _run(document, desk, desk.read_key, options, share=0.15)
-    _print(wide, narrow, options, time.monotonic() - began)
-    enough = bool(options.only) or wide.cases + narrow.cases >= min(options.cases, LEAST)
-    return 0 if wide.ok and narrow.ok and enough else 1
+        stream = fuzz_stream(desk.url, desk.read_key)
+    runs = {"every scope": wide, "read only": narrow, "the event stream": stream}
+    _print(runs, options, time.monotonic() - began)
+    enough = bool(options.only) or sum(figures.cases for figures in runs.values()) >= min(options.cases, LEAST)
+    return 0 if enough and all(figures.ok for figures in runs.values()) else 1
 
 
 def _run(document: dict[str, Any], desk: World, key: str, options: argparse.Namespace, *, share: float) -> Figures:
@@ -74,21 +78,23 @@ def _told(desk: World, path: str) -> dict[str, Any]:
         return found
 
 
-def _print(wide: Figures, narrow: Figures, options: argparse.Namespace, seconds: float) -> None:
-    total: Counter[str] = wide.by_operation + narrow.by_operation
+def _print(runs: Mapping[str, Figures], options: argparse.Namespace, seconds: float) -> None:
+    total, statuses = Counter[str](), Counter[int]()
+    for figures in runs.values():
+        total += figures.by_operation
+        statuses += figures.by_status
     print(f"\n{'requests':>9}  operation")
     for name, count in sorted(total.items(), key=lambda found: found[0].split()[::-1]):
         print(f"{count:>9}  {name}")
-    statuses = ", ".join(f"{status}: {count}" for status, count in sorted((wide.by_status + narrow.by_status).items()))
-    print(f"\nanswers by status  {statuses}")
-    for key, figures in (("every scope", wide), ("read only", narrow)):
+    print(f"\nanswers by status  {', '.join(f'{status}: {count}' for status, count in sorted(statuses.items()))}")
+    for run, figures in runs.items():
         for name, told in figures.failures.items():
-            print(f"\nFAILED with the key of {key}: {name}\n  {told}")
+            print(f"\nFAILED ({run}): {name}\n  {told}")
         for error in figures.errors:
-            print(f"\nERROR with the key of {key}: {error}")
-    failed = len(wide.failures) + len(narrow.failures) + len(wide.errors) + len(narrow.errors)
+            print(f"\nERROR ({run}): {error}")
+    failed = sum(len(figures.failures) + len(figures.errors) for figures in runs.values())
     print(
-        f"\n{wide.cases + narrow.cases} requests to {len(total)} operations in {seconds:.0f} s, seed {options.seed}: "
+        f"\n{total.total()} requests to {len(total)} operations in {seconds:.0f} s, seed {options.seed}: "
         f"{failed} failures ({platform.machine()}, Python {platform.python_version()})"
     )
     if failed:
