@@ -8,6 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -264,13 +266,26 @@ def test_a_killed_process_is_named_and_a_workers_cycle_is_counted(running: Runni
 
 
 def _healthcheck_names_the_web(running: Running, desk: Desk) -> None:
-    os.kill(running.process.pid, signal.SIGSTOP)  # so that it does not start the web again
+    os.kill(running.process.pid, signal.SIGSTOP)  # so that it starts nothing again
+    _history_goes_on_without_the_broker(desk)
     os.kill(desk.pids()["web"], signal.SIGKILL)
     told = _manage(running, "healthcheck")
     assert told.returncode == 1, told.stdout + told.stderr
     assert "The process web is not running." in told.stdout
     assert "answers" in told.stdout
     os.kill(running.process.pid, signal.SIGCONT)
+
+
+def _history_goes_on_without_the_broker(desk: Desk) -> None:
+    if "broker" in (living := desk.pids()):
+        os.kill(living["broker"], signal.SIGKILL)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        desk.text("/api/live/positions")
+    assert (refused.value.code, refused.value.headers["Retry-After"]) == (503, "1")
+    began = time.monotonic()
+    for _ in range(5):
+        assert json.loads(desk.text("/api/history/events"))["results"]
+    assert (time.monotonic() - began) / 5 < 0.5
 
 
 def _manage(running: Running, *words: str) -> subprocess.CompletedProcess[str]:

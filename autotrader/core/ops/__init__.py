@@ -1,1 +1,1 @@
-"""Operations: the supervisor of the processes, and the map of the modules."""
+"""Operations: the supervisor of the processes, their health and numbers, the log, and the map of the modules."""

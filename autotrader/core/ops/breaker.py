@@ -11,7 +11,7 @@ from django.conf import settings
 from autotrader.core.ops.probes import Probe, probe_of
 
 EVERY = 0.2
-PATIENCE = 0.5  # seconds a probe may take before the database counts as away
+PATIENCE = 0.6  # seconds a probe may take before the database counts as away
 FIRST_LOOK = 0.8
 
 
