@@ -10,7 +10,7 @@ from autotrader.settings import env
 
 
 def read() -> dict[str, Any]:
-    """Django's settings of accounts. Raises ConfigInvalid for a proxy that is no address and no network."""
+    """Django's settings of accounts."""
     return {
         "AUTH_USER_MODEL": "users.User",
         "AUTHENTICATION_BACKENDS": ["autotrader.core.users.backends.GuardedLogin"],
@@ -24,12 +24,11 @@ def read() -> dict[str, Any]:
                 ("CommonPasswordValidator", {}),
             )
         ],
-        "AUTOTRADER_TRUSTED_PROXIES": trusted_proxies(),
     }
 
 
 def trusted_proxies() -> tuple[str, ...]:
-    """Addresses and networks whose X-Forwarded-For is believed."""
+    """Addresses and networks whose X-Forwarded-For is believed. Raises ConfigInvalid for what is neither."""
     given = env.words("AUTOTRADER_TRUSTED_PROXIES")
     for word in given:
         try:

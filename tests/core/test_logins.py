@@ -96,9 +96,10 @@ def test_a_lock_ends_by_itself(ann: User) -> None:
 
 
 def test_one_address_may_fail_for_thirty_names(db: None) -> None:
-    codes = [login("wrong", name=f"name{number}").status_code for number in range(logins.PER_ADDRESS + 5)]
-    assert codes == [200] * logins.PER_ADDRESS + [429] * 5
-    assert login("wrong", name="another", at=ELSEWHERE).status_code == 200
+    for number in range(logins.PER_ADDRESS):
+        logins.claim(logins.Guess(f"name{number}", HOME), system_now())
+    assert login("wrong", name="one more").status_code == 429
+    assert login("wrong", name="one more", at=ELSEWHERE).status_code == 200
 
 
 def test_of_a_thousand_guesses_from_as_many_addresses_ten_are_looked_at_and_the_owner_gets_in(ann: User) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularSwaggerSplitView
@@ -30,10 +30,16 @@ class SchemaEndpoint(Endpoint):
 class DocsPage(LoginRequiredMixin, SpectacularSwaggerSplitView):
     """The document as a page on which each operation can be tried with one's own login."""
 
-    http_method_names = ("get", "head")
     permission_classes = ()
     url_name = "api_schema"
     title = "AutoTrader API"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # Its template would be asked to render the refusal.
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        answered: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return answered
 
 
 def document() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
@@ -32,7 +32,7 @@ class GuardedLogin(ModelBackend):
         logins.succeeded(claimed, user, place, system_now())
         if request is not None:
             devices.remember(request, guess.name)
-        return cast("User", user)
+        return user
 
 
 def guess_of(request: HttpRequest | None, username: str, place: str) -> logins.Guess:
