@@ -1,4 +1,4 @@
-"""A desk with a long past, made by one INSERT a table: `python -m tests.bench.history_rows EVENTS ORDERS`.
+"""A desk with a long past, made by one INSERT a table: `python -m tests.bench.history_rows EVENTS ORDERS` prints a key.
 
 The rows are the bench's own: the log's actor is "bench" and its hashes chain nothing, so `verify_audit` refuses it.
 Filters meet what costs most: values that nearly every row has, that no row has, and that a few of the oldest rows have.
@@ -7,6 +7,7 @@ Filters meet what costs most: values that nearly every row has, that no row has,
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from typing import Any
 
 START = "2025-01-01 00:00:00"
@@ -164,8 +165,20 @@ def _default(field: Any) -> str:
     return {"CharField": "''", "TextField": "''", "BooleanField": "FALSE"}.get(kind, "0")
 
 
+def reader() -> str:
+    """A key that may look at everything, as often as it likes."""
+    from autotrader.core.clock import system_now
+    from autotrader.core.users.keys import Terms, key_create
+    from autotrader.core.users.models import User
+
+    user = User.objects.create_superuser("reader")
+    terms = Terms("bench", ("read",), system_now() + timedelta(days=1), requests_per_minute=60_000)
+    return key_create(terms, user=user, actor="bench")[1]
+
+
 if __name__ == "__main__":
     import django
 
     django.setup()
     fill(int(sys.argv[1]), int(sys.argv[2]))
+    print(reader())
