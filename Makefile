@@ -11,7 +11,7 @@ INSTALL := $(if $(shell command -v uv),uv pip install --quiet --compile-bytecode
 # Each process would compile Django anew, which takes longer than a cycle's decision.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup cycle demo up test test-ib-async lint crash crash-mutants fuzz load bench lock docs clean
+.PHONY: help setup cycle demo up test test-ib-async lint crash crash-mutants fuzz load bench lock permissions docs clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -82,6 +82,9 @@ fuzz: $(VENV)/.dev  ## the whole API under 20,000 generated requests; FUZZ="--se
 
 load: $(VENV)/.dev  ## a thousand streams, reconnects, clients that stop reading, history at 150 requests a second; LOAD="history --on sqlite" for one
 	@$(RUN) -m tests.load $(LOAD)
+
+permissions: $(VENV)/.dev  ## who is let in at every address, asked of everybody by every method, and compared
+	@$(RUN) -m tests.house.matrix --all
 
 bench: $(VENV)/.dev  ## medians and ratios, measured now
 	@$(RUN) -m tests.bench
