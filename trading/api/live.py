@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from autotrader.core.errors import Invalid
-from autotrader.core.rest.limits import limits_of
+from autotrader.core.rest.limits import KeyLimited, limits_of
 from autotrader.core.rest.views import Endpoint
 from broker import get_broker, types
 from broker.errors import AccountError, BrokerError, BrokerUnavailable, MarketDataError
@@ -69,12 +69,16 @@ def connected(request: Request) -> Iterator[Connected]:
 
     Raises BrokerUnavailable where the broker is not ready, and KeyLimited.
     """
+    limits = limits_of(request)
+    if limits.strategies:
+        # Whatever the account is: what it holds belongs to every strategy, and the broker need not be asked.
+        raise KeyLimited("This is the whole account's; this key is limited to strategies.")
     with market() as broker:
         status = broker.status()
         if not status.connected or not status.account:
             details = {"phase": status.phase, "since": status.since.isoformat(), "action": status.action}
             raise BrokerUnavailable(f"The broker is not ready: {status.reason or status.phase}.", details=details)
-        limits_of(request).check(account=status.account, strategy=None)
+        limits.check(account=status.account, strategy=None)
         yield Connected(broker, status)
 
 
