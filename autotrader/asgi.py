@@ -20,6 +20,6 @@ from autotrader.core.ops.lanes import Lanes  # noqa: E402
 
 # Method → permission of what is served here and stands in no URL map, for those who list all routes.
 ROUTES = {ROUTE: {"GET": "audit.view_event"}}
-application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(Lanes(_django)))})
+application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(Lanes(_django), plain=_django))})
 if os.environ["AUTOTRADER_PROCESS_ROLE"] == "web":
     beats.start("web")

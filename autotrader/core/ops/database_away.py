@@ -23,6 +23,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 # These say themselves what is up.
 OPEN_PATHS = ("/health", "/api/health")
 RETRY_AFTER_S = 1
@@ -63,15 +64,20 @@ class DatabaseAwayMiddleware:
 class InFlightGuard:
     """Around the whole application: a request that hangs on a connection is answered when the database is found away.
 
-    The thread that hangs is left to the connection's own time-out. What it then still does is not told.
+    The thread that hangs is left to the connection's own time-out. What it then still does is not told. While the
+    database is away, `plain` answers what needs none: threads that are shared may all be hanging.
     """
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(self, app: Application, plain: Application | None = None) -> None:
         self._app = app
+        self._plain = plain or app
         self._left: set[asyncio.Future[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on; answer instead where no answer has begun and the database is away."""
+        if not breaker().peek().ok:
+            await self._instead(scope, receive, send, "known", NOT_DONE)
+            return
         answer = _Answer(send)
         task = asyncio.ensure_future(self._app(scope, receive, answer))
         try:
@@ -79,7 +85,7 @@ class InFlightGuard:
                 if not answer.has_begun and not breaker().peek().ok:
                     answer.is_given_up = True
                     self._leave(task)
-                    await self._instead(scope, receive, send)
+                    await self._instead(scope, receive, send, "waited", _message(scope["method"]))
                     return
         except asyncio.CancelledError:
             task.cancel()
@@ -95,15 +101,14 @@ class InFlightGuard:
         if not task.cancelled() and task.exception() is not None:
             logger.info("a request that was given up failed: %r", task.exception())
 
-    async def _instead(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _instead(self, scope: Scope, receive: Receive, send: Send, how: str, message: str) -> None:
         if scope["path"] in OPEN_PATHS:
-            # Now that it is known to be away, this answers without it.
-            await self._app(scope, receive, send)
+            await self._plain(scope, receive, send)
             return
-        measures.database_refusal("waited")
+        measures.database_refusal(how)
         identity = new_id()
-        logger.warning("a request was given up since the database is away", extra={"correlation_id": identity})
-        response = away(scope["path"], _message(scope["method"]), identity)
+        logger.warning("the database is away: a request was refused", extra={"how": how, "correlation_id": identity})
+        response = away(scope["path"], message, identity)
         headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.content})
