@@ -124,6 +124,8 @@ def test_the_document_and_its_page_are_for_those_who_are_logged_in(db: None) -> 
     assert page.status_code == 200
     files = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())
     assert files
+    script = next(file for file in files if file.startswith("/api/docs"))
+    assert b"/api/schema" in client.get(script).content
     for file in files:
         assert file.startswith("/"), f"{file} is not of this host"
         if file.startswith("/static/"):
