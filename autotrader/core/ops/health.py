@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -165,11 +164,6 @@ def disk_state(folder: Path) -> DiskState:
 def seconds(length: timedelta | None) -> float | None:
     """A length of time as a number."""
     return None if length is None else round(length.total_seconds(), 1)
-
-
-def is_writable(folder: Path) -> bool:
-    """True where this process may write there."""
-    return os.access(folder, os.W_OK)
 
 
 def _of_database(state: DatabaseState) -> list[str]:
