@@ -120,7 +120,7 @@ def _database(url: str) -> dict[str, Any]:
 DATABASES = {"default": _database(AUTOTRADER_DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 vars().update(access.read())
-AUTOTRADER_TRUSTED_PROXIES = access.trusted_proxies()
+AUTOTRADER_TRUSTED_PROXIES: tuple[str, ...] = access.trusted_proxies()
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
