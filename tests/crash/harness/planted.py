@@ -144,7 +144,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit(
                 RECORDER,
                 """            if outermost:
-                _write(frame.events)
+                written = _write(frame.events)
                 if point:
                     crashpoint(f"{point}_committing")
 """,
@@ -152,7 +152,7 @@ MUTANTS: tuple[Mutant, ...] = (
             if point:
                 crashpoint(f"{point}_committing")
             with transaction.atomic():
-                _write(frame.events)
+                written = _write(frame.events)
 """,
             ),
         ),
