@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -51,5 +51,5 @@ def parsed(text: str) -> Address | None:
 
 
 def _is_trusted(address: Address) -> bool:
-    networks: Sequence[str] = settings.AUTOTRADER_TRUSTED_PROXIES
-    return any(address in ip_network(network) for network in networks)
+    proxies = settings.AUTOTRADER_TRUSTED_PROXIES
+    return any(address in ip_network(proxy) for proxy in proxies)
