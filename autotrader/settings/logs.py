@@ -35,11 +35,13 @@ def read(state: Path, role: str, secrets: Iterable[str]) -> dict[str, Any]:
     make = "autotrader.core.ops.logs.formatter"
     hidden = list(secrets)
     loggers: dict[str, Any] = {name: {"level": at} for name, at in QUIET.items()}
+    loggers["django.request"]["filters"] = ["known"]
     loggers["django-q"] |= {"handlers": everywhere, "propagate": False}
     loggers |= {name: {"handlers": detailed, "level": level, "propagate": False} for name in DETAILED}
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {"known": {"()": "autotrader.core.ops.logs.Known"}},
         "formatters": {
             "stderr": {"()": make, "as_json": as_json, "secrets": hidden},
             "file": {"()": make, "as_json": True, "secrets": hidden},

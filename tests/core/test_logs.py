@@ -192,6 +192,14 @@ def test_the_settings_say_where_files_lie(tmp_path: Path) -> None:
     assert log_files.log_folder(kept) == tmp_path
 
 
+def test_what_is_known_to_be_away_is_not_told_for_each_request() -> None:
+    known = logs.Known()
+    for status, is_told in ((503, False), (500, True), (502, True)):
+        record = logging.makeLogRecord({"status_code": status})
+        assert known.filter(record) is is_told
+    assert known.filter(logging.makeLogRecord({}))
+
+
 def test_a_value_that_is_no_json_is_told_as_text(written: Written) -> None:
     written.logger.info("x", extra={"what": object, "size": sys.maxsize, "bytes": b"\xff"})
     assert "object" in written.lines[0]["what"]

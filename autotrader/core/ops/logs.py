@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, MutableMapping
@@ -15,6 +16,7 @@ from autotrader.core import audit
 Fields = MutableMapping[str, Any]
 Render = Callable[[Any, str, Fields], str]
 HIDDEN = "[hidden]"
+SERVICE_UNAVAILABLE = 503
 # Names of fields that are never written, whatever they hold.
 SECRET_NAMES = re.compile(r"passw|secret|token|api_?key|authorization|cookie|credential|private", re.IGNORECASE)
 # Keys of ours, of model providers, bearer tokens, and passwords inside addresses.
@@ -28,6 +30,13 @@ SHORTEST_SECRET = 8
 CONTROLS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 FIRST = ("timestamp", "level", "logger", "event")
 BEHIND = ("exception", "stack")
+
+
+class Known(logging.Filter):
+    """Leaves out answers of 503: what is away is told once where that is noticed, and each request has its line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", 0) != SERVICE_UNAVAILABLE
 
 
 def formatter(*, as_json: bool, secrets: Iterable[str]) -> structlog.stdlib.ProcessorFormatter:
