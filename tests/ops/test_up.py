@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ from autotrader.core.errors import ConfigInvalid
 from autotrader.core.ops.supervisor import CONFIGURATION, OWNED_ELSEWHERE
 from autotrader.management.commands import up
 from broker.paper_gateway.hold import hold
+from tests.ops import readme
 from tests.support import ROOT, eventually, gone
 from trading.models import Strategy
 
@@ -110,7 +112,7 @@ class Running:
         self.lines: list[str] = []
         self.port = free_port()
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "AUTOTRADER_LOG_DIR"},
             "AUTOTRADER_STATE_DIR": str(state),
             "AUTOTRADER_BIND": f"127.0.0.1:{self.port}",
             "AUTOTRADER_BROKER_PORT": str(free_port()),
@@ -140,6 +142,31 @@ class Running:
         return {child.pid: child for child in children if "qcluster" in " ".join(child.cmdline())}
 
 
+def check_lines_of_the_readme(running: Running, tmp_path: Path) -> None:
+    """As printed: quote, order, bars, preview, status, cancel, history, stream, cycle, health."""
+    folder = tmp_path / "readme"
+    folder.mkdir()
+    told = readme.run(folder, f"http://127.0.0.1:{running.port}", running.environment)
+    quote, placed, bars, preview, status, cancelled, orders, stream, cycle, health = told
+    assert json.loads(quote)["bid"]
+    assert json.loads(bars)["count"] == 5
+    assert json.loads(preview)["allowed"]
+    ref = json.loads(placed)["order_ref"]
+    assert json.loads(placed)["status"] == "ACCEPTED"
+    assert json.loads(status)["order_ref"] == ref
+    assert json.loads(cancelled)["status"] == "CANCELLED"
+    assert ref in {row["order_ref"] for row in json.loads(orders)["results"]}
+    assert '"type":"ORDER_CANCELLED"' in stream
+    assert json.loads(cycle)["state"] == "QUEUED"
+    assert json.loads(health)["broker"] == "ready"
+    # One id joins what the request caused, in the log of every process.
+    logs = Path(running.environment["AUTOTRADER_STATE_DIR"]) / "logs"
+    caused = json.loads(placed)["correlation_id"]
+    lines = [json.loads(line) for path in logs.glob("*.jsonl") for line in path.read_text().splitlines()]
+    found = {(line["role"], line["event"]) for line in lines if line.get("correlation_id") == caused}
+    assert {("web", "request"), ("web", "ORDER_SENDING"), ("broker", "call"), ("broker", "ORDER_PLACED")} <= found
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     running = Running(tmp_path)
@@ -153,12 +180,13 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 @pytest.mark.crash
 @pytest.mark.timeout(120)
-def test_up_from_an_empty_folder_to_ctrl_c(running: Running) -> None:
+def test_up_from_an_empty_folder_to_ctrl_c(running: Running, tmp_path: Path) -> None:
     running.wait_for("Ctrl-C stops everything")
     assert re.search(r"password +\S{20}", running.wait_for("password"))
     with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/admin/login/", timeout=10) as page:
         assert page.status == 200
     running.wait_for("broker ready")
+    check_lines_of_the_readme(running, tmp_path)
 
     second = subprocess.run(
         running.command, cwd=ROOT, env=running.environment, capture_output=True, text=True, timeout=30, check=False
