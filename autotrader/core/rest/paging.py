@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from autotrader.core.errors import Invalid
 
-WINDOW = 1_000
+WINDOW = 500
 LONGEST_CURSOR = 200
 
 
