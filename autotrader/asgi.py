@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 
+import django
 from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotrader.settings")
 os.environ.setdefault("AUTOTRADER_PROCESS_ROLE", "web")
 
-_django = get_asgi_application()
+django.setup(set_prefix=False)
 
 # Imported late: they need the apps, which the line above loads.
 from autotrader.core.live.app import ROUTE, EventStream  # noqa: E402
 from autotrader.core.ops import beats  # noqa: E402
 from autotrader.core.ops.database_away import InFlightGuard  # noqa: E402
-from autotrader.core.ops.lanes import Lanes  # noqa: E402
+from autotrader.core.ops.lanes import Lanes, SyncSite  # noqa: E402
 
 # Method → permission of what is served here and stands in no URL map, for those who list all routes.
 ROUTES = {ROUTE: {"GET": "audit.view_event"}}
-application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(Lanes(_django), plain=_django))})
+_site = SyncSite()
+application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(Lanes(_site), plain=_site))})
 if os.environ["AUTOTRADER_PROCESS_ROLE"] == "web":
     beats.start("web")

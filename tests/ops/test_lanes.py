@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from autotrader.core.ops.lanes import Lanes
+from autotrader.core.ops.lanes import Lanes, SyncSite
 
 
 class Site:
@@ -62,3 +62,10 @@ async def test_who_finds_all_lanes_held_up_gets_one_of_its_own() -> None:
     assert not site.threads[-1].startswith("lane-own")
     names = {thread.name for thread in threading.enumerate()}
     assert not any(name.startswith("lane-own") for name in names)
+
+
+def test_every_view_and_middleware_runs_in_one_step() -> None:
+    """An async one would be left out of the chain of a sync site."""
+    site = SyncSite()
+    assert not asyncio.iscoroutinefunction(site._middleware_chain)
+    assert not getattr(site._middleware_chain, "async_mode", False)

@@ -11,13 +11,30 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
+from django.http import HttpRequest, HttpResponseBase
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 LANES = 8
 # Longer than answers out of the database take: what holds all lanes then waits for something else, such as the broker.
 PATIENCE_S = 0.5
+
+
+class SyncSite(ASGIHandler):
+    """Django, with one step into a thread and one out.
+
+    Every view of ours is sync, and so is some middleware; left to itself Django would go in and out for each of them.
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """The chain of a sync site, whatever the handler asks for."""
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        """The whole chain on the request's thread."""
+        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
 
 
 class Lanes:
