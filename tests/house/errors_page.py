@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def sources() -> Iterator[Path]:
         yield from sorted(path for path in (ROOT / package).rglob("*.py") if "migrations" not in path.parts)
 
 
+@cache
 def tree() -> list[type[Any]]:
     """Every class of the error tree, those of a package together."""
     from autotrader.core.errors import AutoTraderError
@@ -74,6 +76,7 @@ def _files_of_errors() -> set[Path]:
     return {path for name, _, path in classes if name in names}
 
 
+@cache
 def codes() -> dict[str, Listed]:
     """Every code that an answer can carry, but those of the controls' verdicts."""
     found: dict[str, Listed] = {}
