@@ -12,9 +12,10 @@ REFUSALS = {
     "403": "Codes: NOT_ALLOWED, SCOPE_MISSING, KEY_LIMITED.",
     "422": "Codes: INVALID, UNKNOWN_FIELD.",
     "429": "Codes: THROTTLED, TOO_MANY_STREAMS.",
+    "500": "Codes: AUDIT_GAP, INTERNAL.",
     "503": "Codes: STORAGE.",
 }
-FRAMES = 'id: 1204\nevent: message\ndata: {"seq": 1204, "type": "ORDER_FILLED"}\n\n: keep-alive\n\n'
+FRAMES = 'id: 1204\ndata: {"seq": 1204, "type": "ORDER_FILLED"}\n\n: keep-alive\n\n'
 STREAM: Schema = {
     "operationId": "get_events_stream",
     "summary": "The audit log as it grows, as server-sent events",
