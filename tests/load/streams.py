@@ -32,7 +32,7 @@ async def _fan_out(house: House, web: Web, seconds: float) -> list[Figure]:
     cpu, began = web.cpu_s(), time.monotonic()
     with house.writing("--rate", str(RATE)) as writer:
         await asyncio.sleep(seconds)
-        most_threads, most_connections = web.threads(), web.connections()
+        most_threads, most_connections = web.threads(), await asyncio.to_thread(web.connections)
         written = await asyncio.to_thread(_finish, writer)
     cpu, began = web.cpu_s() - cpu, time.monotonic() - began
     await _until(lambda: all(reader.last == readers[0].last for reader in readers) and readers[0].events == written)
