@@ -19,6 +19,7 @@ from autotrader.core.users.key_ring import FRESH_S, find_key
 from autotrader.core.users.keys import scopes_for, scopes_of, shown_key
 from autotrader.core.users.limits import UNLIMITED, Limits, limits_from
 from autotrader.core.users.models import ApiKey, User
+from autotrader.core.users.sessions import is_session_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def still_valid(accesses: Collection[Access]) -> set[Access]:
 
 
 def _session(session: str) -> Credential | None:
-    row = Session.objects.filter(session_key=session).first() if session else None
+    row = Session.objects.filter(session_key=session).first() if is_session_name(session) else None
     told = row.get_decoded() if row is not None else {}
     if told.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
         return None
