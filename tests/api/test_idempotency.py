@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -45,6 +45,7 @@ class Adding(Endpoint):
         "forbidden": PermissionDenied("no"),
         "away": BrokerUnavailable("no"),
         "broken": ValueError("no"),
+        "silent": OperationalError("no"),
         "killed": Killed(),
     }
 
@@ -128,6 +129,14 @@ def test_what_a_repeat_may_not_meet_again_is_heard_anew(
         assert "Idempotent-Replayed" not in response.headers
     assert not KeptAnswer.objects.exists()
     assert Instrument.objects.count() == (stays if view is Adding else 2)
+
+
+@KINDS
+def test_who_lost_the_database_on_the_way_is_not_told_that_nothing_was_done(db: None, view: type[Endpoint]) -> None:
+    status, told = said(post(view, {"then": "silent"}))
+    assert (status, told["error"]["code"]) == (503, "STORAGE")
+    assert "not known" in told["detail"]
+    assert "nothing was done" not in told["detail"]
 
 
 def test_a_key_must_be_given_unless_it_is_optional(db: None) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError, DataError
 from django.http import Http404
 from rest_framework import exceptions, status
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
 from autotrader.core.errors import AutoTraderError
@@ -18,6 +19,11 @@ from autotrader.core.rest.refusals import log_refusal
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
+STORAGE = "STORAGE"
+NOT_KNOWN = (
+    "The database stopped answering while this was done; whether it was done is not known. "
+    "Repeat it with the same Idempotency-Key."
+)
 # What the framework raises by itself, most special first.
 CODES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.ParseError, "MALFORMED"),
@@ -34,7 +40,7 @@ CODES: tuple[tuple[type[Exception], str], ...] = (
     (RequestDataTooBig, "BODY_TOO_LARGE"),
     (SuspiciousOperation, "MALFORMED"),
     (DataError, "INVALID"),
-    (DatabaseError, "STORAGE"),
+    (DatabaseError, STORAGE),
 )
 
 
@@ -57,7 +63,7 @@ class Problem:
 
 def answer(error: Exception, context: dict[str, Any]) -> Response:
     """The framework's exception handler: every error leaves in the envelope, and none without one."""
-    problem = problem_of(error)
+    problem = _told(problem_of(error), str(context["request"].method))
     if problem.status >= status.HTTP_500_INTERNAL_SERVER_ERROR and not isinstance(error, AutoTraderError):
         logger.error("a request failed", exc_info=error)
     log_refusal(context["request"], problem.status, problem.code)
@@ -90,6 +96,12 @@ def envelope(problem: Problem, correlation_id: str) -> dict[str, Any]:
     return {"detail": problem.message, "error": error}
 
 
+def _told(problem: Problem, method: str) -> Problem:
+    """An unsafe request may have been done before the database fell silent: its client is not told that it was not."""
+    is_unsure = problem.code == STORAGE and problem.status == status.HTTP_503_SERVICE_UNAVAILABLE
+    return replace(problem, message=NOT_KNOWN) if is_unsure and method not in SAFE_METHODS else problem
+
+
 def problem_of(error: Exception) -> Problem:
     """What an error is told as."""
     if isinstance(error, AutoTraderError):
@@ -105,7 +117,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, DataError):
         return Problem(422, "INVALID", "A value is outside of what can be kept.")
     if isinstance(error, DatabaseError):
-        return Problem(503, "STORAGE", "The database does not answer; nothing was done.")
+        return Problem(503, STORAGE, "The database does not answer; nothing was done.")
     if isinstance(error, exceptions.APIException):
         code = next((code for kind, code in CODES if isinstance(error, kind)), str(error.default_code).upper())
         return Problem(error.status_code, code, _sentence(error.detail))
