@@ -11,6 +11,7 @@ from autotrader.core.audit.models import Event
 from tests.api.asking import Asker, code_of, program, someone
 from tests.trading.builders import instrument, published, strategy
 from trading.models import RiskProfile, Strategy
+from trading.services.strategy_settings import LOOSEN_PERMISSION
 from trading.services.suspensions import strategy_suspend
 from trading.services.workflows import workflow_version_add
 
@@ -21,7 +22,7 @@ SETTINGS = ("trading.view_workflow", "trading.view_instrument", "trading.view_ri
 
 @pytest.fixture
 def ann() -> Asker:
-    return someone("ann", *ALL, *SETTINGS)
+    return someone("ann", *ALL, *SETTINGS, LOOSEN_PERMISSION)
 
 
 def new(**changes: Any) -> dict[str, Any]:
@@ -48,6 +49,27 @@ def test_a_strategy_is_set_up_once_a_key_and_found_again(ann: Asker) -> None:
     assert (listed["results"], listed["next"]) == ([made.json()], None)
     assert ann.get("strategies?enabled=false").json()["results"] == []
     assert ann.get(f"strategies/{row.pk}").json() == made.json()
+
+
+def test_who_sets_up_strategies_does_not_loosen_what_guards_them() -> None:
+    operator = someone("oscar", *ALL)
+    for changes in ({}, {"mode": "auto"}, {"mode": "shadow", "allow_short": True}):
+        assert code_of(operator.post("strategies", new(**changes))) == (403, "RISK_MANAGER_NEEDED")
+    assert not Strategy.objects.exists()
+    made = operator.post("strategies", new(mode="approve"))
+    assert made.status_code == 201
+    row = Strategy.objects.get()
+    other = RiskProfile.objects.create(name="wild").pk
+    for field, value in (("mode", "auto"), ("allow_short", True), ("risk_profile", other)):
+        said = operator.send("patch", f"strategies/{row.pk}", {"version": 1, field: value})
+        assert (*code_of(said), said.json()["error"]["details"]["field"]) == (403, "RISK_MANAGER_NEEDED", field)
+    assert (
+        operator.send("patch", f"strategies/{row.pk}", {"version": 1, "mode": "shadow", "priority": 3}).status_code
+        == 200
+    )
+    manager = someone("rita", *ALL, LOOSEN_PERMISSION)
+    assert manager.send("patch", f"strategies/{row.pk}", {"version": 2, "mode": "auto"}).status_code == 200
+    assert operator.send("patch", f"strategies/{row.pk}", {"version": 3, "mode": "approve"}).status_code == 200
 
 
 def test_what_cannot_run_is_refused_by_its_field(ann: Asker) -> None:

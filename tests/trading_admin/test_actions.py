@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,17 @@ def test_a_halt_that_is_less_strict_leaves_the_stricter_one(login: Any) -> None:
     answer = login("trading.halt_trading", "trading.release_trading").post(reverse("admin:trading_halt"), words)
     assert "Trading is HALTED" in said(answer)
     assert halt_state() is HaltState.HALTED
+
+
+def test_who_sets_up_strategies_does_not_loosen_them_on_their_page(login: Any, strategy: Strategy) -> None:
+    Strategy.objects.update(mode="approve")
+    url = reverse("admin:trading_strategy_change", args=[strategy.pk])
+    for rights, mode in (((), "approve"), (("trading.change_riskprofile",), "auto")):
+        client = login(*STRATEGY_RIGHTS, "trading.change_strategy", *rights)
+        form = client.get(url).context["adminform"].form
+        told = {name: form[name].value() for name in form.fields if form[name].value() is not None}
+        told |= {"parameters": json.dumps(strategy.parameters), "mode": "auto", "seen_version": form.instance.version}
+        answer = client.post(url, {name: value for name, value in told.items() if value is not False})
+        assert bool(answer.context) is (mode == "approve")
+        strategy.refresh_from_db()
+        assert strategy.mode == mode

@@ -20,13 +20,15 @@ from trading.admin.versioned import VersionedForm
 from trading.models import Decision, Strategy, WorkflowVersion
 from trading.services.cycles import cycle_queue
 from trading.services.strategies import strategy_save
-from trading.services.strategy_settings import strategy_faults
+from trading.services.strategy_settings import LOOSEN_PERMISSION, guards_of, loosened, strategy_faults
 
 RUN_PERMISSION = "trading.run_cycle"
 
 
 class StrategyForm(VersionedForm):
-    """What cannot run is refused here, with the field to correct."""
+    """What cannot run, and what this person may not loosen, is refused here, with the field to correct."""
+
+    may_loosen = False
 
     class Meta:
         model = Strategy
@@ -40,6 +42,10 @@ class StrategyForm(VersionedForm):
             parameters=cleaned.get("parameters", {}),
             workflow_version=cleaned.get("workflow_version"),
         )
+        if not self.may_loosen and cleaned.get("risk_profile"):
+            stored = Strategy.objects.filter(pk=self.instance.pk).first()
+            wanted = {**cleaned, "risk_profile": cleaned["risk_profile"].pk}
+            faults |= loosened(guards_of(stored) if stored else {}, {"mode": "", "allow_short": False, **wanted})
         for name, fault in faults.items():
             self.add_error(name, fault)
         return cleaned
@@ -91,6 +97,10 @@ class StrategyAdmin(DeskAdmin):
             published = WorkflowVersion.objects.exclude(published_at=None)
             kwargs["queryset"] = published.select_related("workflow")
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form = super().get_form(request, *args, **kwargs)
+        return type(form.__name__, (form,), {"may_loosen": request.user.has_perm(LOOSEN_PERMISSION)})
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """May this person run a cycle now?"""

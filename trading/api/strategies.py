@@ -17,6 +17,7 @@ from autotrader.core.rest.documents import Answer
 from autotrader.core.rest.errors import Malformed
 from autotrader.core.rest.limits import limits_of, refuse_limited
 from autotrader.core.rest.lists import ListEndpoint
+from autotrader.core.rest.permissions import may
 from autotrader.core.rest.serializers import Body
 from autotrader.core.rest.views import Endpoint, actor_of
 from trading.api.fields import flag_filter, row_id
@@ -24,7 +25,7 @@ from trading.api.filters import filters
 from trading.models import Strategy
 from trading.models.strategy import Mode
 from trading.selectors.settings import StrategyUnknown, strategies_with_details, strategy_named
-from trading.services.strategy_settings import strategy_change, strategy_create
+from trading.services.strategy_settings import LOOSEN_PERMISSION, MayNotLoosen, strategy_change, strategy_create
 from trading.services.suspensions import PERMISSION as RESUME_PERMISSION
 from trading.services.suspensions import strategy_resume
 
@@ -120,6 +121,7 @@ class StrategiesEndpoint(ListEndpoint):
     answers = {"GET": StrategyDocument, "POST": Answer(StrategyDocument, (201,))}
     filterset_class = FILTERS
     strategy_field = "pk"
+    errors = {"POST": (MayNotLoosen,)}
 
     def queryset(self) -> QuerySet[Strategy]:
         return strategies_with_details()
@@ -129,7 +131,7 @@ class StrategiesEndpoint(ListEndpoint):
 
     def post(self, request: Request) -> Response:
         refuse_limited(request)
-        made = strategy_create(self.told(request), actor=actor_of(request))
+        made = strategy_create(self.told(request), actor=actor_of(request), may_loosen=may(request, LOOSEN_PERMISSION))
         return answered(made.pk, status=201)
 
 
@@ -140,7 +142,7 @@ class StrategyEndpoint(Endpoint):
     atomic = True
     body = StrategyChange
     answers = {"GET": StrategyDocument, "PATCH": StrategyDocument}
-    errors = {"GET": (StrategyUnknown,), "PATCH": (StrategyUnknown, Conflict)}
+    errors = {"GET": (StrategyUnknown,), "PATCH": (StrategyUnknown, Conflict, MayNotLoosen)}
 
     def get(self, request: Request, pk: int) -> Response:
         limits_of(request).check(account=None, strategy=pk)
@@ -150,7 +152,8 @@ class StrategyEndpoint(Endpoint):
         limits_of(request).check(account=None, strategy=pk)
         values = self.told(request)
         version = values.pop("version", None) or _seen(request)
-        strategy_change(pk, values, actor=actor_of(request), version=version)
+        may_loosen = may(request, LOOSEN_PERMISSION)
+        strategy_change(pk, values, actor=actor_of(request), may_loosen=may_loosen, version=version)
         return answered(pk)
 
 
@@ -167,7 +170,7 @@ class SwitchEndpoint(Endpoint):
     def post(self, request: Request, pk: int) -> Response:
         limits_of(request).check(account=None, strategy=pk)
         self.told(request)
-        strategy_change(pk, {"enabled": self.enabled}, actor=actor_of(request))
+        strategy_change(pk, {"enabled": self.enabled}, actor=actor_of(request), may_loosen=False)
         return answered(pk)
 
 

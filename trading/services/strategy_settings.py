@@ -11,8 +11,9 @@ from django.db import IntegrityError
 from django.db.models import Model
 
 from autotrader.core import audit
-from autotrader.core.errors import Conflict, Invalid
+from autotrader.core.errors import AutoTraderError, Conflict, Invalid
 from trading.models import Instrument, RiskProfile, Strategy, WorkflowVersion
+from trading.models.strategy import Mode
 from trading.selectors.settings import StrategyUnknown
 from trading.services.strategies import strategy_save
 
@@ -21,7 +22,35 @@ FIELDS = (
     "allow_short", "interval_seconds", "priority",
 )  # fmt: skip
 REFERENCES: dict[str, type[Model]] = {"workflow_version": WorkflowVersion, "risk_profile": RiskProfile}
+LOOSEN_PERMISSION = "trading.change_riskprofile"
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}", re.ASCII)
+
+
+class MayNotLoosen(AutoTraderError):
+    """Whoever sets up strategies does not loosen what guards them: ask a risk manager."""
+
+    code = "RISK_MANAGER_NEEDED"
+    status = 403
+
+
+def loosened(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
+    """What would guard less than before, by field, with the reason; `before` is empty of a new strategy.
+
+    Both name `mode`, `allow_short` and the `risk_profile` by its id.
+    """
+    found = {}
+    if after["mode"] == Mode.AUTO and before.get("mode") != Mode.AUTO:
+        found["mode"] = "Orders would leave without a person's yes."
+    if after["allow_short"] and not before.get("allow_short"):
+        found["allow_short"] = "Shorts could be opened."
+    if before and after["risk_profile"] != before["risk_profile"]:
+        found["risk_profile"] = "Other limits would be in force."
+    return {name: f"{reason} This needs the permission {LOOSEN_PERMISSION}." for name, reason in found.items()}
+
+
+def guards_of(strategy: Strategy) -> dict[str, Any]:
+    """What `loosened` compares."""
+    return {"mode": strategy.mode, "allow_short": strategy.allow_short, "risk_profile": strategy.risk_profile_id}
 
 
 def strategy_faults(
@@ -40,20 +69,25 @@ def strategy_faults(
     return faults
 
 
-def strategy_create(values: Mapping[str, Any], *, actor: str) -> Strategy:
+def strategy_create(values: Mapping[str, Any], *, actor: str, may_loosen: bool) -> Strategy:
     """A new strategy of FIELDS, whose references are ids; those that are not given have the model's defaults.
 
-    Raises Invalid naming each field.
+    `may_loosen`: this person may change risk profiles. Raises MayNotLoosen, and Invalid naming each field.
     """
     found = _resolved(values)
     instruments = found.pop("instruments", [])
-    return _save(Strategy(**found), instruments, actor)
+    strategy = Strategy(**found)
+    _refuse_loosening({}, strategy, may_loosen=may_loosen)
+    return _save(strategy, instruments, actor)
 
 
-def strategy_change(pk: int, values: Mapping[str, Any], *, actor: str, version: int | None = None) -> Strategy:
+def strategy_change(
+    pk: int, values: Mapping[str, Any], *, actor: str, may_loosen: bool, version: int | None = None
+) -> Strategy:
     """Change some of FIELDS, whose references are ids, as the next version; what changes nothing makes none.
 
-    Raises StrategyUnknown, Conflict STALE_VERSION where `version` was given and is not the stored one, and Invalid.
+    `may_loosen`: this person may change risk profiles. Raises StrategyUnknown, Conflict STALE_VERSION where `version`
+    was given and is not the stored one, MayNotLoosen, and Invalid.
     """
     with audit.acting(actor=actor), audit.recording():
         strategy = Strategy.objects.select_for_update(no_key=True).filter(pk=pk).first()
@@ -70,9 +104,18 @@ def strategy_change(pk: int, values: Mapping[str, Any], *, actor: str, version: 
         changed = {name: value for name, value in wanted.items() if getattr(strategy, name) != value}
         if not changed and {row.pk for row in instruments} == {row.pk for row in held}:
             return strategy
+        before = guards_of(strategy)
         for name, value in changed.items():
             setattr(strategy, name, value)
+        _refuse_loosening(before, strategy, may_loosen=may_loosen)
         return _save(strategy, instruments, actor)
+
+
+def _refuse_loosening(before: Mapping[str, Any], strategy: Strategy, *, may_loosen: bool) -> None:
+    found = {} if may_loosen else loosened(before, guards_of(strategy))
+    if found:
+        first = next(iter(found))
+        raise MayNotLoosen(f"{first}: {found[first]}", details={"field": first, "fields": found})
 
 
 def _resolved(values: Mapping[str, Any]) -> dict[str, Any]:
