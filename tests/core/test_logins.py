@@ -214,6 +214,7 @@ def test_an_account_without_a_password_is_refused_like_any_other(db: None) -> No
         ("10.0.0.1", "198.51.100.9, nonsense", "10.0.0.1"),
         ("10.0.0.1", "nonsense, 198.51.100.9", "198.51.100.9"),
         ("::ffff:10.0.0.1", "2001:db8::5", "2001:db8::5"),
+        ("10.0.0.1", "2001:db8::5%\x0bany text", "2001:db8::5"),
         ("", "198.51.100.9", ""),
         ("/run/web.sock", "198.51.100.9", ""),
     ],

@@ -42,9 +42,12 @@ def place_of(address: str) -> str:
 
 
 def parsed(text: str) -> Address | None:
-    """The address, an IPv4 one also where it is wrapped in IPv6; None for anything else."""
+    """The address, an IPv4 one also where it is wrapped in IPv6; None for anything else.
+
+    The zone of an IPv6 address names a card of ours, may hold any text, and is left out.
+    """
     try:
-        found = ip_address(text.strip())
+        found = ip_address(text.strip().partition("%")[0])
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
