@@ -167,6 +167,11 @@ class Tailer:
             except (DatabaseAway, TailBroken) as error:
                 self._failed(error)
                 await asyncio.sleep(self._rules.look_s)
+            except Exception as error:
+                # A log without its head, say, while it is restored: a tailer that died of it would never come back.
+                logger.exception("the log cannot be read")
+                self._failed(DatabaseAway(repr(error)))
+                await asyncio.sleep(self._rules.look_s)
 
     async def _read_on(self) -> None:
         """Hand on everything there is."""
