@@ -127,7 +127,8 @@ class Connection(ib_insync.IB):  # type: ignore[misc]
     async def executions(self) -> list[Any]:
         """Today's fills of all clients, asked anew."""
         try:
-            return await asyncio.wait_for(self.request(self.reqExecutionsAsync), ANSWER_LIMIT)
+            async with asyncio.timeout(ANSWER_LIMIT):
+                return await self.request(self.reqExecutionsAsync)
         except (RequestError, TimeoutError) as error:
             raise BrokerUnavailable(f"the gateway did not tell today's executions: {error!r}") from error
 
@@ -144,7 +145,8 @@ class Connection(ib_insync.IB):  # type: ignore[misc]
         """
         await self._pacer.room_for_data()
         try:
-            return await asyncio.wait_for(self._sent(send), ANSWER_LIMIT)
+            async with asyncio.timeout(ANSWER_LIMIT):
+                return await self._sent(send)
         except TimeoutError as error:
             reason = f"the gateway did not answer the request for {what} within {ANSWER_LIMIT:g} s"
             self._doubt(reason)

@@ -54,7 +54,8 @@ class SharedData:
 
         async def fly() -> Any:
             try:
-                return await asyncio.wait_for(connection.request(send), ANSWER_LIMIT)
+                async with asyncio.timeout(ANSWER_LIMIT):
+                    return await connection.request(send)
             except TimeoutError as error:
                 raise BrokerUnavailable(f"the broker did not tell {what} within {ANSWER_LIMIT:g} s") from error
 

@@ -43,7 +43,8 @@ class MarketRules:
         async def send() -> Any:
             answer = connection.wrapper.startReq(f"marketRule-{rule}")
             connection.client.reqMarketRule(rule)
-            return await asyncio.wait_for(answer, ANSWER_LIMIT)
+            async with asyncio.timeout(ANSWER_LIMIT):
+                return await answer
 
         try:
             self._known[rule] = _increments(await connection.request(send))

@@ -122,7 +122,8 @@ class Session(asyncio.Protocol):
     async def drained(self) -> None:
         """Return when every frame flushed so far was handed to the kernel; a client that does not read is cut off."""
         try:
-            await asyncio.wait_for(self._writable.wait(), DRAIN_SECONDS)
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._writable.wait()
         except TimeoutError:
             self.abort()
 
