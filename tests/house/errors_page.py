@@ -224,7 +224,7 @@ Decide by `code`, never by the sentence. The correlation id finds the request in
 | 429 | too many | after `Retry-After` seconds |
 | 500 | a defect of ours | report the correlation id; look before repeating an order |
 | 502 | the broker answered, but not with what was needed | as the code says |
-| 503 | broker or database away; nothing was done, or the message says it is not known | after `Retry-After` seconds, same key |
+| 503 | broker or database away; where it may have been done, the message says so | after `Retry-After` s, same key |
 """
 CODES_HEAD = "\n## Codes\n\n| code | HTTP | class | what to do |\n|---|---|---|---|\n"
 VERDICTS_HEAD = """
