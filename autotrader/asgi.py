@@ -15,11 +15,13 @@ django.setup(set_prefix=False)
 # Imported late: they need the apps, which the line above loads.
 from autotrader.core.live.app import ROUTE, EventStream  # noqa: E402
 from autotrader.core.ops import beats  # noqa: E402
+from autotrader.core.ops.bodies import bound_bodies  # noqa: E402
 from autotrader.core.ops.database_away import InFlightGuard  # noqa: E402
 from autotrader.core.ops.lanes import Lanes, SyncSite  # noqa: E402
 
 # Method → permission of what is served here and stands in no URL map, for those who list all routes.
 ROUTES = {ROUTE: {"GET": "audit.view_event"}}
+bound_bodies()
 _site = SyncSite()
 application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(Lanes(_site), plain=_site))})
 if os.environ["AUTOTRADER_PROCESS_ROLE"] == "web":

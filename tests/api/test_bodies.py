@@ -1,0 +1,41 @@
+"""A body that no sound request has costs the web process next to nothing, whoever sends it."""
+
+from __future__ import annotations
+
+import socket
+
+import psutil
+import pytest
+
+from tests.api.test_stream import web
+
+__all__ = ["web"]
+MEGABYTE = b"x" * 1_000_000
+MANY = 60
+
+
+def _resident(port: int) -> int:
+    found = [row for row in psutil.net_connections("tcp") if row.laddr.port == port and row.status == "LISTEN"]
+    return psutil.Process(found[0].pid).memory_info().rss
+
+
+def _sent(port: int, how: str) -> bytes:
+    """What is answered to a body of MANY megabytes from nobody."""
+    chunked = how == "Transfer-Encoding: chunked"
+    head = f"POST /api/orders/place HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{how}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as wire:
+        wire.sendall(head.encode())
+        for _ in range(MANY):
+            wire.sendall(b"%x\r\n%b\r\n" % (len(MEGABYTE), MEGABYTE) if chunked else MEGABYTE)
+        wire.sendall(b"0\r\n\r\n" if chunked else b"")
+        answer = b""
+        while more := wire.recv(65536):
+            answer += more
+    return answer
+
+
+@pytest.mark.parametrize("how", [f"Content-Length: {MANY * len(MEGABYTE)}", "Transfer-Encoding: chunked"])
+def test_a_huge_body_from_nobody_is_not_kept(web: int, transactional_db: None, how: str) -> None:
+    before = _resident(web)
+    assert _sent(web, how).startswith(b"HTTP/1.1 401")
+    assert _resident(web) - before < 20_000_000
