@@ -8,6 +8,7 @@ environment.prepare()
 
 import os  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import django  # noqa: E402
@@ -18,6 +19,7 @@ from django.test import TransactionTestCase  # noqa: E402
 # A package's conftest that pytest loads first may import models.
 django.setup()
 
+from broker.gates import halt_file  # noqa: E402
 from tests import database  # noqa: E402
 
 environment.own_state(settings)
@@ -71,6 +73,13 @@ def fresh_callers() -> None:
     RING.clear()
     throttling.CALLS.clear()
     throttling.FAILURES.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_halt_left() -> Iterator[None]:
+    """A halt of one test's desk halts no other: its file outlives the rows."""
+    yield
+    halt_file(Path(os.environ["AUTOTRADER_STATE_DIR"])).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,7 @@ def test_positions_are_summed_by_currency_and_never_by_guess() -> None:
 
 
 def test_the_pacing_is_told_who_asks_and_no_longer_than_the_call_lasts() -> None:
-    assert _closing("web:42", CALLER.get) == "web:42"
+    assert _closing("web:42", "", CALLER.get) == "web:42"
     assert CALLER.get() == ""
 
 
