@@ -22,7 +22,7 @@ from autotrader.core.users.models import User
 
 T = TypeVar("T")
 # Where a test does not say otherwise: as in life, but without long waits.
-QUICK = Rules(recheck_s=0.2, look_s=0.3, poll_s=0.02, grace_s=0.2)
+QUICK = Rules(recheck_s=0.2, look_s=0.3, poll_s=0.02)
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,13 @@ async def elsewhere(work: Callable[..., T], *arguments: Any) -> T:
             connection.close()
 
     return await asyncio.to_thread(run)
+
+
+async def until(true: Callable[[], object], timeout: float = 20) -> None:
+    """Ask until it is so; `tests.support.eventually` for a loop."""
+    async with asyncio.timeout(timeout):
+        while not true():
+            await asyncio.sleep(0.01)
 
 
 def write(count: int, *, account: str = "", subject: str = "s", document: dict[str, Any] | None = None) -> None:

@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from django.test import Client
 
 from autotrader.core.audit.models import AuditHead
 from autotrader.core.users.models import User
-from tests.live import elsewhere, make_key, write
+from tests.live import elsewhere, make_key, until, write
 from tests.load.clients import Reader, stuck
 from tests.support import ROOT, child_environment, eventually
 
@@ -51,6 +52,27 @@ def user(transactional_db: None) -> User:
 @pytest.fixture
 def key(user: User) -> str:
     return make_key(user)["Authorization"].removeprefix("Bearer ")
+
+
+numbers = count(1)
+
+
+@pytest.fixture
+def start(web: int, key: str) -> int:
+    """The log's last number, once the web process knows that this test's database is not the last one's."""
+    write(100 * next(numbers))  # no two tests begin at the same number
+    now = _head()
+
+    def begins_at() -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", web, timeout=20)
+        connection.request("GET", "/api/events/stream", headers={"Authorization": f"Bearer {key}"})
+        response = connection.getresponse()
+        _, line = response.readline(), response.readline()
+        connection.close()
+        return int(line.removeprefix(b"id: "))
+
+    eventually(lambda: begins_at() == now)
+    return now
 
 
 def answer(port: int, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -88,27 +110,26 @@ def test_a_browsers_session_reads_it_too(web: int, user: User) -> None:
     connection.close()
 
 
-async def test_events_of_another_process_arrive_over_cuts(web: int, key: str) -> None:
+async def test_events_of_another_process_arrive_over_cuts(web: int, key: str, start: int) -> None:
     reader = Reader(web, key)
     await reader.connect()
-    start = reader.last
+    assert reader.last == start
     for _ in range(4):
         await elsewhere(write, 5)
-        await _until(lambda: reader.last > start)
+        await until(lambda: reader.last > start)
         reader.cut()
         await reader.closed()
         await elsewhere(write, 5)
         await reader.connect()
     last = await elsewhere(_head)
-    await _until(lambda: reader.last == last)
+    await until(lambda: reader.last == last)
     reader.cut()
     assert (reader.events, reader.lost, reader.doubled) == (last - start, 0, 0)
 
 
-async def test_a_client_that_reads_nothing_costs_one_response(web: int, key: str) -> None:
+async def test_a_client_that_reads_nothing_costs_one_response(web: int, key: str, start: int) -> None:
     """The server ends it at 512 KiB whether it is read or not; what was sent can be read afterwards, and resumed."""
-    start = await elsewhere(_head)
-    silent = await asyncio.to_thread(stuck, web, key)
+    silent = await asyncio.to_thread(stuck, web, key, f"Last-Event-ID: {start}")
     await elsewhere(_write_much)
     last = await elsewhere(_head)
     body = await asyncio.to_thread(_read_all, silent)
@@ -118,7 +139,7 @@ async def test_a_client_that_reads_nothing_costs_one_response(web: int, key: str
     reader = Reader(web, key, last=start + seen)
     while reader.last < last:
         await reader.connect()
-        await _until(lambda: reader.last == last or reader._closed.is_set())
+        await until(lambda: reader.last == last or reader._closed.is_set())
     reader.cut()
     assert (reader.events, reader.lost, reader.doubled) == (last - start - seen, 0, 0)
 
@@ -141,10 +162,3 @@ def _read_all(silent: socket.socket) -> bytes:
 
 def _head() -> int:
     return AuditHead.objects.get().seq
-
-
-async def _until(true: object) -> None:
-    assert callable(true)
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.01)

@@ -16,7 +16,7 @@ from autotrader.core.live.listening import NOT_LIBPQ
 from autotrader.core.live.tailer import tailer_state
 from autotrader.core.users.models import User
 from tests import database
-from tests.live import QUICK, Caller, calling, elsewhere, make_key, serving, write
+from tests.live import Caller, calling, elsewhere, make_key, serving, until, write
 
 Headers = dict[str, str]
 
@@ -233,13 +233,7 @@ async def test_the_tailer_ends_after_its_last_client_and_begins_again(key: Heade
                 assert state.lag_events(await elsewhere(head)) == 0
                 await elsewhere(write, 1)
                 await caller.seqs(1)
-            await _until(lambda: not tailer_state().alive)
-
-
-async def _until(true: Any) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.02)
+            await until(lambda: not tailer_state().alive)
 
 
 async def test_nothing_is_lost_or_doubled_over_reconnects_while_many_write(key: Headers) -> None:
@@ -322,7 +316,7 @@ def _as_owner(statement: str) -> None:
 
 
 async def test_many_clients_cost_no_more_threads_or_connections(key: Headers, boss: User) -> None:
-    async with serving(QUICK, per_key=100, grace_s=5) as app:
+    async with serving(per_key=100) as app:
         callers = [Caller(app, key) for _ in range(60)]
         for caller in callers:
             caller.begin()

@@ -117,12 +117,12 @@ class Reader(asyncio.Protocol):
         await self._closed.wait()
 
 
-def stuck(port: int, key: str) -> socket.socket:
+def stuck(port: int, key: str, *more: str) -> socket.socket:
     """A client that asks and then reads nothing; the kernel keeps as little for it as it can."""
     found = socket.socket()
     found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     found.connect(("127.0.0.1", port))
-    found.sendall(request("/api/events/stream", key))
+    found.sendall(request("/api/events/stream", key, *more))
     return found
 
 
