@@ -116,7 +116,7 @@ def stream_state(now: datetime) -> StreamState:
     """The event stream of this process; its lag is null while nobody listens."""
     told = tailer_state()
     lag = told.lag_seconds(now)
-    return StreamState(told.alive, told.subscribers, None if lag is None else round(lag, 1), told.problem)
+    return StreamState(told.alive, told.subscribers, None if lag is None else max(0.0, round(lag, 1)), told.problem)
 
 
 def audit_state(now: datetime, events: int | None) -> AuditState:

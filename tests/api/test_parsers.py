@@ -49,6 +49,13 @@ def test_a_body_that_is_no_sound_object_is_malformed(client: Client, raw: bytes)
     assert told(send(client, raw)) == (400, "MALFORMED")
 
 
+@pytest.mark.parametrize("raw", [b"[" * 5000, b'{"a":' * 5000, b'{"a": ' + b"[" * DEEPEST + b"]" * DEEPEST + b"}"])
+def test_who_nests_too_deep_is_told_how_deep_is_taken(raw: bytes) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse_object(raw)
+    assert refused.value.message == f"The body is not JSON: it is deeper than {DEEPEST} levels"
+
+
 def test_the_deepest_and_the_longest_that_are_taken() -> None:
     depth = DEEPEST - 1
     assert parse_object(b'{"a": ' + b"[" * depth + b"]" * depth + b"}")

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,28 @@ def test_the_whole_is_told_as_one_object(transactional_db: None, state: Path) ->
     assert told["health"]["database"]["migrations"] == 0
     assert told["clock"]["system"].endswith("Z")
     assert told["clock"]["skew_s"] is None
+
+
+def test_what_speaks_no_http_is_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+
+        def greet() -> None:
+            caller, _ = stranger.accept()
+            with caller:
+                caller.sendall(b"SSH-2.0-stranger\r\n")
+                caller.recv(1)
+
+        threading.Thread(target=greet, daemon=True).start()
+        told = healthcheck.web_state(f"http://127.0.0.1:{stranger.getsockname()[1]}")
+    assert (told.ok, told.reason) == (False, "what answers there is no AutoTrader")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://a b:1", "http://[", "http://127.0.0.1:x", "http://127.0.0.1:1"])
+def test_an_address_at_which_nothing_can_answer_is_a_reason_not_a_failure(url: str) -> None:
+    told = healthcheck.web_state(url)
+    assert not told.ok
+    assert told.reason
+    assert "urlopen" not in told.reason
 
 
 def test_what_answers_but_is_no_autotrader_is_told_apart() -> None:

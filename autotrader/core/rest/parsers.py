@@ -16,6 +16,7 @@ from autotrader.core.rest.errors import Malformed
 
 LARGEST_BODY = 64 * 1024  # bytes
 DEEPEST = 16  # objects and lists within one another
+TOO_DEEP = f"it is deeper than {DEEPEST} levels"
 LONGEST_NUMBER = 10_000  # digits, written or meant by an exponent
 CHARSETS = {"", "utf-8", "utf8", "us-ascii"}
 
@@ -69,7 +70,9 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         for text in _texts(found, DEEPEST):
             if not is_sound(text):
                 raise ValueError("a text holds a character that no text may hold")
-    except (ValueError, RecursionError, ArithmeticError) as error:
+    except RecursionError as error:
+        raise Malformed(f"The body is not JSON: {TOO_DEEP}") from error
+    except (ValueError, ArithmeticError) as error:
         raise Malformed(f"The body is not JSON: {_shown(error)}") from error
     return found
 
@@ -120,7 +123,7 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
     if not isinstance(value, (dict, list)):
         return
     if not depth:
-        raise ValueError(f"it is deeper than {DEEPEST} levels")
+        raise ValueError(TOO_DEEP)
     for inner in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
         yield from _texts(inner, depth - 1)
 

@@ -11,6 +11,7 @@ import urllib.request
 from argparse import ArgumentParser
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from http.client import BadStatusLine, HTTPException
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +30,7 @@ from broker.errors import BrokerError
 
 OK, DEGRADED, DOWN = 0, 1, 2
 WEB_LIMIT = 2.0
+STRANGER = "what answers there is no AutoTrader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +133,20 @@ def web_state(url: str) -> WebState:
             text = answer.read()
     except urllib.error.HTTPError as error:
         text = error.read()
-    except (OSError, ValueError) as error:
-        return WebState(address, ok=False, status="", ms=None, reason=str(error))
+    except (OSError, ValueError, HTTPException) as error:
+        return WebState(address, ok=False, status="", ms=None, reason=_why(error))
     try:
         status = str(json.loads(text)["status"])
     except (ValueError, KeyError, TypeError):
-        return WebState(address, ok=False, status="", ms=None, reason="what answers there is no AutoTrader")
+        return WebState(address, ok=False, status="", ms=None, reason=STRANGER)
     return WebState(address, ok=True, status=status, ms=round((time.monotonic() - began) * 1000), reason="")
+
+
+def _why(error: Exception) -> str:
+    """What went wrong in asking the web, without the library's wrapping."""
+    if isinstance(error, BadStatusLine) and not isinstance(error, OSError):
+        return STRANGER
+    return str(error.reason if isinstance(error, urllib.error.URLError) else error)
 
 
 def clock_state(found: Health) -> ClockState:
