@@ -93,7 +93,7 @@ def test_pages_hold_at_every_width_and_in_the_dark(visitor: Visitor, bought: Tol
     page.emulate_media(color_scheme="dark")
     for width in (390, 1024, 1440):
         page.set_viewport_size({"width": width, "height": 900})
-        for path in ("/admin/", decision_path(bought.decision), "/admin/trading/order/"):
+        for path in ("/admin/", decision_path(bought.decision), "/admin/trading/order/", strategy_path()):
             visitor.open(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
 
