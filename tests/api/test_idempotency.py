@@ -69,8 +69,17 @@ class AddingMaybe(Adding):
     idempotent = "optional"
 
 
-def post(view: type[Endpoint], body: Any = None, *, key: str | None = "k1", user: str = "ann", path: str = "/x") -> Any:
+def post(
+    view: type[Endpoint],
+    body: Any = None,
+    *,
+    key: str | None = "k1",
+    user: str = "ann",
+    path: str = "/x",
+    seen: str = "",
+) -> Any:
     headers = {} if key is None else {"Idempotency-Key": key}
+    headers |= {"If-Match": seen} if seen else {}
     request = APIRequestFactory().post(path, json.dumps(body or {}), content_type="application/json", headers=headers)
     force_authenticate(request, User.objects.get_or_create(username=user)[0])
     with audit.acting():
@@ -99,7 +108,12 @@ def test_the_same_request_is_told_the_same_answer(db: None, view: type[Endpoint]
 @KINDS
 def test_another_request_of_the_same_key_is_refused(db: None, view: type[Endpoint]) -> None:
     post(view, {"a": 1})
-    for changed in (post(view, {"a": 2}), post(view, {"a": "1"}), post(view, {"a": 1}, path="/y")):
+    for changed in (
+        post(view, {"a": 2}),
+        post(view, {"a": "1"}),
+        post(view, {"a": 1}, path="/y"),
+        post(view, {"a": 1}, seen='"2"'),
+    ):
         status, told = said(changed)
         assert (status, told["error"]["code"]) == (409, "IDEMPOTENCY_KEY_REUSED")
     assert Instrument.objects.count() == 1

@@ -74,26 +74,29 @@ def order_request(
     be kept; every other refusal is kept with the request and told by the outcome.
     """
     asked = Asked(client, key, actor, RequestKind.PLACE, body, must_be_approved)
-    return _answered(asked, lambda request: _place(request, broker, limits))
+    return _answered(asked, limits, lambda request: _place(request, broker, limits))
 
 
 def modify_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker: Broker) -> RequestOutcome:
     """Change a working order (`order_ref` and what changes), once a key; raises as `order_request`."""
     asked = Asked(caller.client, key, caller.actor, RequestKind.MODIFY, body)
-    return _answered(asked, lambda request: _modify(request, caller, broker))
+    return _answered(asked, caller.limits, lambda request: _modify(request, caller, broker))
 
 
 def cancel_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker: Broker) -> RequestOutcome:
     """Ask for the end of an order (`order_ref`), once a key; raises as `order_request`. Never held up by a Halt or by
     how much was sent of late."""
     asked = Asked(caller.client, key, caller.actor, RequestKind.CANCEL, body)
-    return _answered(asked, lambda request: _cancel(request, caller, broker))
+    return _answered(asked, caller.limits, lambda request: _cancel(request, caller, broker))
 
 
-def _answered(asked: Asked, work: Callable[[OrderRequest], After | None]) -> RequestOutcome:
+def _answered(asked: Asked, limits: Limits, work: Callable[[OrderRequest], After | None]) -> RequestOutcome:
     """Keep the request, then do it: `work` commits what is to be done, and what it gives back does it."""
     request, mine = request_receive(asked)
     if not mine:
+        if request.account_id is not None:
+            # A key that was narrowed since is not told how its order does today.
+            limits.check(account=request.account_id, strategy=request.strategy_id)
         return outcome_of(request)
     with audit.acting(actor=asked.actor, correlation_id=request.correlation_id):
         try:

@@ -71,9 +71,10 @@ class _Undone(Exception):
         self.worked = worked
 
 
-def digest_of(method: str, path: str, body: Mapping[str, Any]) -> str:
-    """SHA-256 of what is asked; the order of the fields does not count, a number and its text differ."""
-    text = json.dumps([method, path, body], sort_keys=True, separators=(",", ":"), default=_exact)
+def digest_of(method: str, path: str, body: Mapping[str, Any], seen: str = "") -> str:
+    """SHA-256 of what is asked, `seen` (If-Match) too; the order of fields is all one, a number and its text differ."""
+    asked = [method, path, body, *([seen] if seen else [])]
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"), default=_exact)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

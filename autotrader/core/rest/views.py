@@ -124,7 +124,7 @@ class Endpoint(APIView):
             key=idempotency_key(request),
             method=str(request.method),
             path=request.path,
-            digest=digest_of(str(request.method), request.path, request.data),
+            digest=digest_of(str(request.method), request.path, request.data, request.headers.get("If-Match", "")),
             correlation_id=self.correlation_id,
             at=system_now(),
         )
