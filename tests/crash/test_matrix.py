@@ -19,26 +19,21 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 CUT = [
     "cycle-bracket:worker:place_asking:1:kill-all",
     "cycle-bracket:worker:place_asking:1:stop",
-    "cycle-bracket:broker:submission_committed:1:kill",
     "cycle-bracket:broker:frame_written:1:rollback",
     "cycle-bracket:broker:bracket_written:1:nested",
     "cycle-bracket:broker:evidence_ExecutionReport_committing:1:database",
     "cycle-exit:worker:change_committed:1:kill",
-    "cycle-exit:broker:frame_written:1:kill",
-    "request-mkt:web:request_committed:1:kill",
     "request-mkt:broker:submission_committed:1:kill-other",
     "request-lmt:broker:bracket_written:1:gateway",
     "request-bracket:web:intent_committed:1:kill",
-    "request-modify:web:change_committed:1:kill",
     "request-modify:broker:submission_committed:1:disk",
-    "request-cancel:web:cancel_wish_committed:1:kill",
     "request-cancel:broker:cancel_written:1:reset",
     "request-exit:web:place_asking:1:kill",
     "approve-bracket:broker:submission_committed:1:kill",
     "approve-exit:worker:place_asking:1:kill",
 ]
 ON_POSTGRES = CUT[1::4]
-SEEDS = range(1, 3)
+SEEDS = (1,)
 
 
 @pytest.mark.parametrize(
