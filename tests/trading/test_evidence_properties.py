@@ -17,7 +17,7 @@ from trading.services.order_states import GRAPH
 
 # Shrinking would take longer than a test may; the failing order is printed as it is.
 QUICK = settings(
-    max_examples=15, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow], database=None
 )
 Story = Callable[[list[Order]], list[Any]]
 

@@ -19,7 +19,7 @@ from trading.models import Fill, Order, Trade
 from trading.services.rebuild import differences, ledgers, rebuild
 
 QUICK = settings(
-    max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=15, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow], database=None
 )
 ROW = (
     "id", "version", "account", "strategy", "instrument", "decision", "opening_exec_id", "side", "state", "quantity",
