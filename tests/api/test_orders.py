@@ -200,6 +200,13 @@ def test_of_two_equal_orders_at_once_one_leaves(desk: Desk, api: Api) -> None:
     assert refused.json()["error"]["code"] in {"DUPLICATE_ORDER", "NO_ROOM_LEFT", "ENTRY_WORKING"}, refused.json()
 
 
+def test_a_second_entry_beside_the_first_is_refused_in_words(desk: Desk, api: Api) -> None:
+    resting = {"limit_price": str(round(price_of(desk, "RISE") * Decimal("0.995"), 2))}
+    assert api.post("place", entry(desk, **resting), key="one").status_code == 201
+    refused = api.post("place", entry(desk, quantity=11, **resting), key="two").json()["error"]
+    assert (refused["code"], refused["message"]) == ("NO_ROOM_LEFT", "An entry in RISE is already at work.")
+
+
 def test_a_preview_says_everything_and_places_nothing(desk: Desk, api: Api, settings: Any) -> None:
     said = api.post("preview", entry(desk))
     told = said.json()

@@ -128,6 +128,7 @@ def test_a_key_is_revoked_by_post_after_a_question(boss: Client, login: Any) -> 
     assert key.revoked_by == "boss"
     shown = boss.get(page(key))
     assert "revoked" in shown.content.decode()
+    assert "[&quot;" not in shown.content.decode()
     assert boss.post(page(key), form(key.user, seen_version=key.version)).status_code == 403
 
 

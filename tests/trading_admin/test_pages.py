@@ -194,6 +194,14 @@ def test_the_decision_page_works_without_an_order(boss: Client, kind: str, words
         assert expected in page
 
 
+@pytest.mark.parametrize("path", ["/nothing/here", "/admin/nothing/", "/approvals/4711/"])
+def test_an_address_without_a_page_says_so_in_our_own_dress(boss: Client, path: str) -> None:
+    answer = boss.get(path)
+    assert answer.status_code == 404
+    assert "There is no such page" in answer.content.decode()
+    assert path in answer.content.decode()
+
+
 def test_a_missing_decision_is_not_an_error(boss: Client) -> None:
     answer = boss.get(url_of(Decision, "change", 4711))
     assert answer.status_code == 302

@@ -127,7 +127,9 @@ class ApiKeyAdmin(DeskAdmin):
         if obj is None:
             return [(None, {"fields": (("name", "user"), *self.terms_fields)})]
         life = (("shown", "made"), ("used", "used_from"), "ended")
-        return [(None, {"fields": ("name", *self.terms_fields)}), ("Its life", {"fields": life})]
+        # The head of the page tells scopes and limits in words; where nothing can be chosen rows would tell them raw.
+        terms = self.terms_fields if self.has_change_permission(request, obj) else ("expires_at", "requests_per_minute")
+        return [(None, {"fields": ("name", *terms)}), ("Its life", {"fields": life})]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.revoke_view)

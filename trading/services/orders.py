@@ -117,7 +117,8 @@ def _judge(account: Account, intent: Intent, state: OrderState) -> Intent:
     """Let every control speak again under the lock; the first refusal stops the order. Its words are kept with it."""
     own = intent.approval.order if intent.approval else None
     if intent.is_entry and live_entry(account, intent.strategy, intent.instrument) not in (None, own):
-        raise NoRoomLeft(f"An entry of {intent.strategy} in {intent.instrument} is already at work.")
+        whose = f" of {intent.strategy}" if intent.strategy else ""
+        raise NoRoomLeft(f"An entry{whose} in {intent.instrument} is already at work.")
     facts = approval_facts(intent.approval, digest_of(terms_of(intent))) if intent.approval else None
     if state == OrderState.PENDING_APPROVAL:
         facts = ASKING
