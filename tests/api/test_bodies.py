@@ -1,7 +1,8 @@
-"""A body that no sound request has costs the web process next to nothing, whoever sends it."""
+"""What no sound request has, sent by nobody to the web process: it costs next to nothing, and fails nowhere."""
 
 from __future__ import annotations
 
+import http.client
 import socket
 
 import psutil
@@ -12,6 +13,8 @@ from tests.api.test_stream import web
 __all__ = ["web"]
 MEGABYTE = b"x" * 1_000_000
 MANY = 60
+# Python knows them by a name, and most read no text.
+ENCODINGS = ("hex", "rot13", "base64", "zlib", "undefined", "idna", "punycode", "unicode_escape", "utf-16", "nonsense")
 
 
 def _resident(port: int) -> int:
@@ -39,3 +42,21 @@ def test_a_huge_body_from_nobody_is_not_kept(web: int, transactional_db: None, h
     before = _resident(web)
     assert _sent(web, how).startswith(b"HTTP/1.1 401")
     assert _resident(web) - before < 20_000_000
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_no_claimed_encoding_fails_inside(web: int, transactional_db: None, encoding: str) -> None:
+    assert _status(web, "GET", "/login/?next=%C3%A9", "text/plain", encoding) == 200
+    assert _status(web, "GET", "/api/history/events?limit=%C3%A9", "text/plain", encoding) == 401
+    assert _status(web, "POST", "/api/halt?limit=%C3%A9", "application/json", encoding, "{}") == 401
+    form = "application/x-www-form-urlencoded"
+    assert _status(web, "POST", "/login/?next=%C3%A9", form, encoding, "username=%C3%A9&password=b") == 403
+
+
+def _status(port: int, method: str, path: str, kind: str, encoding: str, body: str | None = None) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body, {"Content-Type": f"{kind}; charset={encoding}"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
