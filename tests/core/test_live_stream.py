@@ -238,7 +238,7 @@ async def test_the_tailer_ends_after_its_last_client_and_begins_again(key: Heade
 
 async def test_nothing_is_lost_or_doubled_over_reconnects_while_many_write(key: Headers) -> None:
     """Transactions that overlap commit in another order than they began; the readers come and go all the time."""
-    writers, each = 8, 12
+    writers, each = 6, 7
     async with serving() as app:
         start = await elsewhere(head)
         writing = [asyncio.create_task(elsewhere(_write_slowly, number, each)) for number in range(writers)]

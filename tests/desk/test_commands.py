@@ -8,13 +8,16 @@ import shutil
 import socket
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from tests.desk.bars_folder import START, trading_days
 from tests.support import REAL_BARS, ROOT, needs_real_bars
+from trading.services.demo import demo_seed
 
 
 def manage(state: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -96,23 +99,34 @@ def test_a_real_day_on_which_an_order_is_placed_filled_and_protected(state: Path
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "code", "said"),
+    ("words", "broker", "said"),
     [
-        (["--as-of", "yesterday"], {}, 2, "is not a date"),
-        (["--as-of", "2999-01-04"], {}, 2, "lies in the future"),
-        (["--strategy", "nobody"], {}, 2, "There is no strategy nobody"),
-        (["--symbol", "TSLA"], {}, 2, "No chosen strategy trades TSLA"),
-        (["--as-of", "2019-06-03"], {"AUTOTRADER_BROKER": "tws"}, 2, "needs AUTOTRADER_BROKER=paper"),
-        ([], {"TRADING_MODE": "live"}, 2, "TRADING_MODE=live contradicts AUTOTRADER_BROKER=paper"),
+        (["--as-of", "yesterday"], "paper", "is not a date"),
+        (["--as-of", "2999-01-04"], "paper", "lies in the future"),
+        (["--strategy", "nobody"], "paper", "There is no strategy nobody"),
+        (["--symbol", "TSLA"], "paper", "No chosen strategy trades TSLA"),
+        (["--as-of", "2019-06-03"], "tws", "needs AUTOTRADER_BROKER=paper"),
     ],
 )
-def test_bad_arguments_and_settings_exit_2_with_one_sentence(
-    state: Path, words: list[str], environment: dict[str, str], code: int, said: str
+def test_bad_arguments_exit_2_with_one_sentence(
+    db: None, settings: Any, words: list[str], broker: str, said: str
 ) -> None:
-    done = manage(state, "run_cycle", *words, **environment)
+    settings.AUTOTRADER_BROKER = broker
+    demo_seed()
+    errors = StringIO()
 
-    assert done.returncode == code
-    assert said in done.stderr
+    with pytest.raises(SystemExit) as end:
+        call_command("run_cycle", *words, stderr=errors)
+
+    assert end.value.code == 2
+    assert said in errors.getvalue()
+
+
+def test_settings_that_contradict_each_other_exit_2_with_one_sentence(state: Path) -> None:
+    done = manage(state, "run_cycle", TRADING_MODE="live")
+
+    assert done.returncode == 2
+    assert "TRADING_MODE=live contradicts AUTOTRADER_BROKER=paper" in done.stderr
     assert "Traceback" not in done.stderr
 
 

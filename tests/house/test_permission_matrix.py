@@ -140,7 +140,7 @@ def test_no_get_changes_anything() -> None:
     client.force_login(User.objects.create_superuser("boss", password=None))
     before = rest()
     for route in routes():
-        if route.name.endswith(("_history", "_delete")):
+        if is_default(route) and not route.name.endswith("_changelist"):
             continue  # Django's own, which only read
         CALLS.clear()
         answer: Any = client.get(route.address(world.values(route)))
@@ -160,6 +160,8 @@ def test_a_session_writes_nothing_without_its_token() -> None:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     let_through = []
     for route in routes():
+        if is_default(route) and route.pattern.startswith("/admin/"):
+            continue  # one middleware guards them all
         client.force_login(boss)
         for method in UNSAFE[:1] if route.pattern.startswith("/admin/") else UNSAFE:
             CALLS.clear()
