@@ -23,6 +23,7 @@ def script(address: str) -> str:
 
 def run(folder: Path, address: str, environment: Mapping[str, str]) -> list[str]:
     """Run the block in an empty folder that looks like the project's; what each curl line was answered, in order."""
+    (folder / "var").mkdir()
     for name in (".venv", "manage.py"):
         (folder / name).symlink_to(ROOT / name)
     lines = [
@@ -33,6 +34,6 @@ def run(folder: Path, address: str, environment: Mapping[str, str]) -> list[str]
         ["bash", "-c", "\n".join(lines)], cwd=folder, env=dict(environment), capture_output=True, text=True, check=False
     )
     kept = sorted(folder.glob("answer-*.txt"), key=lambda path: int(path.stem.partition("-")[2]))
-    named = [(folder / name).read_text() for name in ("quote.json", "placed.json")]
+    named = [(folder / "var" / name).read_text() for name in ("quote.json", "placed.json")]
     assert done.returncode == 0, done.stderr
     return named + [path.read_text() for path in kept]
