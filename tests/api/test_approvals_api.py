@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from broker.gates import halt_reading
 from tests.api.asking import code_of, program, someone
 from tests.trading.asking import asked
 from tests.trading.builders import ACCOUNT, strategy
@@ -69,3 +70,17 @@ def test_a_key_halts_and_only_a_person_releases() -> None:
     assert ann.post("halt/release", said).json()["state"] == "ACTIVE"
     reader = program("ria", *rights, scopes=("read",))
     assert code_of(reader.post("halt", body)) == (403, "SCOPE_MISSING")
+
+
+def test_a_key_that_halts_leaves_positions_their_stops() -> None:
+    rights, protection = ("trading.halt_trading",), "trading.remove_protection"
+    body = {"reason": "all out", "cancel": "all"}
+    for name, more, scopes, kept in (
+        ("rob", (), ("halt",), True),
+        ("rae", (protection,), ("halt",), True),
+        ("ray", (protection,), ("halt", "admin"), False),
+    ):
+        told = program(name, *rights, *more, scopes=scopes).post("halt", body).json()
+        assert (told["state"], told["done"], "Protective stops stay" in told["problem"]) == ("HALTED", False, kept)
+        assert (halt_reading().cancel == "all") is not kept
+    assert someone("ann", *rights).post("halt", body).json()["cancel"] == "all"

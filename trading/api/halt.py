@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import cast
 
@@ -11,13 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from autotrader.core.errors import Conflict, Invalid
-from autotrader.core.rest.permissions import LOGGED_IN
+from autotrader.core.rest.permissions import LOGGED_IN, may
 from autotrader.core.rest.serializers import Body
 from autotrader.core.rest.views import Endpoint, actor_of
 from broker.gates import Cancel, HaltReading, HaltState, halt_reading
 from trading.services.halts import HALT_PERMISSION, LONGEST_REASON, HaltOutcome, NotAllowed, halt, release
 
 TIGHTER, LOOSER = ("HALTED", "REDUCING"), ("ACTIVE", "REDUCING")
+PROTECTION = "trading.remove_protection"
+STOPS_STAY = "Protective stops stay: this key may not end them, so only entries were cancelled."
 CANCELS = {"none": "", "entries": "entries", "all": "all"}
 
 
@@ -72,7 +74,8 @@ class HaltOutcomeDocument(HaltDocument):
 class HaltEndpoint(Endpoint):
     """GET: the Halt in force. POST: halt trading; HALTED, and entries are cancelled, where nothing else is said.
 
-    It is the whole desk's: a key with the scope halt may halt it, whatever else that key is limited to.
+    It is the whole desk's: a key with the scope halt may halt it, whatever else that key is limited to. Protective
+    stops are ended by `all` only for a person, or a key with the scope admin whose owner may remove protection.
     """
 
     permissions = {"GET": LOGGED_IN, "POST": HALT_PERMISSION}
@@ -87,7 +90,16 @@ class HaltEndpoint(Endpoint):
     def post(self, request: Request) -> Response:
         said = self.told(request)
         cancel = cast("Cancel", CANCELS[said["cancel"]])
-        outcome = halt(actor=actor_of(request), reason=said["reason"], state=HaltState(said["state"]), cancel=cancel)
+        # A key in the wrong hands may stop the desk, but not leave its positions without their stops.
+        is_cut = cancel == "all" and request.auth is not None and not may(request, PROTECTION)
+        outcome = halt(
+            actor=actor_of(request),
+            reason=said["reason"],
+            state=HaltState(said["state"]),
+            cancel="entries" if is_cut else cancel,
+        )
+        if is_cut:
+            outcome = replace(outcome, done=False, problem=f"{outcome.problem} {STOPS_STAY}".strip())
         return Response(asdict(outcome_document(outcome)))
 
 
