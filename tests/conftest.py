@@ -40,14 +40,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("postgres"):
                 item.add_marker(pytest.mark.skip(reason="needs PostgreSQL"))
     if config.getoption("--database-tests-only"):
-        kept = [item for item in items if _uses_database(item)]
-        config.hook.pytest_deselected(items=[item for item in items if not _uses_database(item)])
+        kept = [item for item in items if _differs(item)]
+        config.hook.pytest_deselected(items=[item for item in items if not _differs(item)])
         items[:] = kept
 
 
-def _uses_database(item: pytest.Item) -> bool:
+def _differs(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
-    return bool(DATABASE_FIXTURES & fixtures) or item.get_closest_marker("django_db") is not None
+    uses = bool(DATABASE_FIXTURES & fixtures) or item.get_closest_marker("django_db") is not None
+    return uses and item.get_closest_marker("once") is None
 
 
 @pytest.fixture(scope="session")

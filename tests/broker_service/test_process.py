@@ -28,6 +28,8 @@ from broker.service.owner import Place
 from tests.broker_service.house import bracket, placed_frames, request, resolve
 from tests.support import eventually
 
+pytestmark = pytest.mark.once
+
 Process = subprocess.Popen[str]
 LIMIT = 30.0
 

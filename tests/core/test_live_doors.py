@@ -12,6 +12,8 @@ from autotrader.core.users.keys import key_revoke
 from autotrader.core.users.models import ApiKey, User
 from tests.live import Caller, calling, elsewhere, make_key, serving, until, write
 
+pytestmark = pytest.mark.once
+
 Headers = dict[str, str]
 
 

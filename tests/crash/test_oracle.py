@@ -26,7 +26,7 @@ from tests.trading.builders import bracket, claimed, strategy
 from trading.models import Approval, Fill, Order, RiskVerdict, StepRun, WorkflowExecution
 
 __all__ = ["orders", "sound"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def rules(world: World) -> set[str]:

@@ -24,6 +24,8 @@ from tests.research.openai_server import (
 from trading.models import Order
 from trading.services.demo import TWO_INDICATORS
 
+pytestmark = pytest.mark.once
+
 
 def outcome(desk: Desk, symbol: str = "CALM", **fields: Any) -> tuple[str, str]:
     """What one execution came to; with it, that nothing reached the gateway."""

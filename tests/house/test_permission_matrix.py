@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as site
 from django.test import Client
 
 from autotrader.core.rest.throttling import CALLS
@@ -24,7 +23,7 @@ from tests.house.world import build
 pytestmark = [
     pytest.mark.django_db,
     # Rights do not depend on the database; once is enough.
-    pytest.mark.skipif("postgresql" in site.DATABASES["default"]["ENGINE"], reason="asked on SQLite"),
+    pytest.mark.once,
 ]
 
 

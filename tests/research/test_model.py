@@ -34,7 +34,7 @@ from tests.research.openai_server import (
     sound_view,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 QUOTE = Decimal("101.50")
 STRATEGY = "Indicator_1Y_1day_5Y_1week"
 PNG = b"\x89PNG\r\n\x1a\n one", b"\x89PNG\r\n\x1a\n two"

@@ -38,7 +38,7 @@ COLUMNS = ("symbol", "side", "quantity", "price")
 BORN = datetime(2024, 1, 2, tzinfo=UTC)
 STORY_QUERIES = 24
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def models_of_ours() -> list[Any]:
