@@ -37,6 +37,7 @@ def prepare() -> None:
     os.environ |= {
         "AUTOTRADER_ENV_FILE": "none",
         "AUTOTRADER_LOG_DIR": "none",
+        "LOG_LEVEL": "warning",  # a line for each event would be formatted for nobody
         "AUTOTRADER_STATE_DIR": str(folder / "state"),
         "AUTOTRADER_TEST_SQLITE": str(folder / "test.sqlite3"),
         "DJANGO_SETTINGS_MODULE": "autotrader.settings",

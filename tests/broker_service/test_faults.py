@@ -26,6 +26,8 @@ from tests.broker_service.house import CLOSE, bracket, filling, placed_frames
 from tests.support import eventually
 from trading.models import Fill
 
+pytestmark = pytest.mark.once
+
 HOUR = timedelta(hours=1)  # of the same day: lists of executions end with it
 CUTS = 12
 DEAD = {"Cancelled", "ApiCancelled", "Inactive", "Parked"}

@@ -27,6 +27,8 @@ from tests.desk.conftest import Desk, bars_folder, build_strategy, desk, open_de
 from tests.support import ROOT, child_environment, eventually
 from trading.models import Fill, Order, OrderChange, Trade
 
+pytestmark = pytest.mark.once
+
 __all__ = ["bars_folder", "desk", "open_desk"]
 HOUR = timedelta(hours=1)
 

@@ -39,8 +39,7 @@ def manage(state: Path, *words: str, **environment: str) -> subprocess.Completed
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh installation with the demo strategy, made once and only copied."""
     folder = tmp_path_factory.mktemp("installed")
-    for words in (["migrate", "-v0"], ["seed_demo"]):
-        assert manage(folder, *words).returncode == 0
+    assert manage(folder, "prepare").returncode == 0
     return folder
 
 

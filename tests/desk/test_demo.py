@@ -13,6 +13,8 @@ from autotrader.core.audit.verify import verify_chain
 from broker.gates import HaltState, halt_set
 from trading.models import Fill, Trade
 
+pytestmark = pytest.mark.once
+
 
 def walked() -> tuple[int, dict[str, Any]]:
     """The exit code and what was told."""

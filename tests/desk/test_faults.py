@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
+import pytest
+
 from autotrader.core.audit.models import Event
 from broker import types
 from broker.service.local import LocalBroker
 from tests.desk.conftest import Desk, build_strategy
 from tests.support import eventually
 from trading.models import Cycle, Fill, Order, Trade
+
+pytestmark = pytest.mark.once
 
 
 def look(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -10,6 +11,8 @@ from research.models import ModelCall
 from tests.desk.conftest import Desk, build_strategy
 from tests.research.openai_server import LoopbackModelServer, fails
 from trading.services.demo import TWO_INDICATORS
+
+pytestmark = pytest.mark.once
 
 
 def test_four_questions_with_two_charts_and_the_schema_arrive(desk: Desk, model: LoopbackModelServer) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from autotrader.core.audit.verify import verify_chain
 from tests.desk.conftest import Desk, build_strategy
 from tests.research.openai_server import LoopbackModelServer, agreeable
 from trading.models import Cycle, Fill, Order, Strategy, Trade
+
+pytestmark = pytest.mark.once
 
 
 def three_cycles(desk: Desk, strategy: Strategy, model: LoopbackModelServer, **options: Any) -> list[Cycle]:

@@ -112,7 +112,7 @@ class Running:
         self.lines: list[str] = []
         self.port = free_port()
         self.environment = {
-            **{name: value for name, value in os.environ.items() if name != "AUTOTRADER_LOG_DIR"},
+            **{name: value for name, value in os.environ.items() if name not in ("AUTOTRADER_LOG_DIR", "LOG_LEVEL")},
             "AUTOTRADER_STATE_DIR": str(state),
             "AUTOTRADER_BIND": f"127.0.0.1:{self.port}",
             "AUTOTRADER_BROKER_PORT": str(free_port()),
