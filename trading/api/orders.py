@@ -79,8 +79,10 @@ class OrderBody(Body):
     stop_price = number(required=False, allow_null=True, help_text="Of an entry.")
     target_price = number(required=False, allow_null=True, help_text="Of an entry.")
     purpose = serializers.ChoiceField(choices=PURPOSES)
-    intended = serializers.BooleanField(required=False, help_text="It may equal an order of a moment ago.")
-    reason = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    intended = serializers.BooleanField(
+        required=False, allow_null=True, help_text="It may equal an order of a moment ago."
+    )
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
 
     example = {
         "symbol": "AAPL", "side": "BUY", "quantity": "10", "order_type": "LMT", "limit_price": "187.42",
@@ -94,8 +96,8 @@ class ChangeBody(Body):
     limit_price = number(required=False, allow_null=True)
     stop_price = number(required=False, allow_null=True)
     quantity = number(required=False, allow_null=True, help_text="The new total, of a leg that closes.")
-    intended = serializers.BooleanField(required=False)
-    reason = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    intended = serializers.BooleanField(required=False, allow_null=True)
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
 
     example = {"limit_price": "187.20"}
 
@@ -103,8 +105,8 @@ class ChangeBody(Body):
 class EndBody(Body):
     """The end of a working order; `force` with a reason ends even the stop of an open position."""
 
-    force = serializers.BooleanField(required=False)
-    reason = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    force = serializers.BooleanField(required=False, allow_null=True)
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
 
 
 class OrderEndpoint(Endpoint):
