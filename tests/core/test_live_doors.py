@@ -166,20 +166,21 @@ def change_the_password(user: User) -> None:
 
 @pytest.mark.parametrize("loss", [revoke, disable, take_the_permission])
 async def test_a_key_that_opens_nothing_any_more_ends_its_streams(ann: User, loss: object) -> None:
-    await _ends(ann, await elsewhere(make_key, ann), loss)
+    assert await _last_words(ann, await elsewhere(make_key, ann), loss) == "access ended"
 
 
 @pytest.mark.parametrize("loss", [log_out, disable, take_the_permission, change_the_password])
 async def test_a_login_that_ends_ends_its_streams(ann: User, loss: object) -> None:
-    await _ends(ann, await elsewhere(session, ann), loss)
+    assert await _last_words(ann, await elsewhere(session, ann), loss) == "access ended"
 
 
-async def _ends(user: User, headers: Headers, loss: object) -> None:
+async def _last_words(user: User, headers: Headers, loss: object) -> str:
+    """What a stream says last when its reader loses the right to it."""
     async with serving() as app, calling(app, headers) as caller:
         await caller.named("start")
         await elsewhere(loss, user)  # type: ignore[arg-type]
         frames = await caller.to_the_end()
-        assert frames[-1].comment == "access ended"
+        return str(frames[-1].comment)
 
 
 async def test_no_event_leaves_on_a_login_that_nobody_could_look_at(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:

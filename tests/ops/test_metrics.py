@@ -249,6 +249,15 @@ def test_a_full_disk_costs_the_figures_and_not_the_process(place: Path) -> None:
 # Labels
 
 
+def test_a_file_that_breaks_costs_the_figures_and_no_call(place: Path) -> None:
+    measures.broker_call("kill", 0.1, "ok")
+    for file in list(shared_values._files._open.values()):
+        file.close()
+    for _ in range(2):
+        measures.broker_call("kill", 0.1, "ok")
+    assert [shared_values._files._open[kind] for kind in ("counter", "histogram")] == [None, None]
+
+
 def test_no_label_takes_what_a_caller_sent(db: None, place: Path) -> None:
     client = Client()
     for path in ("/api/orders/EVIL-1/status", "/nowhere/EVIL", "/api/EVIL", "/health?EVIL=1", "/admin/EVIL/"):

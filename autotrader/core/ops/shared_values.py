@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import socket
+import struct
 import threading
 import time
 from collections import defaultdict
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 ROOM = 1 << 20  # bytes a file; with bounded labels none grows beyond it
 HOST = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
 NAME = re.compile(r"(?P<kind>[a-z]+(?:_[a-z]+)?)_(?P<host>[A-Za-z0-9.-]+)-(?P<pid>[0-9]+)\.db")
+# What a file raises that is full, closed or spoilt.
+BROKEN = (OSError, ValueError, RuntimeError, TypeError, struct.error)
 # A process of another host cannot be looked at; what it has not written to for so long is left over.
 SILENT_ELSEWHERE = 86_400.0
 
@@ -62,6 +65,16 @@ class _Files:
                 file.read_value(key)
         return self._open[kind]
 
+    def write(self, kind: str, key: str, value: float, *, is_more: bool) -> None:
+        """Put a number to a value, or by a value higher. A file that cannot be written to is given up: the caller may
+        be the kill switch, which no figure may stop. Call under the lock."""
+        file = self._open[kind]
+        try:
+            file.write_value(key, value + file.read_value(key)[0] if is_more else value, 0.0)
+        except BROKEN as error:
+            logger.warning("%s is not measured any more in this process: %s", kind, error)
+            self._open[kind] = None
+
 
 def _file(path: Path) -> Any:
     try:
@@ -69,7 +82,7 @@ def _file(path: Path) -> Any:
         with path.open("ab") as file:
             os.posix_fallocate(file.fileno(), 0, ROOM)
         return MmapedDict(str(path))  # type: ignore[no-untyped-call]
-    except OSError as error:
+    except BROKEN as error:
         logger.warning("nothing is measured in this process: %s", error)
         return None
 
@@ -117,7 +130,7 @@ class SharedValue:
             if file is None:
                 self._alone += amount
             else:
-                file.write_value(self._key, file.read_value(self._key)[0] + amount, 0.0)
+                _files.write(self._kind, self._key, amount, is_more=True)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Put it to a value."""
@@ -126,7 +139,7 @@ class SharedValue:
             if file is None:
                 self._alone = value
             else:
-                file.write_value(self._key, value, timestamp or 0.0)
+                _files.write(self._kind, self._key, value, is_more=False)
 
     def get(self) -> float:
         """What this process has counted."""
