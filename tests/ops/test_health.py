@@ -11,7 +11,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +37,7 @@ from autotrader.core.ops.health import (
 from autotrader.core.users.models import User
 from tests.live import make_key
 from tests.ops.test_up import Running
+from tests.ops.test_up import running as running
 from tests.support import ROOT, eventually
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -175,17 +175,6 @@ def test_without_a_database_the_body_is_told_all_the_same(
 
 
 # The real processes
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    running = Running(tmp_path)
-    yield running
-    family = running.family() if running.process.poll() is None else []
-    running.process.kill()
-    for process in family:
-        if process.is_running():
-            process.kill()
 
 
 class Desk:
