@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
@@ -29,14 +29,15 @@ def overdue_raise(now: datetime) -> None:
     `now` is the system's time. Safe in any process, and often: what is raised already costs one read.
     """
     limit = now - timedelta(seconds=paced(OVERDUE_S))
-    known = {row.subject for row in open_of_kind(DiscrepancyKind.UNKNOWN_ORDER)}
+    raised = open_of_kind(DiscrepancyKind.UNKNOWN_ORDER)
+    known = {row.subject for row in raised}
     for order in _orders(limit):
         if _subject(order) not in known:
             _raise_order(order)
     for change in _changes(limit):
         if change_subject(change) not in known:
             _raise_change(change)
-    _settle_proven()
+    _settle_proven(raised)
 
 
 def blocked_raise(blocked: Sequence[types.Blocked]) -> tuple[int, ...]:
@@ -109,9 +110,9 @@ def _raise_message(item: types.Blocked) -> None:
         )
 
 
-def _settle_proven() -> None:
+def _settle_proven(raised: Iterable[Discrepancy]) -> None:
     """Differences about orders and changes that ended, or were proven, since."""
-    for row in open_of_kind(DiscrepancyKind.UNKNOWN_ORDER):
+    for row in raised:
         if row.order is None:
             continue
         if row.subject.startswith("order:"):
