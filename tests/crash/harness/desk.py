@@ -63,10 +63,16 @@ class Desk:
     def await_broker(self) -> None:
         """Wait until the newest broker is ready. Raises NotStarted."""
         until = time.monotonic() + READY_LIMIT
-        while not (brokers := self._zygote.of("broker")) or self.board.signed("broker") != brokers[-1].pid:
-            if time.monotonic() > until or not brokers:
+        while not self.is_ready:
+            if time.monotonic() > until or not self._zygote.of("broker"):
                 raise NotStarted("the broker was not ready")
             time.sleep(POLL)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the newest broker has compared its first look at the book."""
+        brokers = self._zygote.of("broker")
+        return bool(brokers) and self.board.signed("broker") == brokers[-1].pid
 
     def operate(self, name: str, number: int = 1) -> None:
         """Fork the operation's process and wait until it is about to begin. Raises NotStarted."""
@@ -139,6 +145,8 @@ class Desk:
 
     def quiet(self) -> dict[str, Any]:
         """What is not settled; empty where the desk agrees with the gateway. A database that is away is unsettled."""
+        if not self.is_ready:
+            return {"broker": "has not looked at the book yet"}
         try:
             found = quiet.open_work()
             if not found:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-# What a result holds for. Documents and other tests may change without a new beginning, and so may what no process
-# of a cell runs: the skins, and what only they use (tests/crash/test_results.py).
-CODE = ("autotrader", "broker", "research", "trading", "tests/crash/harness")
+# What a result holds for. Documents and tests may change without a new beginning, and so may what no process of a cell
+# runs: the skins, and what only they use (tests/crash/test_results.py). Which harness judged it stands beside it.
+CODE = ("autotrader", "broker", "research", "trading")
+HARNESS = ("tests/crash/harness",)
 SKINS = (
     "autotrader/asgi.py",
     "autotrader/core/live",
@@ -42,12 +43,20 @@ Passes = Mapping[str, Mapping[str, int]]
 
 def build() -> str:
     """A digest of the code that is tried and of the packages' versions."""
-    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes())
-    for folder in CODE:
+    return _digest(hashlib.sha256((ROOT / "requirements.txt").read_bytes()), CODE)
+
+
+def judge() -> str:
+    """A digest of the harness itself."""
+    return _digest(hashlib.sha256(), HARNESS)
+
+
+def _digest(digest: Any, folders: Iterable[str]) -> str:
+    for folder in folders:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and _counts(path):
                 digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
+    return str(digest.hexdigest())[:12]
 
 
 def _counts(path: Path) -> bool:
@@ -59,7 +68,7 @@ def _counts(path: Path) -> bool:
 def commit() -> str:
     """The commit that is checked out, `+` where files differ from it; empty outside of git."""
     sha = _git("rev-parse", "--short=10", "HEAD").strip()
-    return sha + ("+" if sha and _git("status", "--porcelain", "--", *CODE) else "")
+    return sha + ("+" if sha and _git("status", "--porcelain", "--", *CODE, *HARNESS) else "")
 
 
 def _git(*words: str) -> str:
@@ -74,6 +83,7 @@ class Results:
         """`code`: what `build` says; lines of other code are left aside."""
         self.path = path
         self.code = code
+        self._judge = judge()
         self.outcomes: dict[str, dict[str, Any]] = {}
         self.probes: dict[str, Passes] = {}
         self.points: set[str] = set()
@@ -106,7 +116,7 @@ class Results:
         return [row for row in self.outcomes.values() if row["state"] in ("failed", "error")]
 
     def _append(self, row: dict[str, Any]) -> None:
-        row["code"] = self.code
+        row["code"], row["judge"] = self.code, self._judge
         with self.path.open("a") as handle:
             handle.write(json.dumps(row, sort_keys=True) + "\n")
         self._take(row)
@@ -148,6 +158,7 @@ def summary(results: Results) -> list[str]:
     found = Counter(row["state"] for row in results.outcomes.values())
     seeds = sum(name.startswith("seed:") for name in results.outcomes)
     seconds = sum(row["seconds"] for row in results.outcomes.values())
+    judges = Counter(row["judge"] for row in results.outcomes.values())
     played, wall = len(results.outcomes), sum(results.parts)
     return [
         *table(results.outcomes.values()),
@@ -157,6 +168,7 @@ def summary(results: Results) -> list[str]:
         *(_unmet(results.points) if results.probes else ()),
         f"code {results.code}, at commit {', '.join(results.commits) or 'none'}: {played - seeds} cells and {seeds} "
         "seeds, " + ", ".join(f"{found[state]} {state}" for state in STATES),
+        "by the harness " + ", ".join(f"{name} ({count})" for name, count in judges.items()),
         f"{wall:.0f} s of wall time over all {len(results.parts)} parts, {played / max(wall, 1):.2f} a second",
         f"{results.parts[-1] if results.parts else 0:.0f} s of it in the last part; {seconds:.0f} s over parallel jobs",
     ]
