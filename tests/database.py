@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def _refuse_real_database() -> None:
         raise RuntimeError(f"{name} is not a test database; nothing is deleted there")
 
 
+@cache
 def _tables() -> list[str]:
+    """The tables as the migrations made them: asking for them costs as much as emptying what a test filled."""
     return [table for table in connection.introspection.table_names() if table != "django_migrations"]
 
 

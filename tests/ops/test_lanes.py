@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -25,6 +26,8 @@ class Site:
         self.threads.append(threading.current_thread().name)
         if path == "/slow":
             assert self.let_go.wait(10)
+        elif path == "/busy":
+            time.sleep(0.02)  # as an answer out of the database takes
 
 
 async def ask(lanes: Lanes, path: str) -> None:
@@ -62,6 +65,14 @@ async def test_who_finds_all_lanes_held_up_gets_one_of_its_own() -> None:
     assert not site.threads[-1].startswith("lane-own")
     names = {thread.name for thread in threading.enumerate()}
     assert not any(name.startswith("lane-own") for name in names)
+
+
+async def test_a_site_with_too_much_to_do_opens_no_more_threads() -> None:
+    site = Site()
+    lanes = Lanes(site, 2, patience_s=0.3)
+    await asyncio.gather(*(ask(lanes, "/busy") for _ in range(60)))  # the last waits twice as long as patience lasts
+    assert len(site.threads) == 60
+    assert not any(name.startswith("lane-own") for name in site.threads)
 
 
 def test_every_view_and_middleware_runs_in_one_step() -> None:

@@ -34,10 +34,8 @@ class HistoryEndpoint(ListEndpoint):
         return self.lookups.is_by_time(asked)
 
     def page(self, rows: QuerySet[Any, Any], asked: Mapping[str, str], place: Place | None, limit: int) -> Page:
-        cleaned = self.filtered(rows, asked).form.cleaned_data if asked else {}
-        wanted = {name: cleaned[name] for name in asked}
         is_limited = limits_of(self.request).is_limited
-        return history.history_page(rows, self.lookups, wanted, place, limit, is_limited=is_limited)
+        return history.history_page(rows, self.lookups, self.checked(asked), place, limit, is_limited=is_limited)
 
 
 class EventsEndpoint(HistoryEndpoint):

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Min
 
 from autotrader.core.live.documents import EventDocument
 from trading.models import RiskVerdict
@@ -265,18 +265,19 @@ def trade_document(row: Row) -> dict[str, Any]:
 
 
 def decision_documents(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """`DecisionDocument`s of rows of `history.decisions()`, with the controls' words in two queries for all."""
+    """`DecisionDocument`s of rows of `history.decisions()`, with the controls' words in one query for all."""
     words = _words([row["id"] for row in rows])
     return [_decision(row, words[row["id"]]) for row in rows]
 
 
 def _words(keys: list[int]) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = defaultdict(lambda: {"allowed": 0, "refused": []})
-    said = RiskVerdict.objects.filter(decision__in=keys).order_by()
-    for key, count in said.filter(allowed=True).values_list("decision").annotate(Count("pk")):
-        found[key]["allowed"] = count
-    for key, code in said.filter(allowed=False).order_by("pk").values_list("decision", "code"):
-        found[key]["refused"].append(code)
+    said = RiskVerdict.objects.filter(decision__in=keys).values_list("decision", "allowed", "code")
+    for key, is_allowed, code, count, _ in said.annotate(Count("pk"), first=Min("pk")).order_by("first"):
+        if is_allowed:
+            found[key]["allowed"] += count
+        else:
+            found[key]["refused"] += [code] * count
     return found
 
 

@@ -6,6 +6,8 @@ Without them Django under ASGI makes threads and a connection for each request, 
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -21,8 +23,23 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 # More of them only take the interpreter from each other: at 150 requests a second eight made the latest 1 % wait 4 s,
 # two 0.3 s. What waits for the broker gets a thread of its own.
 LANES = 2
-# Longer than answers out of the database take: what holds all lanes then waits for something else, such as the broker.
+# Longer than answers out of the database take: where no lane has come free for so long, what holds them all waits for
+# something else, such as the broker. A site that has too much to do frees lanes all the time, and more threads and
+# connections would only slow it down.
 PATIENCE_S = 0.5
+# Who wants the interpreter asks for it after so long. With Python's 5 ms a lane that computes keeps the loop, and each
+# answer of the database, waiting that long.
+SWITCH_S = 0.001
+
+
+def favour_answers() -> None:
+    """For a process that answers requests, once it has loaded what it needs.
+
+    What is loaded stays; looking through all of it for garbage would stop every thread for as long as that takes.
+    """
+    sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()
 
 
 class Utf8Request(ASGIRequest):
@@ -53,11 +70,12 @@ class SyncSite(ASGIHandler):
 
 
 class Lanes:
-    """Around Django's application: each request runs on a lane, or on one of its own where none comes free in time."""
+    """Around Django's application: each request runs on a lane, or on one of its own where all of them are stuck."""
 
     def __init__(self, application: Application, count: int = LANES, patience_s: float = PATIENCE_S) -> None:
         self._application = application
         self._patience_s = patience_s
+        self._freed_at = float("-inf")
         # The lane that was used last is taken first, so that a quiet site keeps one connection.
         self._free: asyncio.LifoQueue[ThreadPoolExecutor] = asyncio.LifoQueue()
         for number in range(count):
@@ -70,17 +88,28 @@ class Lanes:
 
     @asynccontextmanager
     async def _lane(self) -> AsyncIterator[ThreadPoolExecutor]:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                lane = await self._free.get()
-        except TimeoutError:
+        lane = await self._free_lane()
+        if lane is None:
             async with _own_lane() as lane:
                 yield lane
             return
         try:
             yield lane
         finally:
+            self._freed_at = asyncio.get_running_loop().time()
             self._free.put_nowait(lane)
+
+    async def _free_lane(self) -> ThreadPoolExecutor | None:
+        """The next that comes free; None where none has for as long as patience lasts."""
+        asked_at = asyncio.get_running_loop().time()
+        while True:
+            until = max(asked_at, self._freed_at) + self._patience_s
+            try:
+                async with asyncio.timeout_at(until):
+                    return await self._free.get()
+            except TimeoutError:
+                if max(asked_at, self._freed_at) + self._patience_s <= until:
+                    return None
 
 
 @asynccontextmanager

@@ -60,11 +60,19 @@ class Wanted:
 
 def page_of(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> Page:
     """At most `limit` rows after `place`."""
+    if not (wanted.driven or wanted.rest or wanted.is_narrowed or wanted.time):
+        return _newest(rows, wanted, place, limit)
     keys, last = _keys(rows, wanted, place, limit)
     table = rows.model._default_manager
     read = table.filter(pk__in=keys).order_by().values(*wanted.columns) if keys else ()
     found = {row[wanted.key]: row for row in read}
     return Page([found[key] for key in keys if key in found], _place(table, wanted, last))
+
+
+def _newest(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> Page:
+    """Without a condition there is nothing to reckon with: the rows come in the order of the key."""
+    found = list(_after(rows, wanted, place).values(*wanted.columns)[: limit + 1])
+    return Page(found[:limit], Place(found[limit - 1][wanted.key]) if len(found) > limit else None)
 
 
 def plain_page(rows: QuerySet[Any, Any], place: Place | None, limit: int) -> Page:
