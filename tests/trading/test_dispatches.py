@@ -28,7 +28,7 @@ from trading.services.dispatch_work import check_drift
 from trading.services.dispatches import dispatch_claim, dispatch_end, dispatch_queue, dispatch_wait
 from trading.services.executions import EpochLost
 from trading.services.intents import Intent, terms_of
-from trading.services.orders import change_write, entry_write, exit_write
+from trading.services.orders import changes_write, entry_write, exit_write
 
 LATER = NOW + timedelta(minutes=7)
 
@@ -166,7 +166,7 @@ def leaving() -> tuple[Dispatch, Intent, Order]:
 
 def test_an_approved_exit_moves_its_target(db: None) -> None:
     dispatch, made, target = leaving()
-    change = change_write(dispatch, made, target)
+    change = changes_write(dispatch, made, [target])[0]
     assert (change.limit_price, change.state) == (D(99), "SENDING")
     assert Approval.objects.get().state == "USED"
     assert sent_of(made.approval, made.decision.pk, None) == [target]  # type: ignore[union-attr]

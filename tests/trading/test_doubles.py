@@ -9,7 +9,7 @@ from autotrader.core.audit.verify import verify_chain
 from broker import types
 from tests.trading.builders import ACCOUNT, NOW, D, bought, claimed, decided, deliver, fill, intent, report, strategy
 from trading.models import Fill, Order, Trade
-from trading.services.orders import change_write
+from trading.services.orders import changes_write
 
 DOUBLE = 83
 
@@ -79,7 +79,7 @@ def test_the_price_of_the_order_that_stays_is_the_proof_of_its_change(db: None) 
     target = bought(row)[2]
     execution = claimed(row)
     decision = decided(execution, "sell", position="10")
-    change = change_write(execution, intent(decision), target)
+    change = changes_write(execution, intent(decision), [target])[0]
     deliver(report(target, "Submitted"))
     deliver(report(target, "Submitted", perm_id=DOUBLE, limit_price=change.limit_price))
     target.refresh_from_db()

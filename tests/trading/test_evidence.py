@@ -34,7 +34,7 @@ from trading.selectors.discrepancies import blocking
 from trading.selectors.positions import booked
 from trading.services.instruments import instrument_resolved
 from trading.services.intents import new_group
-from trading.services.orders import change_write, entry_write
+from trading.services.orders import changes_write, entry_write
 
 
 def states(*orders: Order) -> list[str]:
@@ -412,7 +412,7 @@ def change(db: None) -> OrderChange:
     target = bought(row)[2]
     execution = claimed(row)
     decision = decided(execution, "sell", position="10")
-    return change_write(execution, intent(decision), target)
+    return changes_write(execution, intent(decision), [target])[0]
 
 
 def test_a_change_is_proven_by_the_new_price(change: OrderChange) -> None:
@@ -454,7 +454,7 @@ def test_a_change_does_not_outlive_its_order(change: OrderChange) -> None:
 def test_a_later_change_overtakes_an_earlier_one(change: OrderChange) -> None:
     execution = claimed(change.order.strategy)  # type: ignore[arg-type]
     decision = decided(execution, "sell", position="10")
-    second = change_write(execution, intent(decision, limit_price=D(98)), change.order)
+    second = changes_write(execution, intent(decision, limit_price=D(98)), [change.order])[0]
     assert second.revision == 2
     deliver(report(change.order, "Submitted", limit_price=D(98)))
     deliver(report(change.order, "Submitted", limit_price=D(99)))

@@ -27,7 +27,7 @@ from trading.services.dispatch_work import _refused
 from trading.services.dispatches import dispatch_claim
 from trading.services.executions import EpochLost, execution_claim
 from trading.services.intents import NoRoomLeft
-from trading.services.orders import change_write, entry_write, exit_write
+from trading.services.orders import changes_write, entry_write, exit_write
 from trading.services.request_refusals import refusal_of
 from trading.services.request_rows import Asked, request_receive
 from trading.services.requests import _not_done
@@ -50,7 +50,7 @@ def test_a_lease_that_ran_out_writes_nothing_though_nobody_has_taken_the_row(row
     leaving = intent(decided(execution, "sell", position="10"))
     WorkflowExecution.objects.filter(pk=execution.pk).update(lease_until=system_now() - timedelta(seconds=1))
     before = (Order.objects.count(), OrderChange.objects.count())
-    for write in (lambda: change_write(execution, leaving, target), lambda: exit_write(execution, leaving)):
+    for write in (lambda: changes_write(execution, leaving, [target]), lambda: exit_write(execution, leaving)):
         with pytest.raises(EpochLost):
             write()
     assert (Order.objects.count(), OrderChange.objects.count()) == before
@@ -72,7 +72,7 @@ def test_a_strategy_that_was_turned_off_still_leaves_what_it_holds(row: Strategy
     execution = claimed(row)
     leaving = intent(decided(execution, "sell", position="10"))
     Strategy.objects.filter(pk=row.pk).update(enabled=False, mode=Mode.SHADOW)
-    assert change_write(execution, leaving, target).state == "SENDING"
+    assert changes_write(execution, leaving, [target])[0].state == "SENDING"
 
 
 def test_a_yes_does_not_enter_for_a_strategy_that_was_turned_off(db: None) -> None:

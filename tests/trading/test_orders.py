@@ -42,7 +42,7 @@ from trading.services.accounts import snapshot_take
 from trading.services.executions import EpochLost
 from trading.services.intents import NoRoomLeft
 from trading.services.order_moves import order_move
-from trading.services.orders import change_write, entry_write, exit_write
+from trading.services.orders import changes_write, entry_write, exit_write
 
 
 def ready(row: Strategy, kind: str = "buy", symbol: str = "AAPL", **changes: Any) -> tuple[WorkflowExecution, Decision]:
@@ -218,7 +218,7 @@ def test_a_worker_that_lost_its_epoch_writes_nothing(db: None) -> None:
     for write in (
         partial(entry_write, execution, intent(decision)),
         partial(exit_write, execution, intent(decision)),
-        partial(change_write, execution, intent(decision), target),
+        partial(changes_write, execution, intent(decision), [target]),
     ):
         with pytest.raises(EpochLost):
             write()
@@ -279,7 +279,7 @@ def test_a_second_exit_waits_for_the_first(db: None) -> None:
             exit_write(execution, intent(decision))
             continue
         assert refusal(lambda: exit_write(execution, intent(decision))) == "EXIT_AT_WORK"  # noqa: B023
-        assert refusal(lambda: change_write(execution, intent(decision), target)) == "EXIT_AT_WORK"  # noqa: B023
+        assert refusal(lambda: changes_write(execution, intent(decision), [target])) == "EXIT_AT_WORK"  # noqa: B023
 
 
 def test_an_exit_after_the_stop_has_sold_would_be_a_short(db: None) -> None:
@@ -288,7 +288,7 @@ def test_an_exit_after_the_stop_has_sold_would_be_a_short(db: None) -> None:
     execution, decision = ready(row, "sell", position="10")
     deliver(fill(stop, "10", "95", number=2), report(stop, "Filled", "10"), report(target, "Cancelled"))
     assert refusal(lambda: exit_write(execution, intent(decision))) == "POSITION_CHANGED"
-    assert refusal(lambda: change_write(execution, intent(decision), target)) == "POSITION_CHANGED"
+    assert refusal(lambda: changes_write(execution, intent(decision), [target])) == "POSITION_CHANGED"
 
 
 def test_an_exit_larger_than_the_position(db: None) -> None:
@@ -318,13 +318,38 @@ def test_an_exit_beside_legs_of_unknown_state_could_fill_twice(db: None) -> None
 def test_an_exit_joins_one_group_and_cannot_close_two_brackets(db: None) -> None:
     row = strategy(limits={"duplicate_window_seconds": 0})
     bought(row)
+    bought_more(row)
+    execution, decision = ready(row, "sell", position="20", quantity="20")
+    assert refusal(lambda: exit_write(execution, intent(decision))) == "PROTECTION_UNCERTAIN"
+
+
+def bought_more(row: Strategy) -> Order:
+    """A second bracket beside the first; its target."""
     snapshot_take(summary(), (), cause="watch", market_at=NOW)
     execution = claimed(row)
     decision = decided(execution, position="10", allow_add=True)
     entry, stop, target = entry_write(execution, intent(decision))
     deliver(fill(entry, "10"), report(entry, "Filled", "10"), *(report(leg, "PreSubmitted") for leg in (stop, target)))
+    return target
+
+
+def test_an_exit_of_two_brackets_is_committed_as_one(db: None) -> None:
+    row = strategy(limits={"duplicate_window_seconds": 0})
+    targets = [bought(row)[2], bought_more(row)]
     execution, decision = ready(row, "sell", position="20", quantity="20")
-    assert refusal(lambda: exit_write(execution, intent(decision))) == "PROTECTION_UNCERTAIN"
+    changes = changes_write(execution, intent(decision), targets)
+    assert [(change.order, change.limit_price, change.state) for change in changes] == [
+        (target, D(99), "SENDING") for target in targets
+    ]
+
+
+def test_an_exit_of_two_brackets_moves_no_target_where_one_works_no_more(db: None) -> None:
+    row = strategy(limits={"duplicate_window_seconds": 0})
+    targets = [bought(row)[2], bought_more(row)]
+    deliver(report(targets[1], "Cancelled"))
+    execution, decision = ready(row, "sell", position="20", quantity="20")
+    assert refusal(lambda: changes_write(execution, intent(decision), targets)) == "POSITION_CHANGED"
+    assert not OrderChange.objects.exists()
 
 
 def test_an_unprotected_position_may_be_closed(db: None) -> None:
@@ -341,17 +366,17 @@ def test_an_old_exit_is_not_sent(db: None) -> None:
     execution, decision = ready(row, "sell", position="10")
     late = intent(decision, market_now=NOW + timedelta(hours=1))
     assert refusal(lambda: exit_write(execution, late)) == "STALE_DECISION"
-    assert refusal(lambda: change_write(execution, late, target)) == "STALE_DECISION"
+    assert refusal(lambda: changes_write(execution, late, [target])) == "STALE_DECISION"
 
 
 def test_the_target_is_moved_once_a_decision(db: None) -> None:
     row = strategy()
     target = bought(row)[2]
     execution, decision = ready(row, "sell", position="10")
-    change = change_write(execution, intent(decision), target)
+    change = changes_write(execution, intent(decision), [target])[0]
     assert (change.revision, change.limit_price, change.state) == (1, D(99), "SENDING")
     with pytest.raises(IntegrityError):
-        change_write(execution, intent(decision), target)
+        changes_write(execution, intent(decision), [target])
     assert verify_chain().ok
 
 

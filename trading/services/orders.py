@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -51,7 +51,7 @@ def intent_rows(work: Work, intent: Intent, state: OrderState) -> list[Order]:
     """
     account = _begin(work, intent)
     if not intent.is_entry:
-        _check_reduces(account, intent, intent.quantity)
+        _check_reduces(account, intent)
         _judge(account, intent, state)
         return []
     intent = _judge(account, intent, state)
@@ -108,7 +108,7 @@ def _check_wish(intent: Intent) -> None:
 
 
 def _spend_approval(intent: Intent) -> None:
-    """The last check of an approved order: its approval, once, whatever number of legs it moves."""
+    """The last check of an approved order: its approval, once."""
     if intent.approval is not None and intent.approval.state != ApprovalState.USED:
         approval_use(intent.approval, digest_of(terms_of(intent)), intent.market_now)
 
@@ -193,7 +193,7 @@ def exit_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SEN
     """
     with audit.recording(durable=True, point="exit"):
         account = _begin(work, intent)
-        _check_reduces(account, intent, intent.quantity)
+        _check_reduces(account, intent)
         _check_protection(account, intent)
         intent = _judge(account, intent, state)
         _spend_approval(intent)
@@ -202,11 +202,11 @@ def exit_write(work: Work, intent: Intent, *, state: OrderState = OrderState.SEN
     return order
 
 
-def _check_reduces(account: Account, intent: Intent, quantity: Decimal) -> None:
+def _check_reduces(account: Account, intent: Intent) -> None:
     """An exit closes what is held at this moment, once."""
     held = position_quantity(account, intent.strategy, intent.instrument)
-    if quantity > (held if intent.side == "SELL" else -held):
-        raise NoRoomLeft(f"{intent.side} {quantity} would not only reduce {held}.", code="POSITION_CHANGED")
+    if intent.quantity > (held if intent.side == "SELL" else -held):
+        raise NoRoomLeft(f"{intent.side} {intent.quantity} would not only reduce {held}.", code="POSITION_CHANGED")
     working = _live(account, intent).filter(role=Role.EXIT).first()
     if working is not None:
         raise NoRoomLeft(f"The exit {working} is already at work.", code="EXIT_AT_WORK")
@@ -225,40 +225,45 @@ def _live(account: Account, intent: Intent) -> QuerySet[Order]:
     return Order.objects.filter(account=account, strategy=intent.strategy, instrument=intent.instrument, state__in=LIVE)
 
 
-def change_write(work: Work, intent: Intent, target: Order, quantity: Decimal | None = None) -> OrderChange:
-    """Commit the wish to move the target leg to a marketable limit, durable: the exit that is never naked.
+def changes_write(work: Work, intent: Intent, targets: Sequence[Order]) -> list[OrderChange]:
+    """Commit the wish to move the target legs to a marketable limit, durable: the exit that is never naked.
 
-    `quantity` is the leg's part of the exit where several legs close it. Raises NoRoomLeft where the leg works no
-    more, another exit works, or it would not only reduce what is held now.
+    All of them or none: what the first has filled must not be a reason to refuse the second. Raises NoRoomLeft where a
+    leg works no more, another exit works, or they would not only reduce what is held now.
     """
     with audit.recording(durable=True, point="change"):
         account = _begin(work, intent)
-        target.refresh_from_db()
-        if target.state not in WORKING:
-            raise NoRoomLeft(f"The target {target} is {target.state}.", code="POSITION_CHANGED")
-        _check_reduces(account, intent, intent.quantity if quantity is None else quantity)
+        for target in targets:
+            target.refresh_from_db()
+            if target.state not in WORKING:
+                raise NoRoomLeft(f"The target {target} is {target.state}.", code="POSITION_CHANGED")
+        _check_reduces(account, intent)
         intent = _judge(account, intent, OrderState.SENDING)
         _spend_approval(intent)
-        last = OrderChange.objects.filter(order=target).order_by("revision").last()
-        change = OrderChange.objects.create(
-            order=target,
-            decision=intent.decision,
-            request=intent.request,
-            revision=(last.revision if last else 0) + 1,
-            limit_price=intent.limit_price,
-            state="SENDING",
-            configuration=intent.configuration,
-            created_at=system_now(),
-            market_at=intent.market_now,
-        )
-        audit.record(
-            EventType.ORDER_CHANGE_SENDING,
-            f"change:{target.order_ref}.{change.revision}",
-            version=change.version,
-            new_state=change.state,
-            account=target.account_id,
-            cause=f"exit by {intent.decision or intent.request}",
-            market_at=intent.market_now,
-            document={"limit_price": intent.limit_price},
-        )
+        return [_change(target, intent) for target in targets]
+
+
+def _change(target: Order, intent: Intent) -> OrderChange:
+    last = OrderChange.objects.filter(order=target).order_by("revision").last()
+    change = OrderChange.objects.create(
+        order=target,
+        decision=intent.decision,
+        request=intent.request,
+        revision=(last.revision if last else 0) + 1,
+        limit_price=intent.limit_price,
+        state="SENDING",
+        configuration=intent.configuration,
+        created_at=system_now(),
+        market_at=intent.market_now,
+    )
+    audit.record(
+        EventType.ORDER_CHANGE_SENDING,
+        f"change:{target.order_ref}.{change.revision}",
+        version=change.version,
+        new_state=change.state,
+        account=target.account_id,
+        cause=f"exit by {intent.decision or intent.request}",
+        market_at=intent.market_now,
+        document={"limit_price": intent.limit_price},
+    )
     return change

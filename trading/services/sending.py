@@ -22,7 +22,7 @@ from trading.selectors.orders import live_entry, working_legs
 from trading.services.cancels import NotAllowed, cancel_send, cancel_write, order_withdraw
 from trading.services.executions import Work, epoch_hold
 from trading.services.intents import Intent, NoRoomLeft
-from trading.services.orders import change_write, exit_write
+from trading.services.orders import changes_write, exit_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def exit_send(work: Work, broker: Broker, intent: Intent) -> Sent:
         _end_entry_first(work, broker, entry, intent)
     targets = working_legs(*ledger, Role.TARGET)
     if targets and intent.limit_price is not None and sum(map(_open, targets)) == intent.quantity:
-        notes = [_move_to_market(work, broker, leg, intent) for leg in targets]
+        notes = [_move_to_market(broker, change) for change in changes_write(work, intent, targets)]
         return Sent(targets, "; ".join(["exit: the target was moved to the market", *filter(None, notes)]))
     stops = working_legs(*ledger, Role.STOP)
     order = exit_write(work, intent)
@@ -116,13 +116,12 @@ def _open(leg: Order) -> Decimal:
     return left
 
 
-def _move_to_market(work: Work, broker: Broker, target: Order, intent: Intent) -> str:
-    change = change_write(work, intent, target, _open(target))
+def _move_to_market(broker: Broker, change: OrderChange) -> str:
     request = types.ModifyOrder(
-        account=target.account_id,
-        order_ref=target.order_ref,
+        account=change.order.account_id,
+        order_ref=change.order.order_ref,
         revision=change.revision,
-        limit_price=intent.limit_price,
+        limit_price=change.limit_price,
         stop_price=None,
         reduces=True,
         deadline=change.created_at + timedelta(seconds=paced(TABLE["modify"].timeout)),
