@@ -9,7 +9,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from autotrader.core.ops.lanes import Lanes, SyncSite
+from autotrader.core.ops.lanes import PATIENCE_S, Lanes, Sorted, SyncSite
 
 
 class Site:
@@ -30,7 +30,7 @@ class Site:
             time.sleep(0.02)  # as an answer out of the database takes
 
 
-async def ask(lanes: Lanes, path: str) -> None:
+async def ask(lanes: Lanes | Sorted, path: str) -> None:
     await lanes({"type": "http", "path": path}, None, None)
 
 
@@ -73,6 +73,21 @@ async def test_a_site_with_too_much_to_do_opens_no_more_threads() -> None:
     await asyncio.gather(*(ask(lanes, "/busy") for _ in range(60)))  # the last waits twice as long as patience lasts
     assert len(site.threads) == 60
     assert not any(name.startswith("lane-own") for name in site.threads)
+
+
+async def test_what_our_own_rows_answer_waits_for_nobody_who_asks_the_broker() -> None:
+    site = Site()
+    lanes = Sorted(site, ("/history/",))
+    slow = [asyncio.create_task(ask(lanes, "/slow")) for _ in range(2)]
+    async with asyncio.timeout(5):
+        while len(site.threads) < 2:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        await ask(lanes, "/history/orders")
+    assert time.monotonic() - began < PATIENCE_S
+    assert not site.threads[-1].startswith("lane-own")
+    site.let_go.set()
+    await asyncio.gather(*slow)
 
 
 def test_every_view_and_middleware_runs_in_one_step() -> None:
