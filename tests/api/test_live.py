@@ -17,8 +17,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from broker.paper_gateway.embedded import EmbeddedGateway
+from tests.broker.test_doubles import working
 from tests.core.keys import bearer, key_of, person
 from tests.support import ROOT, child_environment, eventually
+from trading.api.live import orders_of
 from trading.services.accounts import account_ensure
 
 PATHS = (
@@ -135,3 +137,8 @@ def test_live_is_503_while_the_broker_is_away_and_200_soon_after(house: House) -
     live.assert_down()
     house.owner = house.start_owner()
     assert_back(live)
+
+
+def test_of_a_login_with_several_accounts_only_the_connected_one_s_orders_are_told() -> None:
+    own, other = working(1, account="DU1"), working(2, account="DU2")
+    assert orders_of("DU1", (other, own)) == [own]

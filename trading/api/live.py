@@ -5,7 +5,7 @@ Where the broker is not ready the answer is 503 with Retry-After: an empty array
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -120,7 +120,8 @@ class LivePositionsEndpoint(Endpoint):
 
 
 class LiveOpenOrdersEndpoint(Endpoint):
-    """GET: every order that works at the broker, whoever sent it; `order_ref` is empty for what was made by hand."""
+    """GET: every order of the connected account that works at the broker, whoever sent it; `order_ref` is empty for
+    what was made by hand."""
 
     permissions = {"GET": "trading.view_order"}
     answers = {"GET": types.OrderReport}
@@ -129,7 +130,12 @@ class LiveOpenOrdersEndpoint(Endpoint):
 
     def get(self, request: Request) -> Response:
         with connected(request) as live:
-            return Response([plain(order) for order in live.broker.open_orders()])
+            return Response([plain(order) for order in orders_of(live.account, live.broker.open_orders())])
+
+
+def orders_of(account: str, orders: Iterable[types.OrderReport]) -> list[types.OrderReport]:
+    """Those of the account: one login may have several, and its gateway lists the orders of them all."""
+    return [order for order in orders if order.account == account]
 
 
 def plain(value: Any) -> Any:
