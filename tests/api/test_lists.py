@@ -133,11 +133,19 @@ def test_who_has_the_answer_is_told_so(boss: User) -> None:
     again = call(Instruments, boss, "limit=2", **{"If-None-Match": f'"other", {tag}'})
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
     assert again["X-Correlation-Id"] != first["X-Correlation-Id"]
+    for named in (f"W/{tag}", "*"):
+        assert call(Instruments, boss, "limit=2", **{"If-None-Match": named}).status_code == 304
     assert call(Instruments, boss, "limit=3", **{"If-None-Match": tag}).status_code == 200
     Instrument.objects.create(symbol="NEW")
     assert call(Instruments, boss, "limit=2", **{"If-None-Match": tag}).status_code == 200
     assert "no-store" not in first["Cache-Control"]
     assert {"Cookie", "Authorization"} <= set(first["Vary"].split(", "))
+
+
+def test_a_read_has_no_other_condition(boss: User) -> None:
+    for name, value in (("If-Match", '"other"'), ("If-Unmodified-Since", "Wed, 01 Jan 2020 00:00:00 GMT")):
+        answer = call(Instruments, boss, "limit=2", **{name: value})
+        assert (answer.status_code, len(symbols(answer))) == (200, 2)
 
 
 def test_head_is_answered_and_options_tells_nothing(boss: User) -> None:

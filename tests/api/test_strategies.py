@@ -41,7 +41,7 @@ def test_a_strategy_is_set_up_once_a_key_and_found_again(ann: Asker) -> None:
     made = ann.post("strategies", body, key="one")
     assert (made.status_code, made["ETag"]) == (201, '"1"')
     again = ann.post("strategies", body, key="one")
-    assert (again.json(), again["Idempotent-Replayed"]) == (made.json(), "true")
+    assert (again.json(), again["Idempotent-Replayed"], again["ETag"]) == (made.json(), "true", '"1"')
     row = Strategy.objects.get()
     assert (row.name, row.mode, [one.symbol for one in row.instruments.all()]) == ("trend", "auto", ["AAPL"])
     assert Event.objects.get(type="STRATEGY_CHANGED").actor == "ann"

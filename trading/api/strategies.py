@@ -117,6 +117,7 @@ class StrategiesEndpoint(ListEndpoint):
 
     permissions = {"GET": "trading.view_strategy", "POST": "trading.add_strategy"}
     atomic = True
+    tagged_by = "version"
     body = NewStrategy
     answers = {"GET": StrategyDocument, "POST": Answer(StrategyDocument, (201,))}
     filterset_class = FILTERS
@@ -140,6 +141,7 @@ class StrategyEndpoint(Endpoint):
 
     permissions = {"GET": "trading.view_strategy", "PATCH": "trading.change_strategy"}
     atomic = True
+    tagged_by = "version"
     body = StrategyChange
     answers = {"GET": StrategyDocument, "PATCH": StrategyDocument}
     errors = {"GET": (StrategyUnknown,), "PATCH": (StrategyUnknown, Conflict, MayNotLoosen)}
@@ -162,6 +164,7 @@ class SwitchEndpoint(Endpoint):
 
     permissions = {"POST": "trading.change_strategy"}
     atomic = True
+    tagged_by = "version"
     body = Body
     answers = {"POST": StrategyDocument}
     errors = (StrategyUnknown,)
@@ -193,6 +196,7 @@ class ResumeEndpoint(Endpoint):
     permissions = {"POST": RESUME_PERMISSION}
     people_only = frozenset({"POST"})
     atomic = True
+    tagged_by = "version"
     body = Reason
     answers = {"POST": StrategyDocument}
     errors = (StrategyUnknown, Conflict)

@@ -14,6 +14,7 @@ from rest_framework import exceptions, status
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
+from autotrader.core import audit
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.rest.refusals import log_refusal
 
@@ -67,7 +68,7 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
     if problem.status >= status.HTTP_500_INTERNAL_SERVER_ERROR and not isinstance(error, AutoTraderError):
         logger.error("a request failed", exc_info=error)
     log_refusal(context["request"], problem.status, problem.code)
-    response = enveloped(problem, context["view"].correlation_id)
+    response = enveloped(problem, audit.current().correlation_id)
     header = getattr(error, "auth_header", None)
     if header:
         response["WWW-Authenticate"] = header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal, cast
@@ -39,7 +40,7 @@ class Endpoint(APIView):
     itself ("own"), or that a repeat does no harm (""); with `atomic` the work touches the database alone and commits
     with its kept answer. `body`, `query` and `answers` (method → serializer or dataclass; `many`: a bare array of it)
     declare what is said; a query parameter that is not declared is refused by its name. `etag`: a GET is answered 304
-    where the client has this very answer.
+    where the client has this very answer. `tagged_by` names the field of the other methods' answers that is their ETag.
     """
 
     permissions: dict[str, str] = {}
@@ -47,6 +48,7 @@ class Endpoint(APIView):
     idempotent: Literal["required", "optional", "own", ""] = "required"
     atomic = False
     etag = False
+    tagged_by = ""
     body: type[Body] | None = None
     query: type[Body] | None = None
     answers: ClassVar[Mapping[str, Any]] = {}
@@ -116,7 +118,9 @@ class Endpoint(APIView):
         if self.idempotent == "optional" and "Idempotency-Key" not in request.headers:
             return cast("HttpResponseBase", work().response)
         told = answer_once(self._wish(request), work, atomic=self.atomic)
-        return replayed(told) if isinstance(told, KeptAnswer) else cast("HttpResponseBase", told.response)
+        if isinstance(told, KeptAnswer):
+            return replayed(told, self.tagged_by)
+        return cast("HttpResponseBase", told.response)
 
     def _wish(self, request: Request) -> Wish:
         return Wish(
@@ -154,9 +158,12 @@ def is_sound(value: Any) -> bool:
     return abs(value) <= LARGEST_KEY if isinstance(value, int) else str(value).isprintable()
 
 
-def replayed(kept: KeptAnswer) -> HttpResponse:
-    """The first answer once more."""
+def replayed(kept: KeptAnswer, tagged_by: str = "") -> HttpResponse:
+    """The first answer once more, with the ETag that its field `tagged_by` tells."""
     headers = {"Idempotent-Replayed": "true"}
+    said = json.loads(kept.body) if tagged_by else {}
+    if tagged_by in said:
+        headers["ETag"] = f'"{said[tagged_by]}"'
     return HttpResponse(kept.body, status=kept.status, content_type="application/json", headers=headers)
 
 
