@@ -115,6 +115,32 @@ def test_a_key_is_changed_over_the_version_that_was_seen(boss: Client) -> None:
     assert "saved meanwhile" in stale.content.decode()
 
 
+def test_a_limit_outlives_what_it_names(boss: Client, strategy: Strategy) -> None:
+    gone = strategy.pk
+    key, _ = key_of(person("ann"), accounts=("DU7",), strategies=(gone,))
+    Strategy.objects.all().delete()
+    shown = boss.get(page(key)).content.decode()
+    assert f"strategy {gone} (deleted)" in shown
+    assert "DU7 (deleted)" in shown
+    longer = form(key.user, name="robot 2", accounts=["DU7"], strategies=[gone], seen_version=1)
+    assert boss.post(page(key), longer).status_code == 302
+    for name in ("accounts", "strategies"):
+        emptied = boss.post(page(key), {**longer, name: [], "seen_version": 2})
+        assert "Choose at least one" in str(emptied.context["adminform"].form.errors[name])
+    key.refresh_from_db()
+    assert (key.name, key.accounts, key.strategies, key.version) == ("robot 2", ["DU7"], [gone], 2)
+
+
+def test_who_is_switched_off_is_out_with_their_keys(boss: Client, django_capture_on_commit_callbacks: Any) -> None:
+    ann = person("ann")
+    key, text = key_of(ann)
+    assert find_key(text, "").key == key
+    said = {"username": "ann", "date_joined_0": "2024-01-02", "date_joined_1": "12:00:00"}
+    with django_capture_on_commit_callbacks(execute=True):
+        assert boss.post(reverse("admin:users_user_change", args=[ann.pk]), said).status_code == 302
+    assert find_key(text, "").key is None
+
+
 def test_a_key_is_revoked_by_post_after_a_question(boss: Client, login: Any) -> None:
     key, text = key_of(person("ann"))
     address = reverse("admin:users_apikey_revoke", args=[key.pk])

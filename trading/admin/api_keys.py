@@ -39,14 +39,19 @@ from trading.models import Account, Strategy
 
 CHANGE_PERMISSION = "users.change_apikey"
 TONES = {ACTIVE: "ok", EXPIRED: "EXPIRED", REVOKED: "REFUSED", DISABLED: "REFUSED"}
+UNLIMITED = "None chosen would open all of them to this key. Choose at least one, or make a new key without this limit."
 
 
-def _accounts() -> list[tuple[str, str]]:
+def _accounts() -> list[tuple[Any, str]]:
     return [(row.pk, f"{row.pk} ({row.get_kind_display().lower()})") for row in Account.objects.all()]
 
 
-def _strategies() -> list[tuple[int, str]]:
+def _strategies() -> list[tuple[Any, str]]:
     return list(Strategy.objects.values_list("pk", "name"))
+
+
+def _gone(name: str, pk: Any) -> str:
+    return f"strategy {pk} (deleted)" if name == "strategies" else f"{pk} (deleted)"
 
 
 class KeyForm(VersionedForm):
@@ -55,10 +60,9 @@ class KeyForm(VersionedForm):
     maker: User
     scopes = forms.MultipleChoiceField(choices=Scope.choices, widget=forms.CheckboxSelectMultiple)
     accounts = forms.MultipleChoiceField(
-        choices=_accounts, required=False, help_text="None chosen: every account.", widget=forms.CheckboxSelectMultiple
+        required=False, help_text="None chosen: every account.", widget=forms.CheckboxSelectMultiple
     )
     strategies = forms.TypedMultipleChoiceField(
-        choices=_strategies,
         coerce=int,
         required=False,
         help_text="None chosen: every strategy.",
@@ -69,9 +73,20 @@ class KeyForm(VersionedForm):
         model = ApiKey
         fields = ("name", "user", "scopes", "accounts", "strategies", "expires_at", "requests_per_minute")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, offered in (("accounts", _accounts()), ("strategies", _strategies())):
+            # What is gone stays on offer: without its box the key would be saved without this limit.
+            known = {str(pk) for pk, _ in offered}
+            field: Any = self.fields[name]
+            field.choices = [*offered, *((pk, _gone(name, pk)) for pk in self._limit(name) if str(pk) not in known)]
+
     def clean(self) -> dict[str, Any]:
-        """Everything the service would refuse, told at its field."""
+        """Everything the service would refuse, told at its field; and a limit is not lifted by an empty list."""
         cleaned = super().clean()
+        for name in ("accounts", "strategies"):
+            if self._limit(name) and cleaned.get(name) == []:
+                self.add_error(name, UNLIMITED)
         owner = cleaned.get("user") or (self.instance.user if self.instance.pk else None)
         if self.errors or owner is None:
             return cleaned
@@ -81,6 +96,10 @@ class KeyForm(VersionedForm):
             field = error.details.get("field", "user")
             self.add_error(field if field in self.fields else None, error.message)
         return cleaned
+
+    def _limit(self, name: str) -> list[Any]:
+        """What the key is limited to as it is stored; empty for a new one."""
+        return list(getattr(self.instance, name)) if self.instance.pk else []
 
     def terms(self) -> Terms:
         """What the valid form says."""
@@ -265,4 +284,4 @@ def _name_strategies(keys: list[ApiKey]) -> None:
         Strategy.objects.filter(pk__in={pk for key in keys for pk in key.strategies}).values_list("pk", "name")
     )
     for key in keys:
-        key.strategy_names = [names.get(pk, f"strategy {pk}") for pk in key.strategies]  # type: ignore[attr-defined]
+        key.strategy_names = [names.get(pk, _gone("strategies", pk)) for pk in key.strategies]  # type: ignore[attr-defined]

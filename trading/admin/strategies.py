@@ -102,6 +102,10 @@ class StrategyAdmin(DeskAdmin):
         form = super().get_form(request, *args, **kwargs)
         return type(form.__name__, (form,), {"may_loosen": request.user.has_perm(LOOSEN_PERMISSION)})
 
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # Keys are limited to it and history names it: whoever is done with it disables it.
+        return False
+
     def has_run_permission(self, request: HttpRequest) -> bool:
         """May this person run a cycle now?"""
         return request.user.has_perm(RUN_PERMISSION)

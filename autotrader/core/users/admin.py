@@ -14,12 +14,13 @@ from django.utils.safestring import SafeString
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from autotrader.core.admin_kit import HistoryAdmin, StyledAdmin, link
+from autotrader.core.users.key_ring import forget_keys_of
 from autotrader.core.users.models import KnownAddress, User
 
 admin.site.unregister(Group)
 
 TOLD = {
-    "is_active": "Off: nobody comes in by this account or its API keys, from the next request on.",
+    "is_active": "Off: nobody comes in by this account from the next request on, by its API keys within five seconds.",
     "is_staff": "Opens the door of this admin and nothing behind it: what a person may do comes from the groups.",
     "is_superuser": "May do everything, whatever the groups say; the role administrator is for daily work.",
     "groups": "The roles of this person; docs/permissions.md says what each may do.",
@@ -43,6 +44,10 @@ class UserAdmin(DjangoUserAdmin, StyledAdmin):  # type: ignore[type-arg]
         if field is not None and db_field.name in TOLD:
             field.help_text = TOLD[db_field.name]
         return field
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        forget_keys_of(obj)
 
     @admin.display(description="Roles")
     def roles(self, user: User) -> str:

@@ -23,7 +23,7 @@ from autotrader.core.clock import system_now
 from autotrader.core.rest.throttling import FAILURES, FAILURES_PER_MINUTE, Buckets
 from autotrader.core.users.addresses import place_of
 from autotrader.core.users.keys import KEY, digest_of, live_keys
-from autotrader.core.users.models import ApiKey
+from autotrader.core.users.models import ApiKey, User
 
 logger = logging.getLogger(__name__)
 FRESH_S = 5.0
@@ -171,3 +171,14 @@ RING = KeyRing(failures=FAILURES)
 def find_key(text: str, address: str) -> Found:
     """Whose key this is, in this process and at this moment."""
     return RING.find(text, address, tick=time.monotonic(), now=system_now())
+
+
+def forget_keys_of(owner: User) -> None:
+    """Look their keys up anew in this process once the transaction is committed; the others know within FRESH_S."""
+    digests = list(ApiKey.objects.filter(user=owner, revoked_at=None).values_list("digest", flat=True))
+
+    def forget() -> None:
+        for digest in digests:
+            RING.forget(digest)
+
+    transaction.on_commit(forget)
