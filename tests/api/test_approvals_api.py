@@ -66,21 +66,36 @@ def test_a_key_halts_and_only_a_person_releases() -> None:
     said = {"reason": "it is over", "seen": told.json()["seen"]}
     assert code_of(robot.post("halt/release", said)) == (403, "PERSON_NEEDED")
     ann = someone("ann", *rights)
+    # Which orders there are is for those who may see them all.
+    assert (told.json()["working"], told.json()["kept"], robot.get("halt").json()["working"]) == (None, None, None)
+    assert ann.get("halt").json()["working"] == []
     assert code_of(ann.post("halt/release", said, key="")) == (400, "IDEMPOTENCY_KEY_MISSING")
     assert ann.post("halt/release", said).json()["state"] == "ACTIVE"
     reader = program("ria", *rights, scopes=("read",))
     assert code_of(reader.post("halt", body)) == (403, "SCOPE_MISSING")
 
 
-def test_a_key_that_halts_leaves_positions_their_stops() -> None:
-    rights, protection = ("trading.halt_trading",), "trading.remove_protection"
+@pytest.mark.django_db(transaction=True)
+def test_a_halt_is_never_answered_from_memory() -> None:
+    ann = someone("ann", "trading.halt_trading", "trading.release_trading")
+    body = {"reason": "strange fills", "cancel": "none"}
+    first = ann.post("halt", body, key="fixed").json()
+    assert ann.post("halt/release", {"reason": "it is over", "seen": first["seen"]}).json()["state"] == "ACTIVE"
+    again = ann.post("halt", body, key="fixed")
+    assert (again.status_code, again.json()["state"], halt_reading().state.value) == (200, "HALTED", "HALTED")
+    assert again.json()["seen"] != first["seen"]
+
+
+def test_who_may_not_remove_protection_halts_and_leaves_positions_their_stops() -> None:
+    halts, protection = "trading.halt_trading", "trading.remove_protection"
     body = {"reason": "all out", "cancel": "all"}
-    for name, more, scopes, kept in (
-        ("rob", (), ("halt",), True),
-        ("rae", (protection,), ("halt",), True),
-        ("ray", (protection,), ("halt", "admin"), False),
+    for caller, kept in (
+        (program("rob", halts, scopes=("halt",)), True),
+        (program("rae", halts, protection, scopes=("halt",)), True),
+        (someone("ann", halts), True),
+        (program("ray", halts, protection, scopes=("halt", "admin")), False),
+        (someone("fay", halts, protection), False),
     ):
-        told = program(name, *rights, *more, scopes=scopes).post("halt", body).json()
-        assert (told["state"], told["done"], "Protective stops stay" in told["problem"]) == ("HALTED", False, kept)
+        told = caller.post("halt", body).json()
+        assert (told["state"], told["done"], "Only entries" in told["problem"]) == ("HALTED", False, kept)
         assert (halt_reading().cancel == "all") is not kept
-    assert someone("ann", *rights).post("halt", body).json()["cancel"] == "all"

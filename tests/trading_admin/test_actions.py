@@ -106,12 +106,28 @@ def test_halt_with_a_reason(login: Any, state: HaltState) -> None:
 
 
 def test_cancelling_every_order_must_be_typed(login: Any) -> None:
-    client, url = login("trading.halt_trading"), reverse("admin:trading_halt")
+    client, url = login("trading.halt_trading", "trading.remove_protection"), reverse("admin:trading_halt")
     words = {"state": "HALTED", "reason": "all out", "cancel": "all"}
     assert client.post(url, {**words, "typed": "all"}).context["form"].errors
     assert halt_state() is HaltState.ACTIVE
     assert "No broker process is running" in said(client.post(url, {**words, "typed": "ALL"}))
     assert halt_reading().cancel == "all"
+
+
+def test_who_may_not_remove_protection_halts_and_is_told_what_was_left_out(login: Any) -> None:
+    words = {"state": "HALTED", "reason": "all out", "cancel": "all", "typed": "ALL"}
+    told = said(login("trading.halt_trading").post(reverse("admin:trading_halt"), words))
+    assert "Trading is HALTED" in told
+    assert "Only entries were asked to end" in told
+    assert (halt_state(), halt_reading().cancel) == (HaltState.HALTED, "entries")
+
+
+def test_a_strategy_is_never_deleted(boss: Client, strategy: Strategy) -> None:
+    url = reverse("admin:trading_strategy_changelist")
+    assert boss.post(reverse("admin:trading_strategy_delete", args=[strategy.pk]), {"post": "yes"}).status_code == 403
+    boss.post(url, select("delete_selected", strategy) | {"post": "yes"})
+    assert "delete_selected" not in boss.get(url).content.decode()
+    assert Strategy.objects.filter(pk=strategy.pk).exists()
 
 
 def test_a_release_is_of_the_halt_that_was_shown(login: Any) -> None:

@@ -17,6 +17,7 @@ from trading.selectors.halts import halt_story
 from trading.services.halts import (
     HALT_PERMISSION,
     LONGEST_REASON,
+    PROTECTION_PERMISSION,
     RELEASE_PERMISSION,
     SHORTEST_REASON,
     HaltOutcome,
@@ -60,7 +61,7 @@ class HaltForm(ReasonForm):
         choices=[
             ("entries", "Working entries; stops and targets of positions stay"),
             ("none", "Nothing"),
-            ("all", "EVERY order of the account, also made by hand: positions are naked then"),
+            ("all", "EVERY order of the account, also made by hand: positions are naked then; by permission only"),
         ],
         widget=forms.RadioSelect(attrs=RADIO),
     )
@@ -109,6 +110,7 @@ def halt_view(request: HttpRequest) -> HttpResponse:
             reason=said["reason"],
             state=HaltState(said["state"]),
             cancel=said["cancel"],
+            may_unprotect=request.user.has_perm(PROTECTION_PERMISSION),
         )
         return _told(request, outcome)
     return _page(request, form, title="Halt trading", verb="Halt trading", tone="danger")

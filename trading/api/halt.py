@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from autotrader.core.errors import Conflict, Invalid
+from autotrader.core.rest.limits import limits_of
 from autotrader.core.rest.permissions import LOGGED_IN, may
 from autotrader.core.rest.serializers import Body
 from autotrader.core.rest.views import Endpoint, actor_of
 from broker.gates import Cancel, HaltReading, HaltState, halt_reading
-from trading.services.halts import HALT_PERMISSION, LONGEST_REASON, HaltOutcome, NotAllowed, halt, release
+from trading.services.halts import (
+    HALT_PERMISSION,
+    LONGEST_REASON,
+    PROTECTION_PERMISSION,
+    HaltOutcome,
+    NotAllowed,
+    halt,
+    release,
+)
 
 TIGHTER, LOOSER = ("HALTED", "REDUCING"), ("ACTIVE", "REDUCING")
-PROTECTION = "trading.remove_protection"
-STOPS_STAY = "Protective stops stay: this key may not end them, so only entries were cancelled."
 CANCELS = {"none": "", "entries": "entries", "all": "all"}
 
 
@@ -46,7 +53,10 @@ class ReleaseBody(Body):
 
 @dataclass(frozen=True, slots=True)
 class HaltDocument:
-    """The Halt in force; `asked` and `confirmed` count its cancels and are null before the first one."""
+    """The Halt in force; `asked` and `confirmed` count its cancels and are null before the first one.
+
+    `working` names orders of every account and strategy: it is null for a key that is limited to some.
+    """
 
     state: HaltState
     reason: str
@@ -57,16 +67,16 @@ class HaltDocument:
     cancel: str
     asked: int | None
     confirmed: int | None
-    working: list[str]
+    working: list[str] | None
     cancelled_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class HaltOutcomeDocument(HaltDocument):
-    """The Halt in force now with what became of the cancels: `kept` stay on purpose, `problem` says why `done` is
-    false."""
+    """The Halt in force now with what became of the cancels: `kept` stay on purpose, and are null as `working` is;
+    `problem` says why `done` is false."""
 
-    kept: list[str]
+    kept: list[str] | None
     done: bool
     problem: str
 
@@ -74,33 +84,30 @@ class HaltOutcomeDocument(HaltDocument):
 class HaltEndpoint(Endpoint):
     """GET: the Halt in force. POST: halt trading; HALTED, and entries are cancelled, where nothing else is said.
 
-    It is the whole desk's: a key with the scope halt may halt it, whatever else that key is limited to. Protective
-    stops are ended by `all` only for a person, or a key with the scope admin whose owner may remove protection.
+    A repeat halts again, whatever its Idempotency-Key: who asks for a halt is never told of an earlier one. It is the
+    whole desk's: a key with the scope halt may halt it, whatever else that key is limited to. Protective stops are
+    ended by `all` only for who may remove protection, by a key with the scope admin; the halt is done in any case.
     """
 
     permissions = {"GET": LOGGED_IN, "POST": HALT_PERMISSION}
-    idempotent = "optional"
+    idempotent = ""
     body = HaltBody
     answers = {"GET": HaltDocument, "POST": HaltOutcomeDocument}
     errors = {"POST": (Invalid,)}
 
     def get(self, request: Request) -> Response:
-        return Response(asdict(reading_document(halt_reading())))
+        return Response(told_to(request, reading_document(halt_reading())))
 
     def post(self, request: Request) -> Response:
         said = self.told(request)
-        cancel = cast("Cancel", CANCELS[said["cancel"]])
-        # A key in the wrong hands may stop the desk, but not leave its positions without their stops.
-        is_cut = cancel == "all" and request.auth is not None and not may(request, PROTECTION)
         outcome = halt(
             actor=actor_of(request),
             reason=said["reason"],
             state=HaltState(said["state"]),
-            cancel="entries" if is_cut else cancel,
+            cancel=cast("Cancel", CANCELS[said["cancel"]]),
+            may_unprotect=may(request, PROTECTION_PERMISSION),
         )
-        if is_cut:
-            outcome = replace(outcome, done=False, problem=f"{outcome.problem} {STOPS_STAY}".strip())
-        return Response(asdict(outcome_document(outcome)))
+        return Response(told_to(request, outcome_document(outcome)))
 
 
 class ReleaseEndpoint(Endpoint):
@@ -119,6 +126,14 @@ class ReleaseEndpoint(Endpoint):
         said = self.told(request)
         outcome = release(user=request.user, reason=said["reason"], to=HaltState(said["to"]), seen=said["seen"])
         return Response(asdict(outcome_document(outcome)))
+
+
+def told_to(request: Request, found: HaltDocument) -> dict[str, Any]:
+    """The document as this caller may see it: a limited key is not told which orders there are."""
+    told = asdict(found)
+    if limits_of(request).is_limited:
+        told |= {name: None for name in ("working", "kept") if name in told}
+    return told
 
 
 def reading_document(reading: HaltReading) -> HaltDocument:
@@ -145,4 +160,6 @@ def outcome_document(outcome: HaltOutcome) -> HaltOutcomeDocument:
         "confirmed": outcome.confirmed,
         "working": list(outcome.working),
     }
-    return HaltOutcomeDocument(**found, kept=list(outcome.kept), done=outcome.done, problem=outcome.problem)
+    problem = ". ".join(filter(None, (outcome.problem, outcome.left_out)))
+    done = outcome.done and not outcome.left_out
+    return HaltOutcomeDocument(**found, kept=list(outcome.kept), done=done, problem=problem)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 from django.db import DatabaseError
 
@@ -18,6 +18,11 @@ from broker.gates import Cancel, HaltReading, HaltState
 logger = logging.getLogger(__name__)
 HALT_PERMISSION = "trading.halt_trading"
 RELEASE_PERMISSION = "trading.release_trading"
+PROTECTION_PERMISSION = "trading.remove_protection"
+STOPS_STAY = (
+    "Only entries were asked to end: to end protective stops needs the permission "
+    f"{PROTECTION_PERMISSION}, and of a key the scope admin."
+)
 SHORTEST_REASON, LONGEST_REASON = 3, 500
 WAIT_S = 5.0
 Hand = Literal["person", "program"]
@@ -33,7 +38,8 @@ class NotAllowed(AutoTraderError):
 @dataclass(frozen=True, slots=True)
 class HaltOutcome:
     """What is in force now and what became of the cancels: `asked` and `confirmed` count orders, `working` names those
-    whose end is not proven, `kept` those that stay on purpose. `problem` says why `done` is false."""
+    whose end is not proven, `kept` those that stay on purpose. `problem` says why `done` is false, `left_out` what the
+    one who asked may not have ended."""
 
     reading: HaltReading
     cancel: Cancel
@@ -43,10 +49,15 @@ class HaltOutcome:
     kept: tuple[str, ...] = ()
     done: bool = True
     problem: str = ""
+    left_out: str = ""
 
     @property
     def sentence(self) -> str:
-        """For people: the state and the numbers."""
+        """For people: the state, the numbers and what was left out."""
+        return f"{self._numbers} {self.left_out}".rstrip()
+
+    @property
+    def _numbers(self) -> str:
         state = f"Trading is {self.reading.state.value}."
         if not self.cancel:
             return f"{state} Mind: {self.problem}." if self.problem else f"{state} No order was cancelled."
@@ -63,13 +74,18 @@ def halt(
     reason: str,
     state: HaltState = HaltState.HALTED,
     cancel: Cancel = "entries",
+    may_unprotect: bool = False,
     wait_s: float = WAIT_S,
 ) -> HaltOutcome:
     """Tighten: file, row, then the owner's cancels, waiting `wait_s` for their proof; a stricter state stays.
 
-    What cannot be reached is told in the outcome: the halt itself stands by the file. Raises Invalid for a reason that
-    is none.
+    Who may not leave positions without their stops halts all the same: without `may_unprotect` "all" ends the entries
+    alone, and the outcome says so. What cannot be reached is told in the outcome: the halt itself stands by the file.
+    Raises Invalid for a reason that is none.
     """
+    if cancel == "all" and not may_unprotect:
+        outcome = halt(actor=actor, reason=reason, state=state, cancel="entries", wait_s=wait_s)
+        return replace(outcome, left_out=STOPS_STAY)
     reason = reason_checked(reason)
     if state is HaltState.ACTIVE:
         raise Invalid("A halt is HALTED or REDUCING; to open trading again, release it.", details={"field": "state"})
@@ -80,13 +96,16 @@ def halt(
     reading = gates.halt_reading()
     if not cancel:
         return HaltOutcome(reading, cancel)
-    word: Any = state.value
-    request = types.Kill(word, cancel, actor, reason, reading.run, wait_s)
+    return _cancelled(types.Kill(cast("Any", state.value), cancel, actor, reason, reading.run, wait_s), reading)
+
+
+def _cancelled(request: types.Kill, reading: HaltReading) -> HaltOutcome:
+    """Ask the owner, and tell how far it came."""
     try:
         with get_broker(own=False) as broker:
             report = broker.kill(request)
     except BrokerError as error:
-        return HaltOutcome(reading, cancel, done=False, problem=error.message.rstrip("."))
+        return HaltOutcome(reading, request.cancel, done=False, problem=error.message.rstrip("."))
     return outcome_of(report)
 
 
