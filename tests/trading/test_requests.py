@@ -14,12 +14,15 @@ from autotrader.core.audit.verify import verify_chain
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
 from tests.support import in_threads
-from trading.models import OrderRequest
+from tests.trading.builders import D, bought, bracket
+from trading.models import Order, OrderChange, OrderRequest
 from trading.models.request import RequestKind
-from trading.selectors.requests import outcome_of
+from trading.selectors.requests import outcome_of, request_story
+from trading.services.dispatches import dispatch_claim, dispatch_end, dispatch_queue
 from trading.services.request_rows import (
     Asked,
     request_accept,
+    request_ended,
     request_receive,
     request_refuse,
     requests_give_up,
@@ -99,8 +102,56 @@ def test_a_request_that_nobody_asks_about_again_is_given_up(transactional_db: No
     request, _ = request_receive(asked())
     assert requests_give_up(request.created_at + timedelta(seconds=119)) == 0
     assert requests_give_up(request.created_at + timedelta(seconds=121)) == 1
-    assert outcome_of(request).code == "GIVEN_UP"
+    told = outcome_of(request)
+    assert (told.status, told.code, "another Idempotency-Key" in told.message) == (409, "GIVEN_UP", True)
     assert requests_give_up(request.created_at + timedelta(seconds=121)) == 0
+
+
+def test_only_what_has_ended_is_told_without_work(transactional_db: None) -> None:
+    assert request_ended(asked()) is None
+    request, _ = request_receive(asked())
+    assert request_ended(asked()) is None
+    with audit.recording():
+        request_accept(request)
+    assert request_ended(asked()) == request
+    with pytest.raises(Conflict) as caught:
+        request_ended(asked(quantity="11"))
+    assert caught.value.reason == "IDEMPOTENCY_KEY_REUSED"
+
+
+def failed_at_sending(request: OrderRequest, reason: str) -> None:
+    """The request is accepted, and the work that sends it ends with this reason."""
+    with audit.recording():
+        request_accept(request)
+        dispatch_queue(request=request, correlation_id=request.correlation_id)
+    dispatch = dispatch_claim("worker-1")
+    assert dispatch is not None
+    with audit.recording():
+        dispatch_end(dispatch, outcome="refused", reason=reason)
+
+
+def test_what_was_refused_at_sending_is_told_as_refused(transactional_db: None) -> None:
+    request, _ = request_receive(asked())
+    failed_at_sending(request, "ENTRY_WORKING: its entry still works and was cancelled first")
+    told = outcome_of(request)
+    assert (told.state, told.status, told.code) == ("REFUSED", 409, "ENTRY_WORKING")
+    assert request_story(request).said_at_sending.startswith("ENTRY_WORKING: ")
+
+
+@pytest.mark.parametrize("moves_target", [False, True])
+def test_what_may_have_left_is_never_told_as_refused(transactional_db: None, moves_target: bool) -> None:
+    request, _ = request_receive(asked())
+    failed_at_sending(request, "OWNER_FAILED: its log says how.")
+    if moves_target:
+        OrderChange.objects.create(
+            order=bought()[2], request=request, revision=1, limit_price=D(99), state="SENDING", created_at=system_now()
+        )
+    else:
+        Order.objects.filter(pk__in=[leg.pk for leg in bracket()]).update(request=request)
+    told = outcome_of(request)
+    assert (told.state, told.status, told.code) == ("ACCEPTED", 0, "")
+    assert len(told.orders) == (1 if moves_target else 3)
+    assert request_story(request).said_at_sending == ""
 
 
 def test_a_request_carries_the_correlation_id_of_what_it_came_by(transactional_db: None) -> None:

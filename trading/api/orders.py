@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from autotrader.core.errors import Invalid
 from autotrader.core.rest.documents import Answer
 from autotrader.core.rest.errors import Problem, enveloped
 from autotrader.core.rest.limits import limits_of
@@ -18,14 +20,24 @@ from autotrader.core.rest.views import Endpoint, actor_of, client_of, idempotenc
 from autotrader.core.users.models import Scope
 from broker import get_broker
 from broker.errors import BrokerUnavailable
+from trading.models.request import RequestKind
 from trading.selectors.requests import ChangeLine, NoSuchOrder, OrderLine, RequestOutcome, order_status
 from trading.services.cancels import NotAllowed
+from trading.services.change_evidence import OPEN_CHANGE
 from trading.services.change_terms import NotChangeable
 from trading.services.previews import OrderPreview, order_preview
 from trading.services.request_bodies import ORDER_TYPES, PURPOSES, SIDES
 from trading.services.request_intents import Unknown
-from trading.services.request_refusals import InTheWay, OnlyProposes, Refused, RequestMoved, Shut
-from trading.services.requests import Caller, cancel_request, modify_request, order_request
+from trading.services.request_refusals import (
+    ChangeRejected,
+    GivenUp,
+    InTheWay,
+    OnlyProposes,
+    Refused,
+    RequestMoved,
+    Shut,
+)
+from trading.services.requests import Caller, cancel_request, modify_request, order_request, request_told
 
 PERMISSION = "trading.request_order"
 PROTECTION = "trading.remove_protection"
@@ -33,6 +45,7 @@ GOING_ON = ("QUEUED", "RUNNING")
 FIELDS = ("request", "kind", "state", "correlation_id", "approval", "dispatch")
 DONE_OR_WAITS = (201, 202)
 JUDGED = (BrokerUnavailable, Unknown, Refused, Shut, InTheWay)
+TOLD_LATER = (GivenUp, ChangeRejected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +137,22 @@ class PlaceEndpoint(OrderEndpoint):
     """
 
     body = OrderBody
-    errors = (*JUDGED, RequestMoved)
+    errors = (*JUDGED, *TOLD_LATER, RequestMoved)
 
     def post(self, request: Request) -> Response:
-        key = idempotency_key(request)
-        with get_broker(own=False) as broker:
-            outcome = order_request(
-                client=client_of(request),
-                key=key,
-                body=request.data,
-                actor=actor_of(request),
-                broker=broker,
-                limits=limits_of(request),
-                must_be_approved=only_proposes(request),
-            )
+        caller, key = caller_of(request), idempotency_key(request)
+        outcome = request_told(caller=caller, key=key, kind=RequestKind.PLACE, body=request.data)
+        if outcome is None:
+            with get_broker(own=False) as broker:
+                outcome = order_request(
+                    client=caller.client,
+                    key=key,
+                    body=request.data,
+                    actor=caller.actor,
+                    broker=broker,
+                    limits=caller.limits,
+                    must_be_approved=caller.only_proposes,
+                )
         return answered(outcome)
 
 
@@ -159,30 +174,30 @@ class PreviewEndpoint(Endpoint):
 
 
 class CancelEndpoint(OrderEndpoint):
-    """POST: ask for the end of an order. A key that may only propose takes back its own, as long as they wait."""
+    """POST: ask for the end of an order. A key that may only propose takes back its own, as long as they wait.
+
+    201 where it has ended, 202 while the broker's word is waited for.
+    """
 
     body = EndBody
-    errors = (BrokerUnavailable, NoSuchOrder, NotAllowed, OnlyProposes)
+    errors = (*TOLD_LATER, BrokerUnavailable, NoSuchOrder, NotAllowed, OnlyProposes)
 
     def post(self, request: Request, order_ref: str) -> Response:
-        key = idempotency_key(request)
-        with get_broker(own=False) as broker:
-            body = {**request.data, "order_ref": order_ref}
-            return answered(cancel_request(caller=caller_of(request), key=key, body=body, broker=broker))
+        return changed(request, order_ref, RequestKind.CANCEL, cancel_request)
 
 
 class ModifyEndpoint(OrderEndpoint):
-    """POST: change the limit, the stop or the quantity of a working order."""
+    """POST: change the limit, the stop or the quantity of a working order.
+
+    201 where the broker shows the new terms, 202 while its word is waited for.
+    """
 
     key_scopes = {"POST": frozenset({Scope.TRADE})}
     body = ChangeBody
-    errors = (*JUDGED, NoSuchOrder, NotChangeable)
+    errors = (*JUDGED, *TOLD_LATER, NoSuchOrder, NotChangeable)
 
     def post(self, request: Request, order_ref: str) -> Response:
-        key = idempotency_key(request)
-        with get_broker(own=False) as broker:
-            body = {**request.data, "order_ref": order_ref}
-            return answered(modify_request(caller=caller_of(request), key=key, body=body, broker=broker))
+        return changed(request, order_ref, RequestKind.MODIFY, modify_request)
 
 
 class StatusEndpoint(Endpoint):
@@ -207,15 +222,47 @@ def caller_of(request: Request) -> Caller:
     )
 
 
+def changed(request: Request, order_ref: str, kind: RequestKind, ask: Callable[..., RequestOutcome]) -> Response:
+    """The answer to a change of the order that the address names; what has ended under the key needs no broker."""
+    caller, key, body = caller_of(request), idempotency_key(request), addressed(request, order_ref)
+    outcome = request_told(caller=caller, key=key, kind=kind, body=body)
+    if outcome is None:
+        with get_broker(own=False) as broker:
+            outcome = ask(caller=caller, key=key, body=body, broker=broker)
+    return answered(outcome)
+
+
+def addressed(request: Request, order_ref: str) -> dict[str, Any]:
+    """The body with the order of the address. Raises Invalid UNKNOWN_FIELD where the body names an order too."""
+    if "order_ref" in request.data:
+        details = {"field": "order_ref", "fields": {"order_ref": "unknown"}}
+        raise Invalid(
+            "There is no field 'order_ref': the address names the order.", code="UNKNOWN_FIELD", details=details
+        )
+    return {**request.data, "order_ref": order_ref}
+
+
 def answered(outcome: RequestOutcome) -> Response:
-    """201 where it was done, 202 where it goes on (a person is asked, or another process works on it), else why not."""
+    """201 where it was done, 202 where it goes on (a person or the broker is asked, or another process works on it),
+    else why not."""
     if outcome.status:
         details = outcome.details | {"request": outcome.request}
         problem = Problem(outcome.status, outcome.code, outcome.message, details)
         return enveloped(problem, outcome.correlation_id)
+    if outcome.changes and all(line.state == "REJECTED" for line in outcome.changes):
+        return enveloped(rejected(outcome), outcome.correlation_id)
     waits = outcome.dispatch in GOING_ON or not outcome.orders
     waits = waits or any(line.status == "PENDING_APPROVAL" for line in outcome.orders)
+    waits = waits or any(line.state in OPEN_CHANGE for line in outcome.changes)
     return Response(asdict(document(outcome)), status=202 if waits else 201)
+
+
+def rejected(outcome: RequestOutcome) -> Problem:
+    """What is told where none of the changes took effect: the broker's words on the first."""
+    line = outcome.changes[0]
+    message = f"The {line.kind} of {line.order_ref} was rejected: {line.reason.rstrip('.') or 'no reason was told'}."
+    details = {"request": outcome.request, "changes": [asdict(row) for row in outcome.changes]}
+    return Problem(ChangeRejected.status, ChangeRejected.code, message, details)
 
 
 def document(outcome: RequestOutcome) -> OrderResult:

@@ -13,6 +13,7 @@ from autotrader.core.users.limits import UNLIMITED, Limits
 from trading.models import Approval, Dispatch, Order, OrderChange, OrderRequest, RiskVerdict
 from trading.models.order import OrderState
 from trading.models.request import RequestKind
+from trading.selectors.approvals import sent_of
 from trading.selectors.request_statuses import status_of
 
 SHOWN_EVENTS = 200
@@ -98,11 +99,10 @@ def request_story(request: OrderRequest) -> RequestStory:
     row = OrderRequest.objects.select_related("account", "strategy", "instrument").get(pk=request.pk)
     approval, dispatch = _approval(row), _dispatch(row)
     changes = _changes(row)
-    refused = dispatch is not None and dispatch.outcome in REFUSED_AT_SENDING
     return RequestStory(
         request=row,
         wish=wish_of(row),
-        said_at_sending=dispatch.reason if dispatch is not None and refused else "",
+        said_at_sending=_said_at_sending(row, approval, dispatch),
         approval=approval,
         dispatch=dispatch,
         orders=list(_orders(row, changes).select_related("instrument")),
@@ -139,6 +139,13 @@ def _dispatch(row: OrderRequest) -> Dispatch | None:
     return Dispatch.objects.filter(Q(request=row) | Q(approval__request=row)).order_by("-id").first()
 
 
+def _said_at_sending(row: OrderRequest, approval: Approval | None, dispatch: Dispatch | None) -> str:
+    """Why it did not leave after all. Work may also fail once its rows are committed; what became of it they tell."""
+    if dispatch is None or dispatch.outcome not in REFUSED_AT_SENDING or sent_of(approval, None, row.pk):
+        return ""
+    return dispatch.reason
+
+
 def _changes(row: OrderRequest) -> list[OrderChange]:
     mine = Q(request=row) | Q(pk__in=row.details.get("changes", []))
     return list(OrderChange.objects.filter(mine).select_related("order").order_by("id"))
@@ -156,9 +163,10 @@ def outcome_of(request: OrderRequest) -> RequestOutcome:
     row = OrderRequest.objects.get(pk=request.pk)
     approval, dispatch, changes = _approval(row), _dispatch(row), _changes(row)
     state, status, code, message = row.state, row.status, row.code, row.message
-    if dispatch is not None and dispatch.outcome in REFUSED_AT_SENDING:
+    said = _said_at_sending(row, approval, dispatch)
+    if said:
         # The controls were asked once more as it was to leave, and what they said then is the answer.
-        code, _, message = dispatch.reason.partition(": ")
+        code, _, message = said.partition(": ")
         state, status = "REFUSED", status_of(code, 409)
     return RequestOutcome(
         request=row.pk,

@@ -43,6 +43,20 @@ class RequestMoved(AutoTraderError):
     status = 409
 
 
+class GivenUp(AutoTraderError):
+    """Nobody asked again for so long that the request was ended, with nothing sent: ask anew under another key."""
+
+    code = "GIVEN_UP"
+    status = 409
+
+
+class ChangeRejected(AutoTraderError):
+    """The broker or the last gate before it took no change or cancel: read the order, which is as it was."""
+
+    code = "CHANGE_REJECTED"
+    status = 409
+
+
 def refusal_of(verdicts: Sequence[Verdict]) -> Refused | None:
     """The first control that refuses, with every other that does; None where all allow it."""
     against = [verdict for verdict in verdicts if not verdict.allowed]

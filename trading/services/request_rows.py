@@ -22,6 +22,7 @@ from broker.errors import BrokerUnavailable
 from trading.models import OrderRequest
 from trading.models.request import RequestKind
 from trading.services.request_bodies import body_hash, plain_body
+from trading.services.request_refusals import GivenUp
 from trading.services.rows import swap
 
 # Whoever asks again after this time goes on with a request whose process has died; after the other it is given up.
@@ -46,22 +47,41 @@ def request_receive(asked: Asked) -> tuple[OrderRequest, bool]:
 
     Raises Conflict IDEMPOTENCY_KEY_REUSED where the key stands with another body, Invalid where the body is no JSON.
     """
-    body = plain_body(asked.body)
-    digest = body_hash({"kind": asked.kind, "body": body})
+    body, digest = _digested(asked)
     try:
         with audit.acting(actor=asked.actor), audit.recording(durable=True, point="request"):
             return _receive(asked, body, digest), True
     except IntegrityError:
-        known = OrderRequest.objects.filter(client=asked.client, idempotency_key=asked.key).first()
+        known = _known(asked, digest)
         if known is None:
             raise
-        if known.body_hash != digest:
-            raise Conflict(
-                "This Idempotency-Key stands for another request already; use a new key for a new request.",
-                code="IDEMPOTENCY_KEY_REUSED",
-                details={"request": known.pk},
-            ) from None
         return known, _take_over(known, asked)
+
+
+def request_ended(asked: Asked) -> OrderRequest | None:
+    """The request under this key where it has ended, so that nothing is left to do; None where it has not, or there
+    is none. Raises as `request_receive`."""
+    _, digest = _digested(asked)
+    known = _known(asked, digest)
+    return known if known is not None and known.state != "RECEIVED" else None
+
+
+def _digested(asked: Asked) -> tuple[dict[str, Any], str]:
+    """The body as it is kept, and what tells it from another."""
+    body = plain_body(asked.body)
+    return body, body_hash({"kind": asked.kind, "body": body})
+
+
+def _known(asked: Asked, digest: str) -> OrderRequest | None:
+    """The request under this key. Raises Conflict IDEMPOTENCY_KEY_REUSED where it is another one."""
+    known = OrderRequest.objects.filter(client=asked.client, idempotency_key=asked.key).first()
+    if known is not None and known.body_hash != digest:
+        raise Conflict(
+            "This Idempotency-Key stands for another request already; use a new key for a new request.",
+            code="IDEMPOTENCY_KEY_REUSED",
+            details={"request": known.pk},
+        ) from None
+    return known
 
 
 def _receive(asked: Asked, body: dict[str, Any], digest: str) -> OrderRequest:
@@ -157,7 +177,7 @@ def requests_give_up(now: datetime) -> int:
     before = now - timedelta(seconds=paced(GIVEN_UP_AFTER_S))
     ended = 0
     for request in OrderRequest.objects.filter(state="RECEIVED", created_at__lt=before).order_by("id"):
-        gone = AutoTraderError("It was not worked on to its end, and nothing was sent; ask anew.", code="GIVEN_UP")
+        gone = GivenUp("It was not worked on to its end, and nothing was sent; ask anew under another Idempotency-Key.")
         with suppress(Conflict), audit.acting(correlation_id=request.correlation_id):
             with audit.recording(point="request_given_up"):
                 request_refuse(request, gone)

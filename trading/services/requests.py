@@ -30,6 +30,7 @@ from trading.services.request_refusals import OnlyProposes, Refused, refusal_of
 from trading.services.request_rows import (
     Asked,
     request_accept,
+    request_ended,
     request_name,
     request_postpone,
     request_receive,
@@ -90,14 +91,20 @@ def cancel_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker:
     return _answered(asked, caller.limits, lambda request: _cancel(request, caller, broker))
 
 
+def request_told(*, caller: Caller, key: str, kind: RequestKind, body: Mapping[str, Any]) -> RequestOutcome | None:
+    """What came of the request that has ended under this key; None where there is work to do, which needs a broker.
+
+    Raises as `order_request`, and KeyLimited.
+    """
+    request = request_ended(Asked(caller.client, key, caller.actor, kind, body))
+    return None if request is None else _told(request, caller.limits)
+
+
 def _answered(asked: Asked, limits: Limits, work: Callable[[OrderRequest], After | None]) -> RequestOutcome:
     """Keep the request, then do it: `work` commits what is to be done, and what it gives back does it."""
     request, mine = request_receive(asked)
     if not mine:
-        if request.account_id is not None:
-            # A key that was narrowed since is not told how its order does today.
-            limits.check(account=request.account_id, strategy=request.strategy_id)
-        return outcome_of(request)
+        return _told(request, limits)
     with audit.acting(actor=asked.actor, correlation_id=request.correlation_id):
         try:
             after = work(request)
@@ -106,6 +113,13 @@ def _answered(asked: Asked, limits: Limits, work: Callable[[OrderRequest], After
             return outcome_of(request)
         if after is not None:
             after()
+    return outcome_of(request)
+
+
+def _told(request: OrderRequest, limits: Limits) -> RequestOutcome:
+    if request.account_id is not None:
+        # A key that was narrowed since is not told how its order does today.
+        limits.check(account=request.account_id, strategy=request.strategy_id)
     return outcome_of(request)
 
 
