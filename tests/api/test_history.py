@@ -17,10 +17,28 @@ from autotrader.core.clock import system_now
 from autotrader.core.rest import paging
 from autotrader.core.users.keys import Terms, default_expiry, key_create
 from autotrader.core.users.models import User
-from tests.trading.builders import ACCOUNT, bought, bracket, claimed, decided, strategy
+from tests.trading.builders import (
+    ACCOUNT,
+    NOW,
+    D,
+    bought,
+    bracket,
+    claimed,
+    decided,
+    deliver,
+    fill,
+    intent,
+    report,
+    sent,
+    strategy,
+)
 from trading.api.filters import EventFilters, OrderFilters
 from trading.models import Fill, Order, Trade
 from trading.models.order import OrderState
+from trading.models.request import RequestKind
+from trading.services.cancels import cancel_write
+from trading.services.orders import changes_write
+from trading.services.request_rows import Asked, request_receive
 
 
 @pytest.fixture
@@ -155,6 +173,36 @@ def test_a_cycles_id_finds_all_it_caused(client: Client) -> None:
         assert rows(client, "orders", correlation_id=unknown) == []
 
 
+def test_an_exits_id_finds_the_target_that_it_moved_and_its_fill(client: Client) -> None:
+    row = strategy()
+    target = bought(row)[2]
+    execution = claimed(row)
+    with audit.acting(correlation_id=execution.correlation_id):
+        changes_write(execution, intent(decided(execution, "sell", position="10")), [target])
+    deliver(sent(target, revision=1), report(target, "Submitted", limit_price=D(99)))
+    deliver(fill(target, "10", "99"), report(target, "Filled", "10", limit_price=D(99)))
+    for correlation in (execution.cycle.correlation_id, execution.correlation_id):
+        assert [leg["order_ref"] for leg in rows(client, "orders", correlation_id=correlation)] == [target.order_ref]
+        types = {event["type"] for event in rows(client, "events", correlation_id=correlation, limit=5)}
+        assert {"ORDER_CHANGE_SENDING", "ORDER_CHANGE_ACKED", "FILL_BOOKED", "ORDER_FILLED", "TRADE_CLOSED"} <= types
+        assert not {"ORDER_DRAFTED", "TRADE_OPENED"} & types  # of the entry, before the exit
+
+
+def test_a_cancels_id_finds_the_order_that_it_ended(client: Client) -> None:
+    entry = bracket()[0]
+    deliver(sent(entry), report(entry, "Submitted"))
+    body = {"order_ref": entry.order_ref}
+    request, _ = request_receive(Asked("user:boss", "c", "boss", RequestKind.CANCEL, body))
+    with audit.acting(correlation_id=request.correlation_id):
+        cancel_write(entry, market_at=NOW, actor="boss", request=request)
+    deliver(report(entry, "Cancelled"))
+    asked = {"correlation_id": request.correlation_id}
+    assert [leg["order_ref"] for leg in rows(client, "orders", **asked)] == [entry.order_ref]
+    types = {event["type"] for event in rows(client, "events", **asked)}
+    assert {"ORDER_REQUESTED", "ORDER_CANCEL_REQUESTED", "ORDER_CANCELLED", "ORDER_CHANGE_ACKED"} <= types
+    assert "ORDER_ACCEPTED" not in types
+
+
 # Orders, trades, decisions
 
 
@@ -178,6 +226,8 @@ def test_orders_are_found_by_every_filter(client: Client, monkeypatch: pytest.Mo
         assert [row["order_ref"] for row in found] == wanted, (name, other)
     assert rows(client, "orders", symbol="NOPE") == rows(client, "orders", strategy="nobody") == []
     assert rows(client, "orders", account="DU0") == []
+    for unknown in ({"symbol": "NOPE"}, {"strategy": "nobody", "from": "2000-01-01"}):
+        assert client.get("/api/history/orders", unknown).json() == {"results": [], "next": None}
 
 
 def test_orders_made_in_any_order_are_found_by_time(client: Client) -> None:

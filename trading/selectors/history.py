@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from autotrader.core.audit.models import Event
 from autotrader.core.rest.paging import Page, Place, Wanted, page_of
 from trading.models import (
     Cycle,
@@ -19,6 +20,7 @@ from trading.models import (
     Strategy,
     WorkflowExecution,
 )
+from trading.selectors.orders import change_subject
 
 Rows = QuerySet[Any, Any]
 MOST_CAUSED = 5_000
@@ -32,6 +34,9 @@ ORDER_COLUMNS = (
     "filled_quantity", "average_price", "reason", "broker_detail", "decision_id", "request_id", "version",
     "cancel_requested_at", "created_at", "market_at", "sending_at", "expires_at", "ended_at",
     "decision__execution_id", "decision__execution__cycle__correlation_id", "request__correlation_id",
+)  # fmt: skip
+CAUSE_COLUMNS = (
+    "id", "decision__execution_id", "decision__execution__cycle__correlation_id", "request__correlation_id",
 )  # fmt: skip
 TRADE_COLUMNS = (
     "id", "account_id", "strategy__name", "instrument__symbol", "decision_id", "side", "state", "quantity",
@@ -51,6 +56,7 @@ class Lookups:
 
     `columns`: parameter → lookup. `tight` leave few rows and lead whatever else is asked; then the times in `times`,
     which order by `time`; then `loose`, the ones that leave fewest rows first. Each has an index in the list's order.
+    `caused`: the values of `correlation_id`'s column that stem from an id, or the condition that finds their rows.
     """
 
     columns: Mapping[str, str]
@@ -60,15 +66,18 @@ class Lookups:
     loose: tuple[str, ...]
     key: str = "id"
     read: tuple[str, ...] = ()
-    caused: Callable[[str], list[Any]] | None = None
+    caused: Callable[[str], list[Any] | Q] | None = None
 
     def is_by_time(self, asked: Mapping[str, Any]) -> bool:
         """Whether these parameters are found by time."""
         return any(name in asked for name in self.times) and not any(name in asked for name in self.tight)
 
     def wanted(self, asked: Mapping[str, Any]) -> Wanted:
-        """The rows that are asked for; a list of values is one of them."""
-        conditions = {name: Q(**{self._lookup(name, value): value}) for name, value in asked.items()}
+        """The rows that are asked for; a list of values is one of them, a Q a condition as it stands."""
+        conditions = {
+            name: value if isinstance(value, Q) else Q(**{self._lookup(name, value): value})
+            for name, value in asked.items()
+        }
         led = self._leading(asked)
         driven = [conditions.pop(name) for name in led]
         by_time = self.time if self.is_by_time(asked) else ""
@@ -79,9 +88,11 @@ class Lookups:
         return f"{column}__in" if isinstance(value, (list, tuple)) else column
 
     def _leading(self, asked: Mapping[str, Any]) -> list[str]:
+        # Of nothing at all no other condition needs to look for rows.
+        nothing = [name for name, value in asked.items() if isinstance(value, list) and not value][:1]
         tight = [name for name in self.tight if name in asked][:1]
-        if tight:
-            return tight
+        if nothing or tight:
+            return nothing or tight
         if self.is_by_time(asked):
             return [name for name in self.times if name in asked]
         return [name for name in self.loose if name in asked and not isinstance(asked[name], list)][:1]
@@ -120,11 +131,24 @@ def _one(keys: list[int]) -> int | list[int]:
 
 
 def orders_caused(correlation_id: str) -> list[int]:
-    """The orders that stem from a cycle, an execution or a request of this id."""
+    """The orders that stem from a cycle, an execution or a request of this id, and those that it changed or cancelled:
+    an exit may leave as a change of a target that stands."""
+    orders, changed = _caused(correlation_id)
+    return list(dict.fromkeys([*orders, *changed.values()]))
+
+
+def _caused(correlation_id: str) -> tuple[list[int], dict[int, int]]:
+    """The orders of this id, and its changes of any order: change → order."""
     requests = _keys(OrderRequest.objects.filter(correlation_id=correlation_id))
-    asked = _keys(Order.objects.filter(request__in=requests)) if requests else []
-    decided = decisions_caused(correlation_id)
-    return asked + (_keys(Order.objects.filter(decision__in=decided)) if decided else [])
+    causes = {"request__in": requests, "decision__in": decisions_caused(correlation_id)}
+    orders: list[int] = []
+    changed: dict[int, int] = {}
+    for column, keys in causes.items():
+        if keys:
+            changes = OrderChange.objects.filter(**{column: keys}).order_by()
+            orders += _keys(Order.objects.filter(**{column: keys}))
+            changed |= dict(changes.values_list("pk", "order_id")[:MOST_CAUSED])
+    return orders, changed
 
 
 def decisions_caused(correlation_id: str) -> list[int]:
@@ -146,16 +170,37 @@ def _keys(rows: QuerySet[Any, Any]) -> list[int]:
     return list(rows.order_by().values_list("pk", flat=True)[:MOST_CAUSED])
 
 
-def correlations_caused(correlation_id: str) -> list[str]:
-    """The ids under which everything is recorded that this one caused: of executions, orders and cancels too."""
-    orders = orders_caused(correlation_id)
+def events_caused(correlation_id: str) -> Q:
+    """The events of everything that this id caused: those of executions, orders and cancels have ids of their own. What
+    the broker says of another's order that it changed is recorded under that one's id: it counts from the change on."""
+    orders, changed = _caused(correlation_id)
     changes = _keys(OrderChange.objects.filter(order__in=orders)) if orders else []
-    return [
+    ids = [
         correlation_id,
         *(f"{correlation_id}.{pk}" for pk in _executions(correlation_id)),
-        *(f"order.{pk}" for pk in orders),
-        *(f"cancel.{pk}" for pk in changes),
+        *(f"order.{pk}" for pk in {*orders, *changed.values()}),
+        *(f"cancel.{pk}" for pk in {*changes, *changed}),
     ]
+    own = set(orders)
+    others = {change: order for change, order in changed.items() if order not in own}
+    return Q(correlation_id__in=ids) | (_followed(others) if others else Q())
+
+
+def _followed(changed: Mapping[int, int]) -> Q:
+    """What was recorded of these orders (change → order) since the first of the changes was to leave."""
+    changes = OrderChange.objects.filter(pk__in=list(changed)).select_related("order").order_by()
+    begun = Event.objects.filter(subject__in=[change_subject(change) for change in changes]).order_by()
+    since = min(begun.values_list("seq", flat=True), default=None)
+    touched = Order.objects.filter(pk__in=list(changed.values())).order_by().values(*CAUSE_COLUMNS)
+    return Q() if since is None else Q(correlation_id__in=sorted({cause_of(row) for row in touched}), seq__gt=since)
+
+
+def cause_of(row: Mapping[str, Any]) -> str:
+    """The id under which the broker's words on an order are recorded, of a row with `CAUSE_COLUMNS`."""
+    cycle = row["decision__execution__cycle__correlation_id"]
+    if cycle is not None:
+        return f"{cycle}.{row['decision__execution_id']}"
+    return row["request__correlation_id"] or f"order.{row['id']}"
 
 
 def orders() -> Rows:
@@ -181,7 +226,7 @@ EVENTS = Lookups(
     loose=("actor", "type", "account", "after_id"),
     key="seq",
     read=EVENT_COLUMNS,
-    caused=correlations_caused,
+    caused=events_caused,
 )  # fmt: skip
 _OWNED = {"account": "account", "strategy": "strategy", "symbol": "instrument", "state": "state", "side": "side"}
 ORDERS = Lookups(

@@ -13,6 +13,7 @@ from django.db.models import Count, Min
 
 from autotrader.core.live.documents import EventDocument
 from trading.models import RiskVerdict
+from trading.selectors.history import cause_of
 
 Row = Mapping[str, Any]
 
@@ -225,7 +226,7 @@ def order_document(row: Row) -> dict[str, Any]:
         "reasons": [said for said in (row["reason"], row["broker_detail"]) if said],
         "decision": row["decision_id"],
         "request": row["request_id"],
-        "correlation_id": _correlation(row),
+        "correlation_id": cause_of(row),
         "version": row["version"],
         "created_at": row["created_at"],
         "market_at": row["market_at"],
@@ -234,13 +235,6 @@ def order_document(row: Row) -> dict[str, Any]:
         "expires_at": row["expires_at"],
         "ended_at": row["ended_at"],
     }
-
-
-def _correlation(row: Row) -> str:
-    cycle = row["decision__execution__cycle__correlation_id"]
-    if cycle is not None:
-        return f"{cycle}.{row['decision__execution_id']}"
-    return row["request__correlation_id"] or f"order.{row['id']}"
 
 
 def trade_document(row: Row) -> dict[str, Any]:

@@ -31,6 +31,13 @@ def orders_of(decision: Decision) -> list[Order]:
     return list(Order.objects.filter(decision=decision).order_by("id"))
 
 
+def change_subject(change: OrderChange) -> str:
+    """The audit log's name of a change, and of a cancel."""
+    if change.kind == "cancel":
+        return f"cancel:{change.order.order_ref}.{change.pk}"
+    return f"change:{change.order.order_ref}.{change.revision}"
+
+
 def unresolved(now: datetime) -> list[UnresolvedIntent]:
     """What the owner's reconcile has to look up: our own orders, and their changes, that are or may be at a broker."""
     orders = Order.objects.filter(state__in=AT_BROKER).exclude(account__kind=AccountKind.SHADOW)

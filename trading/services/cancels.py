@@ -20,9 +20,10 @@ from trading.models.account import AccountKind
 from trading.models.approval import ApprovalState
 from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import AT_BROKER, LIVE, TERMINAL, OrderState, Role
+from trading.selectors.orders import change_subject
 from trading.selectors.positions import position_quantity
 from trading.services.approval_states import approval_end, locked
-from trading.services.change_evidence import OPEN_CHANGE, change_document, change_move, change_subject
+from trading.services.change_evidence import OPEN_CHANGE, change_document, change_move
 from trading.services.discrepancies import discrepancy_open
 from trading.services.executions import Work, epoch_hold
 from trading.services.rows import swap

@@ -16,6 +16,7 @@ from broker import types
 from trading.models import Order, OrderChange
 from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import OrderState
+from trading.selectors.orders import change_subject
 from trading.services.discrepancies import discrepancy_settle
 from trading.services.rows import swap
 
@@ -36,13 +37,6 @@ class Shown:
 def shown_by(event: types.OrderReport) -> Shown:
     """What a report shows."""
     return Shown(event.limit_price, event.stop_price, frozenset({event.quantity, event.filled + event.remaining}))
-
-
-def change_subject(change: OrderChange) -> str:
-    """The audit log's name of a change, and of a cancel."""
-    if change.kind == "cancel":
-        return f"cancel:{change.order.order_ref}.{change.pk}"
-    return f"change:{change.order.order_ref}.{change.revision}"
 
 
 def change_move(change: OrderChange, state: str, reason: str, market_at: datetime) -> None:

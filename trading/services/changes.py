@@ -20,9 +20,10 @@ from trading.models.decision import Purpose
 from trading.models.order import Role
 from trading.risk.base import Proposal, Verdict
 from trading.selectors.limits import limits_of
+from trading.selectors.orders import change_subject
 from trading.selectors.positions import position_quantity
 from trading.services.approved_intents import configuration
-from trading.services.change_evidence import change_document, change_subject
+from trading.services.change_evidence import change_document
 from trading.services.change_terms import (
     NewTerms,
     check_changeable,

@@ -15,8 +15,9 @@ from trading.models.account import AccountKind
 from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import OrderState, Role
 from trading.selectors.discrepancies import SYSTEM, latest, open_of_kind
+from trading.selectors.orders import change_subject
 from trading.services.accounts import account_ensure
-from trading.services.change_evidence import OPEN_CHANGE, change_subject
+from trading.services.change_evidence import OPEN_CHANGE
 from trading.services.discrepancies import discrepancy_open, discrepancy_settle
 
 OVERDUE_S = 60.0
