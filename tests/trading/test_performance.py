@@ -15,6 +15,7 @@ from broker import types
 from tests.trading.builders import (
     ACCOUNT,
     CON_IDS,
+    NOW,
     D,
     bracket,
     cost,
@@ -23,6 +24,7 @@ from tests.trading.builders import (
     instrument,
     report,
     sent,
+    status,
     strategy,
     summary,
 )
@@ -30,6 +32,7 @@ from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
 from trading.selectors.equity_curve import MOST_POINTS, Curve, EquityPoint, Seen, equity_figures
 from trading.selectors.performance import Performance, Question, performance
 from trading.selectors.pnl import AccountResult, Timeframe, first_day, market_time, pnl_past
+from trading.selectors.pnl_today import pnl_today
 from trading.selectors.trade_figures import ClosedTrade, time_held, trade_figures
 from trading.services.accounts import account_ensure, snapshot_take
 
@@ -265,6 +268,43 @@ def test_a_part_that_was_closed_before_the_time_is_in_the_time_before(account: A
     later = MONDAY + timedelta(days=9)
     assert pnl(account, "week", now=later).realized == D("118.4")  # 6 × 20 − 1 − 0.6
     assert pnl(account, "all", now=later).realized == D("157") == Trade.objects.get().pnl
+
+
+class Today:
+    """The three calls of the port that the result of the day asks."""
+
+    def __init__(self, *executions: types.ExecutionReport) -> None:
+        self.told = executions
+
+    def pnl(self) -> types.ProfitAndLoss:
+        return types.ProfitAndLoss(ACCOUNT, D(0), D(0), D(0), (), NOW)
+
+    def account(self) -> types.AccountSummary:
+        return summary()
+
+    def executions(self) -> tuple[types.ExecutionReport, ...]:
+        return self.told
+
+
+def today(*executions: types.ExecutionReport, symbol: str | None = None) -> AccountResult:
+    return pnl_today(Today(*executions), status(), symbol)  # type: ignore[arg-type]
+
+
+def test_the_day_counts_a_corrected_execution_once_and_adds_up_no_other_currency(account: Account) -> None:
+    first = types.ExecutionReport(
+        account=ACCOUNT, order_ref="", perm_id=1, exec_id="0001.01.01", con_id=CON_IDS["AAPL"], symbol="AAPL",
+        side="SELL", quantity=D(10), price=D(100), time=NOW, exchange="NASDAQ", commission=D(1),
+        commission_currency="USD", realized_pnl=D(40),
+    )  # fmt: skip
+    again = replace(first, exec_id="0001.01.02", commission=D("1.5"), realized_pnl=D(30))
+    found = today(again, first)
+    assert (found.commissions, found.by_symbol[0].realized, found.missing) == (D("1.5"), 30, ())
+    abroad = replace(first, exec_id="0002.01.01", con_id=2, symbol="SAP", commission_currency="EUR")
+    found = today(again, abroad)
+    assert (found.commissions, missing(found)) == (None, {"commissions"})
+    told = {row.symbol: (row.commissions, row.realized) for row in found.by_symbol}
+    assert told == {"AAPL": (D("1.5"), 30), "SAP": (None, None)}
+    assert today(again, abroad, symbol="AAPL").commissions == D("1.5")
 
 
 def test_an_account_of_which_nothing_is_known(account: Account) -> None:
