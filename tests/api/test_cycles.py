@@ -8,8 +8,9 @@ from autotrader.core.audit.models import Event
 from tests.api.asking import Asker, code_of, program, someone
 from tests.desk.conftest import Desk, bars_folder, build_strategy, open_desk
 from tests.desk.conftest import desk as desk
-from tests.trading.builders import bracket, strategy
+from tests.trading.builders import ACCOUNT, bracket, claimed, strategy
 from trading.models import Cycle, Instrument, Order, WorkflowExecution
+from trading.services.accounts import shadow_account
 from trading.services.executions import execution_claim
 from trading.workflow import lanes
 
@@ -92,6 +93,17 @@ def test_a_key_runs_and_sees_only_its_own(db: None) -> None:
     trader = program("tim", *ALL, scopes=("trade", "read"))
     assert code_of(trader.post("cycles", {"strategies": ["mine"]})) == (403, "SCOPE_MISSING")
     assert execution_claim("work", "w1") is not None
+
+
+def test_a_key_of_an_account_is_listed_no_cycle_that_has_a_part_elsewhere(db: None) -> None:
+    shadowed = strategy("shadowed")
+    mine, elsewhere = claimed(strategy("mine")), claimed(shadowed)
+    WorkflowExecution.objects.filter(pk=elsewhere.pk).update(account=shadow_account(shadowed, "USD"))
+    Cycle.objects.update(account=ACCOUNT)
+    robot = program("rob", *ALL, scopes=("read",), accounts=(ACCOUNT,))
+    assert [row["id"] for row in robot.get("cycles").json()["results"]] == [mine.cycle_id]
+    assert robot.get(f"cycles/{mine.cycle_id}").status_code == 200
+    assert code_of(robot.get(f"cycles/{elsewhere.cycle_id}")) == (403, "KEY_LIMITED")
 
 
 def test_a_cycle_is_followed_to_its_fill_by_one_correlation_id(desk: Desk) -> None:

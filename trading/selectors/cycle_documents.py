@@ -99,7 +99,11 @@ def cycles_seen(limits: Limits) -> QuerySet[Cycle]:
     if limits.strategies:
         others = WorkflowExecution.objects.exclude(strategy_id__in=limits.strategies)
         rows = rows.exclude(pk__in=others.values("cycle_id"))
-    return rows.filter(account_id__in=limits.accounts) if limits.accounts else rows
+    if limits.accounts:
+        # A shadow strategy's part trades a ledger of its own, whatever account the cycle runs on.
+        elsewhere = WorkflowExecution.objects.filter(account__isnull=False).exclude(account_id__in=limits.accounts)
+        rows = rows.filter(account_id__in=limits.accounts).exclude(pk__in=elsewhere.values("cycle_id"))
+    return rows
 
 
 def cycle_row(cycle: Cycle) -> CycleRow:
