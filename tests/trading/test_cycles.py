@@ -14,6 +14,7 @@ from autotrader.core.audit.models import Event
 from autotrader.core.audit.verify import verify_chain
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
+from autotrader.management.commands.run_cycle import _strategies
 from broker.errors import BrokerUnavailable
 from tests.support import in_threads
 from tests.trading.builders import STEPS, strategy
@@ -57,8 +58,22 @@ def test_a_cycle_holds_each_strategy_on_each_instrument(db: None) -> None:
 
 
 def test_only_the_chosen_symbols(db: None) -> None:
-    cycle = queue(strategy(symbols=("AAPL", "IBM", "SPY")), symbols=["IBM", "NOSUCH"])
+    cycle = queue(strategy(symbols=("AAPL", "IBM", "SPY")), symbols=["IBM"])
     assert [row.instrument.symbol for row in cycle.executions.all()] == ["IBM"]
+
+
+def test_a_symbol_or_a_strategy_for_which_nothing_would_run_is_named(db: None) -> None:
+    rows = [strategy("one", ("AAPL", "SPY")), strategy("two", ("IBM",))]
+    with pytest.raises(Invalid) as caught:
+        queue(*rows, symbols=["AAPL", "APPL"])
+    assert (caught.value.reason, caught.value.details["fields"]) == (
+        "UNKNOWN_SYMBOL",
+        {"symbols": "No chosen strategy trades APPL.", "strategies": "None of AAPL, APPL is traded by two."},
+    )
+    assert refusal(*rows, symbols=["AAPL"]) == "UNKNOWN_SYMBOL"
+    # The command chooses by the symbols where nobody names a strategy.
+    assert [_strategies([], ["IBM"]), _strategies([], [])] == [rows[1:], rows]
+    assert _strategies(["one", "two"], ["IBM"]) == _strategies([], ["NOSUCH"]) == rows
 
 
 def test_what_cannot_run_is_named(db: None) -> None:

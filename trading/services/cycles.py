@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 
@@ -15,7 +15,7 @@ from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
 from autotrader.core.ops.pace import paced
 from autotrader.core.users.limits import UNLIMITED, Limits
-from trading.models import Cycle, Strategy, WorkflowExecution
+from trading.models import Cycle, Instrument, Strategy, WorkflowExecution
 from trading.models.cycle import CYCLE_ENDED, CycleState, ExecutionState
 from trading.selectors.executions import abandoned_cycles, unfinished
 from trading.services.rows import swap
@@ -24,8 +24,9 @@ from trading.services.wake import wake_worker
 ABANDONED_AFTER = timedelta(seconds=paced(120))
 
 
-def _runnable(strategies: Iterable[Strategy], symbols: Sequence[str]) -> list[tuple[Strategy, int]]:
-    pairs = []
+def _runnable(strategies: Sequence[Strategy], symbols: Sequence[str]) -> list[tuple[Strategy, int]]:
+    """Each strategy with the key of each instrument it is to run on."""
+    pairs: list[tuple[Strategy, Instrument]] = []
     for strategy in strategies:
         if strategy.workflow_version.published_at is None:
             raise Invalid(
@@ -37,10 +38,26 @@ def _runnable(strategies: Iterable[Strategy], symbols: Sequence[str]) -> list[tu
             raise Invalid(
                 f"Strategy {strategy.name} has no instruments; add at least one.", code="STRATEGY_WITHOUT_INSTRUMENTS"
             )
-        pairs += [(strategy, row.pk) for row in instruments if not symbols or row.symbol in symbols]
-    if not pairs:
-        raise Invalid(f"No chosen strategy trades {', '.join(symbols) or 'anything'}.", code="UNKNOWN_SYMBOL")
-    return pairs
+        pairs += [(strategy, row) for row in instruments if not symbols or row.symbol in symbols]
+    _check_met(strategies, symbols, pairs)
+    return [(strategy, row.pk) for strategy, row in pairs]
+
+
+def _check_met(
+    strategies: Sequence[Strategy], symbols: Sequence[str], pairs: Sequence[tuple[Strategy, Instrument]]
+) -> None:
+    """A symbol or a strategy that nothing was found for is a mistake: whoever named it expects it to run."""
+    traded, running = {row.symbol for _, row in pairs}, {strategy.pk for strategy, _ in pairs}
+    unmet = ", ".join(symbol for symbol in dict.fromkeys(symbols) if symbol not in traded)
+    idle = ", ".join(strategy.name for strategy in strategies if strategy.pk not in running)
+    fields: dict[str, str] = {}
+    if unmet or not pairs:
+        fields["symbols"] = f"No chosen strategy trades {unmet or 'anything'}."
+    if idle:
+        fields["strategies"] = f"None of {', '.join(dict.fromkeys(symbols))} is traded by {idle}."
+    if fields:
+        details = {"field": next(iter(fields)), "fields": fields}
+        raise Invalid(" ".join(fields.values()), code="UNKNOWN_SYMBOL", details=details)
 
 
 def cycle_queue(
@@ -57,9 +74,10 @@ def cycle_queue(
 ) -> Cycle:
     """Write a cycle and its claimable executions, and wake a worker once they are committed.
 
-    Raises Invalid, naming the strategy and the fix, where one cannot run. `lane` other than "work" keeps the rows
-    from the workers: a command that runs its own cycle uses a lane of its own. `correlation_id`: that of the request
-    which asks for it, the only cycle of its; without one the cycle has a new one.
+    Raises Invalid, naming the strategy and the fix, where one cannot run, and naming each symbol that no strategy
+    trades and each strategy that trades none of the symbols. `lane` other than "work" keeps the rows from the workers:
+    a command that runs its own cycle uses a lane of its own. `correlation_id`: that of the request which asks for it,
+    the only cycle of its; without one the cycle has a new one.
     """
     pairs = _runnable(strategies, symbols)
     now = system_now()

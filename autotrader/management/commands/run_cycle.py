@@ -71,8 +71,8 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> Cycle:
         day = _day(options["as_of"])
-        strategies = _strategies(options["strategy"])
         symbols = [text.upper() for text in options["symbol"]]
+        strategies = _strategies(options["strategy"], symbols)
         times = replay_times(day, symbols or _symbols(strategies)) if day else None
         # A lane of its own keeps the rows from the workers.
         cycle = cycle_queue(
@@ -122,7 +122,8 @@ def _day(text: str | None) -> date | None:
     return day
 
 
-def _strategies(names: list[str]) -> list[Strategy]:
+def _strategies(names: list[str], symbols: list[str]) -> list[Strategy]:
+    """Those that were named; else of the enabled ones those that trade one of the symbols, where any does."""
     rows = Strategy.objects.select_related("workflow_version").prefetch_related("instruments")
     rows = rows.filter(name__in=names) if names else rows.filter(enabled=True)
     missing = sorted(set(names) - {row.name for row in rows})
@@ -131,7 +132,9 @@ def _strategies(names: list[str]) -> list[Strategy]:
         raise Invalid(f"There is no strategy {missing[0]}; there are: {known}.")
     if not rows:
         raise Invalid("There is no enabled strategy; make one in the admin, or run manage.py seed_demo.")
-    return list(rows.order_by("-priority", "id"))
+    found = list(rows.order_by("-priority", "id"))
+    trading = [row for row in found if {one.symbol for one in row.instruments.all()} & set(symbols)]
+    return found if names else trading or found
 
 
 def _symbols(strategies: list[Strategy]) -> list[str]:
