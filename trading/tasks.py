@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autotrader.core.audit.anchors import anchor_due, anchor_take
 from autotrader.core.clock import system_now
+from autotrader.core.ops.upkeep import tidy
 from autotrader.core.rest.idempotency import answers_sweep
 from trading.selectors.executions import claimable
 from trading.services.cycles import cycles_fail_abandoned
@@ -23,8 +24,9 @@ def work(lane: str = "work") -> None:
 def wake() -> None:
     """Every 30 s: start the cycles that are due, end what dead processes left, and work where rows are free.
 
-    First the audit log's anchor, where one is due.
+    First what keeps the disk from filling, then the audit log's anchor, where one is due.
     """
+    tidy()
     if anchor_due(system_now()):
         anchor_take(system_now())
     start_due_cycles()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ from pytest_django import Settings
 
 from autotrader.core.audit.models import AuditHead
 from autotrader.core.clock import system_now
-from autotrader.core.ops import measures, metrics, shared_values
+from autotrader.core.ops import log_files, measures, metrics, shared_values, value_files
 from autotrader.core.ops.tally import SETTLED_AFTER, Counted, Tally
 from autotrader.core.users.models import User
 from autotrader.operations.figures import SiteFigures
@@ -28,6 +30,7 @@ from research.models import ModelCall
 from tests.live import make_key
 from tests.support import ROOT, child_environment
 from tests.trading_admin.story import tell
+from trading import tasks
 from trading.models import Cycle, Decision, Fill, Order, RiskVerdict, StepRun, WorkflowExecution
 from trading.selectors.figures import DeskFigures
 
@@ -191,7 +194,7 @@ def place(tmp_path: Path, settings: Settings) -> Iterator[Path]:
 def collected(place: Path) -> Samples:
     """What was counted; a word that this process has used before stands in its files with 0."""
     found: Samples = {}
-    for sample in (sample for family in shared_values.collected(place) for sample in family.samples):
+    for sample in (sample for family in value_files.collected(place) for sample in family.samples):
         if sample.value:
             found.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
     return found
@@ -236,7 +239,7 @@ def test_the_numbers_of_all_processes_are_added_up_and_outlive_them(transactiona
     told = collected(place)
     assert told["autotrader_broker_seconds_count"] == {labels: 5}, "what was counted stays counted"
     assert "autotrader_stream_clients" not in told, "a stream ends with its process"
-    assert shared_values.sweep(place) == 5
+    assert value_files.sweep(place) == 5
     assert collected(place)["autotrader_broker_seconds_count"] == {labels: 1}
 
 
@@ -244,6 +247,77 @@ def test_a_full_disk_costs_the_figures_and_not_the_process(place: Path) -> None:
     place.parent.joinpath("metrics").write_text("a file where the folder should be")
     measures.http("somewhere", "GET", 200, 0.1)
     assert collected(place) == {}
+
+
+def count_and_end(seconds: float = 0.25) -> None:
+    """A call that was counted by a process which lives no more: nobody holds its files."""
+    measures.broker_call("quote", seconds, "ok")
+    measures.stream_opened()
+    shared_values._after_fork()
+
+
+def test_ended_processes_leave_one_file_a_kind_and_no_number_is_lost(place: Path) -> None:
+    for _ in range(3):
+        count_and_end()
+    measures.broker_call("quote", 0.25, "ok")
+    told = collected(place)
+    assert told["autotrader_broker_seconds_count"] == {(("call", "quote"), ("side", "caller")): 4}
+    for ended, living in ((9, 2), (0, 2)):
+        assert value_files.fold(place) == ended
+        assert collected(place) == told
+        assert (len(list(place.glob("*.db"))), len(list(place.glob("*.sum")))) == (living, 2)
+    shared_values._after_fork()
+    assert value_files.fold(place) == 2
+    assert collected(place) == told
+
+
+def test_a_fold_that_is_cut_short_neither_loses_nor_doubles(place: Path) -> None:
+    count_and_end()
+    told, ended = collected(place), list(place.glob("[ch]*.db"))
+    # Ended before its sums counted:
+    value_files.new_file(place, "counter", value_files._values(next(place.glob("counter_*.db"))), ".sum")
+    assert collected(place) == told
+    # Ended before it took away what is within them:
+    value_files._put(place, ended, [])
+    assert collected(place) == told
+    assert value_files.fold(place) == 1, "the gauge"
+    assert collected(place) == told
+    assert (list(place.glob("*.db")), len(list(place.glob("*.sum")))) == ([], 2)
+
+
+def test_a_full_disk_leaves_no_file_and_one_that_it_left_breaks_no_page(place: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        measures.broker_call("quote", 0.25, "ok")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(place.iterdir()) == []
+    shared_values._after_fork()
+    measures.broker_call("quote", 0.25, "ok")
+    told = collected(place)
+    (place / "counter_1-0.db").touch()
+    assert collected(place) == told != {}
+    assert value_files.fold(place) == 1
+    assert collected(place) == told
+
+
+def test_each_wake_first_keeps_the_disk_from_filling(
+    place: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(now: object) -> bool:
+        raise LookupError
+
+    monkeypatch.setattr(tasks, "anchor_due", ends)
+    log = place.parent / "work.jsonl"
+    settings.LOGGING = {"handlers": {"file": {"filename": str(log)}}}
+    log.touch()
+    os.truncate(log, log_files.LARGEST + 1)
+    count_and_end()
+    with pytest.raises(LookupError):
+        tasks.wake()
+    assert (log.exists(), log.with_name("work.jsonl.1").exists()) == (False, True)
+    assert (list(place.glob("*.db")), len(list(place.glob("*.sum")))) == ([], 2)
 
 
 # Labels

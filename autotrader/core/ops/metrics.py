@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from autotrader.core.ops import shared_values
+from autotrader.core.ops import value_files
 from autotrader.core.ops.figures import Figure
 
 PREFIX = "autotrader_"
@@ -32,9 +32,11 @@ def figures(now: datetime) -> Iterator[Figure]:
 
 
 def rendered(now: datetime) -> bytes:
-    """The whole page. Raises DatabaseError where the rows cannot be read: no figure is ever left out or told as 0."""
+    """The whole page. Raises DatabaseError or OSError where rows or files cannot be read: no figure is ever left
+    out or told as 0.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page([*shared_values.collected(), *map(_family, figures(now))]))
+    registry.register(_Page([*value_files.collected(), *map(_family, figures(now))]))
     return generate_latest(registry)
 
 

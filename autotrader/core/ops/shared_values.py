@@ -1,44 +1,21 @@
-"""Numbers that several processes count together: each writes a file of its own, and a reader adds the files up.
-
-In the format of prometheus_client's multiprocess mode. Ours differ from its values in three ways: the files lie in the
-state folder, they are told apart by host and pid (in containers every main process has the pid 1), and their room is
-taken from the disk at once, so that a full disk costs the figures and not, by SIGBUS, the process.
-"""
+"""Numbers that several processes count together: each writes a file of its own, and a reader adds the files up."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
-import socket
-import struct
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-from django.conf import settings
 from prometheus_client import values
-from prometheus_client.metrics_core import Metric
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.mmap_dict import mmap_key
+
+from autotrader.core.ops.value_files import BROKEN, folder, new_file
 
 logger = logging.getLogger(__name__)
-ROOM = 1 << 20  # bytes a file; with bounded labels none grows beyond it
-HOST = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
-NAME = re.compile(r"(?P<kind>[a-z]+(?:_[a-z]+)?)_(?P<host>[A-Za-z0-9.-]+)-(?P<pid>[0-9]+)\.db")
-# What a file raises that is full, closed or spoilt.
-BROKEN = (OSError, ValueError, RuntimeError, TypeError, struct.error)
-# A process of another host cannot be looked at; what it has not written to for so long is left over.
-SILENT_ELSEWHERE = 86_400.0
-
-
-def folder() -> Path | None:
-    """Where the files lie; None where this program runs without the site's settings, and counts for itself alone."""
-    return Path(settings.AUTOTRADER_STATE_DIR) / "metrics" if settings.configured else None
 
 
 class _Files:
@@ -56,13 +33,7 @@ class _Files:
         if self._pid != os.getpid() or self._place != place:
             self._open, self._pid, self._place = {}, os.getpid(), place
         if kind not in self._open:
-            file = None if place is None else _file(place / f"{kind}_{HOST}-{self._pid}.db")
-            self._open[kind] = file
-            if file is None:
-                return None
-            # Every number stands in every file from the beginning: a histogram needs all of its buckets.
-            for key in _keys[kind]:
-                file.read_value(key)
+            self._open[kind] = None if place is None else _file(place, kind)
         return self._open[kind]
 
     def write(self, kind: str, key: str, value: float, *, is_more: bool) -> None:
@@ -76,12 +47,10 @@ class _Files:
             self._open[kind] = None
 
 
-def _file(path: Path) -> Any:
+def _file(place: Path, kind: str) -> Any:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            os.posix_fallocate(file.fileno(), 0, ROOM)
-        return MmapedDict(str(path))  # type: ignore[no-untyped-call]
+        # Every number stands in every file from the beginning: a histogram needs all of its buckets.
+        return new_file(place, kind, dict.fromkeys(_keys[kind], 0.0))
     except BROKEN as error:
         logger.warning("nothing is measured in this process: %s", error)
         return None
@@ -157,39 +126,3 @@ class SharedValue:
 def install() -> None:
     """Let every metric that is made from now on use these values."""
     values.ValueClass = SharedValue
-
-
-def collected(place: Path | None = None) -> Iterable[Metric]:
-    """All processes' numbers added up, also of those that have ended; a live gauge counts while its process lives."""
-    place = place or folder()
-    if place is None or not place.is_dir():
-        return ()
-    files = [path for path in place.glob("*.db") if _counts(path)]
-    names = [str(path) for path in files]
-    merged: Iterable[Metric] = MultiProcessCollector.merge(names, accumulate=True)  # type: ignore[no-untyped-call]
-    return merged
-
-
-def sweep(place: Path | None = None) -> int:
-    """Take away what ended processes have left; the number of files. For a moment at which the desk does not run."""
-    place = place or folder()
-    left = [path for path in place.glob("*.db") if not _is_alive(path)] if place is not None else []
-    for path in left:
-        path.unlink(missing_ok=True)
-    return len(left)
-
-
-def _counts(path: Path) -> bool:
-    return not path.name.startswith("gauge_live") or _is_alive(path)
-
-
-def _is_alive(path: Path) -> bool:
-    match = NAME.fullmatch(path.name)
-    if match is None:
-        return False
-    if match["host"] != HOST:
-        return time.time() - path.stat().st_mtime < SILENT_ELSEWHERE
-    try:
-        return bool(psutil.Process(int(match["pid"])).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from autotrader.core.errors import ConfigInvalid
-from autotrader.core.ops import beats, shared_values
+from autotrader.core.ops import beats, value_files
 from autotrader.core.ops.heartbeat import stalled
 from autotrader.core.ops.single import AlreadyRunning, only_copy
 from autotrader.core.ops.supervisor import CONFIGURATION, OWNED_ELSEWHERE, Child, Supervisor
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             raise ConfigInvalid(f"AUTOTRADER_BIND={host}:{port} is in use by another program.")
         refuse_stranger()
         call_command("prepare", stdout=self.stdout)
-        shared_values.sweep()
+        value_files.sweep()
         password = first_password()
         # The children get connections of their own, and a supervisor that only waits needs none.
         connection.close()
