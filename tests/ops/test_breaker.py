@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import OperationalError
+from django.http import HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
 from autotrader.core.ops import breaker as breakers
-from autotrader.core.ops import database_away
+from autotrader.core.ops import database_away, measures
 from autotrader.core.ops.breaker import Breaker
 from autotrader.core.ops.probes import PostgresProbe, SqliteProbe, probe_of
+from autotrader.core.ops.traffic import GIVEN_UP, TrafficMiddleware
 from autotrader.core.users.models import User
 from tests.live import make_key
 from tests.ops.web import Relay, Web, state_folder
@@ -158,26 +160,71 @@ async def test_a_request_that_hangs_is_answered_when_the_database_is_found_away(
     watched.look()
     going_on = asyncio.Event()
     sent: list[dict[str, Any]] = []
+    scopes: list[dict[str, Any]] = []
+    counted = measures.HTTP_REQUESTS.labels("other", "POST", "5xx")._value
+    before = counted.get()
 
     async def hanging(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
         await going_on.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request"}
-
+    receive: Any = asyncio.Queue().get
     guard = database_away.InFlightGuard(hanging)
     database.answers.clear()
     await asyncio.wait_for(guard({"type": "http", "method": "POST", "path": "/api/orders/place"}, receive, send), 5)
     assert sent[0]["status"] == 503
     assert b"whether it was done is not known" in sent[1]["body"]
+    assert counted.get() == before + 1
+    assert scopes[0][GIVEN_UP](), "who counts requests passes over this one"
     going_on.set()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert len(sent) == 2, "what was given up says nothing more"
+
+
+async def test_a_look_at_health_that_hangs_is_answered_without_what_it_had_received(
+    watched: Breaker, database: Database
+) -> None:
+    watched.look()
+    going_on = asyncio.Event()
+    request = {"type": "http.request", "body": b"", "more_body": False}
+    received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    received.put_nowait(request)
+    sent: list[dict[str, Any]] = []
+
+    async def hanging(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await going_on.wait()
+
+    async def plain(scope: Any, receive: Any, send: Any) -> None:
+        assert await receive() == request
+        leaving = asyncio.ensure_future(receive())  # as Django looks meanwhile whether the client leaves
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        leaving.cancel()
+
+    async def send(message: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        sent.append(message)
+
+    database.answers.clear()
+    guard = database_away.InFlightGuard(hanging, plain)
+    await asyncio.wait_for(guard({"type": "http", "method": "GET", "path": "/health"}, received.get, send), 5)
+    assert [message["status"] for message in sent] == [503]
+    going_on.set()
+
+
+def test_a_request_that_another_answers_is_not_counted_twice() -> None:
+    request: Any = RequestFactory().get("/somewhere")
+    counted = measures.HTTP_REQUESTS.labels("other", "GET", "2xx")._value
+    before = counted.get()
+    for is_given_up, count in ((True, 0), (False, 1)):
+        request.scope = {GIVEN_UP: lambda is_given_up=is_given_up: is_given_up}
+        TrafficMiddleware(lambda request: HttpResponse())(request)
+        assert counted.get() == before + count
 
 
 @pytest.mark.postgres

@@ -6,6 +6,7 @@ import asyncio
 import html
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from autotrader.core import audit
 from autotrader.core.ops import measures
 from autotrader.core.ops.breaker import breaker
 from autotrader.core.ops.correlation import HEADER, new_id
+from autotrader.core.ops.traffic import GIVEN_UP
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -64,8 +66,8 @@ class DatabaseAwayMiddleware:
 class InFlightGuard:
     """Around the whole application: a request that hangs on a connection is answered when the database is found away.
 
-    The thread that hangs is left to the connection's own time-out. What it then still does is not told. While the
-    database is away, `plain` answers what needs none: threads that are shared may all be hanging.
+    The thread that hangs is left to the connection's own time-out. What it then still does is not told, nor counted.
+    While the database is away, `plain` answers what needs none: threads that are shared may all be hanging.
     """
 
     def __init__(self, app: Application, plain: Application | None = None) -> None:
@@ -75,17 +77,18 @@ class InFlightGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on; answer instead where no answer has begun and the database is away."""
+        began = time.perf_counter()
         if not breaker().peek().ok:
-            await self._instead(scope, receive, send, "known", NOT_DONE)
+            await self._instead(scope, receive, send, "known", NOT_DONE, began)
             return
         answer = _Answer(send)
-        task = asyncio.ensure_future(self._app(scope, receive, answer))
+        task = asyncio.ensure_future(self._app({**scope, GIVEN_UP: lambda: answer.is_given_up}, receive, answer))
         try:
             while not (await asyncio.wait({task}, timeout=TICK))[0]:
                 if not answer.has_begun and not breaker().peek().ok:
                     answer.is_given_up = True
                     self._leave(task)
-                    await self._instead(scope, receive, send, "waited", _message(scope["method"]))
+                    await self._instead(scope, _nothing(), send, "waited", _message(scope["method"]), began)
                     return
         except asyncio.CancelledError:
             task.cancel()
@@ -101,7 +104,7 @@ class InFlightGuard:
         if not task.cancelled() and task.exception() is not None:
             logger.info("a request that was given up failed: %r", task.exception())
 
-    async def _instead(self, scope: Scope, receive: Receive, send: Send, how: str, message: str) -> None:
+    async def _instead(self, scope: Scope, receive: Receive, send: Send, how: str, message: str, began: float) -> None:
         if scope["path"] in OPEN_PATHS:
             await self._plain(scope, receive, send)
             return
@@ -112,6 +115,22 @@ class InFlightGuard:
         headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.content})
+        measures.http("", scope["method"], response.status_code, time.perf_counter() - began)
+
+
+def _nothing() -> Receive:
+    """What is received by who answers a request whose body another has taken, or still may: an empty one.
+
+    The end of the connection goes to the other; this answer is soon given in any case.
+    """
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Any:
+        for message in messages:
+            return message
+        return await asyncio.get_running_loop().create_future()
+
+    return receive
 
 
 class _Answer:
