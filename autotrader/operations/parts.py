@@ -68,7 +68,7 @@ def health(look: Look, *, broker: Callable[[], BrokerState], serves: bool = True
     queue, events = None, None
     if look.ok:
         try:
-            queue, events = lane_states(), AuditHead.objects.values_list("seq", flat=True).get(pk=1)
+            queue, events = lane_states(), AuditHead.objects.filter(pk=1).values_list("seq", flat=True).first()
         except DatabaseError as error:
             database = DatabaseState(ok=False, reason=str(error).strip().partition("\n")[0], since_s=0.0)
     parts = Parts(
@@ -120,5 +120,5 @@ def stream_state(now: datetime) -> StreamState:
 
 
 def audit_state(now: datetime, events: int | None) -> AuditState:
-    """The log's length and the age of its last anchor."""
+    """The log's length, None where that is not known, and the age of its last anchor."""
     return AuditState(events, seconds(anchor_age(now)))

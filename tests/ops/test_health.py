@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
+from autotrader.core.audit.models import AuditHead
 from autotrader.core.ops import breaker as breakers
 from autotrader.core.ops.beats import Beat
 from autotrader.core.ops.breaker import Breaker
@@ -35,6 +37,7 @@ from autotrader.core.ops.health import (
     judged,
 )
 from autotrader.core.users.models import User
+from tests import database
 from tests.live import make_key
 from tests.ops.test_up import Running
 from tests.ops.test_up import running as running
@@ -75,6 +78,7 @@ def test_a_desk_without_a_problem_is_ok() -> None:
         ({"stream": StreamState(alive=True, subscribers=1, lag_s=0.0, problem="a row is missing")}, "a row is missing"),
         ({"audit": AuditState(10, 1000.0)}, "17 minutes"),
         ({"audit": AuditState(10, None)}, "No anchor"),
+        ({"audit": AuditState(None, 30.0)}, "no head row"),
         ({"disk": DiskState(10**8, 10**11)}, "95 MB"),
         ({"database": DatabaseState(ok=True, reason="", since_s=1, migrations=2)}, "2 migrations"),
     ],
@@ -131,6 +135,17 @@ def test_who_may_view_events_is_told_everything(person: User) -> None:
         "db_ok",
         "broker",
     }
+
+
+def test_a_log_without_its_head_is_a_problem_and_no_failure(person: User) -> None:
+    client = Client()
+    client.force_login(person)
+    with transaction.atomic(), connection.cursor() as cursor, database.append_only_lifted(cursor):
+        AuditHead.objects.all().delete()
+    answer = client.get("/health")
+    told = answer.json()
+    assert (answer.status_code, told["status"], told["audit"]["events"]) == (200, "degraded", None)
+    assert any("no head row" in line for line in told["problems"])
 
 
 def test_who_may_not_view_events_is_told_as_little_as_anybody(db: None) -> None:

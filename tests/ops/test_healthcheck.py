@@ -65,6 +65,19 @@ def test_a_desk_in_which_all_is_well_is_ok(
     assert (code, document["code"], document["problems"], document["health"]["status"]) == (OK, OK, [], "ok")
 
 
+@pytest.mark.parametrize(("status", "expected"), [("degraded", DEGRADED), ("down", DOWN), ("?", DEGRADED)])
+def test_what_only_the_web_knows_of_counts(
+    transactional_db: None, state: Path, monkeypatch: pytest.MonkeyPatch, status: str, expected: int
+) -> None:
+    beats.supervise([], state / "beats")
+    monkeypatch.setattr(parts, "broker_state", lambda: BrokerState("ready", "", clock="set"))
+    web = healthcheck.WebState("http://x/health", ok=True, status=status, ms=4, reason="")
+    monkeypatch.setattr(healthcheck, "web_state", lambda url: web)
+    code, text = run()
+    assert code == expected
+    assert f"! The web at http://x/health calls the desk {status}" in text
+
+
 def test_the_whole_is_told_as_one_object(transactional_db: None, state: Path) -> None:
     code, text = run("--json", "--url", elsewhere())
     told: dict[str, Any] = json.loads(text)

@@ -67,7 +67,8 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True)
 class AuditState:
-    """The last event, and the age of its last anchor, null where none was taken yet."""
+    """`events` is the last one's number, null without a database or where the log has no head; `anchor_age_s` is null
+    where no anchor was taken yet."""
 
     events: int | None
     anchor_age_s: float | None
@@ -134,7 +135,7 @@ def judged(parts: Parts, *, now: datetime, build: str) -> Health:
         *_of_processes(parts.processes),
         *_of_queue(parts.queue),
         *_of_stream(parts.stream),
-        *_of_audit(parts.audit),
+        *(_of_audit(parts.audit) if parts.database.ok else ()),
         *_of_disk(parts.disk),
     ]
     status: Status = "down" if not parts.database.ok else "degraded" if problems else "ok"
@@ -201,6 +202,8 @@ def _of_stream(state: StreamState | None) -> list[str]:
 
 
 def _of_audit(state: AuditState) -> list[str]:
+    if state.events is None:
+        return ["The audit log has no head row, so that nothing can be recorded; restore the database from a copy."]
     if not state.events:
         return []
     if state.anchor_age_s is None:

@@ -107,9 +107,11 @@ def look(url: str) -> Report:
         problems.insert(0, f"{found.database.migrations} migrations are missing; run manage.py prepare.")
     if not web.ok:
         problems.append(f"The web at {web.url} does not answer: {web.reason}")
+    elif web.status != "ok":
+        problems.append(f"The web at {web.url} calls the desk {web.status[:20]}; its own answer says why.")
     if found.broker_state.skew_s is None and clock.skew_s is not None and abs(clock.skew_s) > SKEW_S:
         problems.append(f"The broker's clock is {clock.skew_s:+.1f} s from ours.")
-    down = not found.db_ok or bool(found.database.migrations)
+    down = not found.db_ok or bool(found.database.migrations) or web.status == "down"
     code = DOWN if down else DEGRADED if problems else OK
     return Report(code, list(dict.fromkeys(problems)), web, clock, found)
 
