@@ -93,6 +93,16 @@ TEMPLATES: list[dict[str, Any]] = [
 AUTOTRADER_DATABASE_URL = env.secret("AUTOTRADER_DATABASE_URL")
 AUTOTRADER_PG_CONNECT_TIMEOUT_SECONDS = env.integer("AUTOTRADER_PG_CONNECT_TIMEOUT_SECONDS", 3, low=1, high=60)
 
+# A link on which packets are dropped ends within 15 s, not the kernel's 15 minutes; a Unix socket knows none of these.
+# No query is ended for taking long: the other side's kernel answers meanwhile. The first is in ms, the others in s.
+POSTGRES_LINK = {
+    "tcp_user_timeout": 10_000,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+
 
 def _database(url: str) -> dict[str, Any]:
     """The one database: SQLite in the state folder, or what AUTOTRADER_DATABASE_URL says."""
@@ -108,7 +118,8 @@ def _database(url: str) -> dict[str, Any]:
         }
         config["TEST"] = {"NAME": env.text("AUTOTRADER_TEST_SQLITE") or None}
     elif "postgresql" in config["ENGINE"]:
-        config["OPTIONS"] = {**config.get("OPTIONS", {}), "connect_timeout": AUTOTRADER_PG_CONNECT_TIMEOUT_SECONDS}
+        given = config.get("OPTIONS", {})
+        config["OPTIONS"] = {**POSTGRES_LINK, **given, "connect_timeout": AUTOTRADER_PG_CONNECT_TIMEOUT_SECONDS}
         config["CONN_HEALTH_CHECKS"] = True
     else:
         raise ConfigInvalid("AUTOTRADER_DATABASE_URL must start with sqlite:// or postgresql://.")

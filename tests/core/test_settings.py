@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from autotrader import settings as site
 from autotrader.core.errors import ConfigInvalid
 from autotrader.settings import desk, env
 from autotrader.settings.files import secret_file
@@ -147,6 +148,14 @@ def test_a_command_ends_with_exit_code_2(tmp_path: Path, values: dict[str, str],
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert named in result.stderr
+
+
+def test_a_link_to_postgresql_that_is_dead_ends_and_the_address_may_say_when() -> None:
+    options = site._database("postgresql://u:p@db/x?tcp_user_timeout=30000")["OPTIONS"]
+    assert int(options["tcp_user_timeout"]) == 30_000
+    rest = {name: value for name, value in site.POSTGRES_LINK.items() if name != "tcp_user_timeout"}
+    assert rest.items() <= options.items()
+    assert rest["keepalives_idle"] + rest["keepalives_interval"] * rest["keepalives_count"] < 15
 
 
 def test_a_misspelt_name_is_refused_with_the_near_one(environment: pytest.MonkeyPatch) -> None:
