@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from autotrader.core.clock import system_now
+from autotrader.core.rest.throttling import FAILURES_PER_MINUTE, TooMany
 from autotrader.core.users.access import Access, access_of, still_valid
 from autotrader.core.users.key_ring import FRESH_S
 from autotrader.core.users.keys import Terms, key_change, key_revoke
@@ -78,6 +79,14 @@ def test_nobody_comes_in_without_a_good_login() -> None:
     assert by_key(f"at_abcdefgh_{'x' * 43}") is None
     assert by_key("nothing", **session) is None, "a bad key is not saved by a good session"
     assert access_of({"x-api-key": "nothing"}, session) is None
+
+
+def test_too_many_bad_keys_of_an_address_are_told_to_wait() -> None:
+    assert by_key("nothing") is None
+    with pytest.raises(TooMany) as refused:
+        for _ in range(FAILURES_PER_MINUTE * 2):
+            by_key("nothing")
+    assert refused.value.retry_after >= 1
 
 
 def _revoke(access: Access) -> None:

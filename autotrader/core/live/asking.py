@@ -18,6 +18,7 @@ LARGEST_SEQ = 2**63 - 1
 SEQ = re.compile(r"[0-9]{1,19}", re.ASCII)
 AFTER, RESUME = "after_id", "last-event-id"
 MOST_PARAMETERS = 20
+FOREIGN = "A page of another site may not read this."
 
 
 def headers_of(scope: Mapping[str, object]) -> dict[str, str]:
@@ -49,12 +50,15 @@ def refuse_foreign_origin(scheme: str, headers: Mapping[str, str]) -> None:
     origin = headers.get("origin")
     if origin is None or origin == f"{scheme}://{headers['host']}" or origin in settings.CSRF_TRUSTED_ORIGINS:
         return
-    wanted = urlsplit(origin)
+    try:
+        wanted = urlsplit(origin)
+    except ValueError as error:  # "http://[", which no browser sends
+        raise PermissionDenied(FOREIGN) from error
     for trusted in map(urlsplit, settings.CSRF_TRUSTED_ORIGINS):
         within = trusted.netloc.startswith("*.") and wanted.netloc.endswith(trusted.netloc[1:])
         if within and wanted.scheme == trusted.scheme:
             return
-    raise PermissionDenied("A page of another site may not read this.")
+    raise PermissionDenied(FOREIGN)
 
 
 def place_asked(query: bytes, headers: Mapping[str, str]) -> int | None:

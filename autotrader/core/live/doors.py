@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import Error, OperationalError, connection
 from django.http.cookie import parse_cookie
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 
@@ -21,7 +22,6 @@ from autotrader.core.live.rules import Rules
 from autotrader.core.ops.breaker import breaker
 from autotrader.core.rest.authentication import CHALLENGE, REFUSED
 from autotrader.core.rest.permissions import ScopeMissing
-from autotrader.core.rest.throttling import count_call
 from autotrader.core.users.access import Access, access_of, still_valid
 from autotrader.core.users.keys import scopes_for, shown_key
 from autotrader.core.users.limits import KeyLimited
@@ -41,12 +41,12 @@ class TooManyStreams(AutoTraderError):
 
 
 class Doors:
-    """For one event loop. Asks the database in two threads, which give their connections back when all is quiet."""
+    """For one event loop. Who knocks waits in other threads than those who are in, so that a crowd sends nobody off."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="stream-access")
-        self._queued = _Count()  # asked, and not begun
+        self._entry = _Threads(THREADS, "stream-access", rules.entry_s)
+        self._rechecks = _Threads(1, "stream-recheck", rules.answer_s)
         self._open: Counter[str] = Counter()
         self._in_all = 0
 
@@ -63,8 +63,7 @@ class Doors:
 
     @contextmanager
     def counted(self, access: Access) -> Iterator[None]:
-        """One of the streams of this key or person; raises TooManyStreams or Throttled."""
-        count_call(access.name, access.requests_per_minute)
+        """One of the streams of this key or person; raises TooManyStreams."""
         most = self._rules.per_key if access.prefix else self._rules.per_person
         if self._open[access.name] >= most:
             raise TooManyStreams(f"{most} streams are open already.")
@@ -77,9 +76,12 @@ class Doors:
                 del self._open[access.name]
 
     async def let_in(self, headers: Mapping[str, str], address: str) -> Access:
-        """Who asks, if they may see events. Raises NotAuthenticated, PermissionDenied, ScopeMissing, DatabaseError."""
+        """Who asks, if they may see events; counted as a request of theirs in any case.
+
+        Raises NotAuthenticated, TooMany, PermissionDenied, ScopeMissing, DatabaseError.
+        """
         cookies = parse_cookie(headers.get("cookie", ""))
-        access = await self._ask(partial(access_of, headers, cookies, address))
+        access = await self._entry.ask(partial(access_of, headers, cookies, address))
         if access is None:
             raise _nobody(headers)
         if access.may(PERMISSION):
@@ -90,36 +92,54 @@ class Doors:
 
     async def still_valid(self, accesses: Collection[Access]) -> set[Access]:
         """Those that may do what they might when they came in. Raises DatabaseError."""
-        return await self._ask(partial(still_valid, accesses))
+        return await self._rechecks.ask(partial(still_valid, accesses))
 
     def close(self) -> None:
         """End the threads when they have answered."""
-        self._pool.shutdown(wait=False)
+        self._entry.close()
+        self._rechecks.close()
 
-    async def _ask(self, work: Callable[[], T]) -> T:
-        """Raises OperationalError as soon as the database is known to be away, though a thread still waits for it."""
+
+class _Threads:
+    """Threads that ask the database, and give their connections back when all is quiet."""
+
+    def __init__(self, count: int, name: str, limit_s: float) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._limit_s = limit_s
+        self._queued = _Count()  # asked, and not begun
+
+    async def ask(self, work: Callable[[], T]) -> T:
+        """Raises OperationalError as soon as the database is known to be away, and in any case where no answer comes
+        within `limit_s` seconds, though a thread still waits for it."""
         _refuse_away()
+        until = time.monotonic() + self._limit_s
         self._queued.add(1)
         told = self._pool.submit(self._asked, work)
         answer = asyncio.wrap_future(told)
         try:
             while not (await asyncio.wait({answer}, timeout=PATIENCE_S))[0]:
                 _refuse_away()
+                if time.monotonic() > until:
+                    raise OperationalError(f"no answer in {self._limit_s:g} s")
             return answer.result()
         finally:
             if told.cancel():
                 self._queued.add(-1)
 
+    def close(self) -> None:
+        """End the threads when they have answered."""
+        self._pool.shutdown(wait=False)
+
     def _asked(self, work: Callable[[], T]) -> T:
         self._queued.add(-1)
         try:
-            answer = work()
-        except BaseException:
-            connection.close()
+            return work()
+        except Error:
+            connection.close()  # the next question connects anew
             raise
-        if not self._queued.count:
-            connection.close()
-        return answer
+        finally:
+            if not self._queued.count:
+                connection.close()
 
 
 class _Count:

@@ -14,7 +14,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 
 from autotrader.core.clock import system_now
-from autotrader.core.rest.throttling import SESSION_PER_MINUTE
+from autotrader.core.rest.throttling import SESSION_PER_MINUTE, TooMany, count_call
 from autotrader.core.users.key_ring import FRESH_S, find_key
 from autotrader.core.users.keys import scopes_for, scopes_of, shown_key
 from autotrader.core.users.limits import UNLIMITED, Limits, limits_from
@@ -30,6 +30,11 @@ class Credential:
     key_id: int | None = None
     session: str = ""
     password: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """Whose buckets and streams are counted together: "key:<id>" or "user:<id>"."""
+        return f"key:{self.key_id}" if self.key_id is not None else f"user:{self.user_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,8 @@ class Access:
 
     @property
     def name(self) -> str:
-        """Whose buckets and streams are counted together: "key:<id>" or "user:<id>"."""
-        at = self.credential
-        return f"key:{at.key_id}" if at.key_id is not None else f"user:{at.user_id}"
+        """Whose buckets and streams are counted together."""
+        return self.credential.name
 
     def may(self, permission: str, *, is_read: bool = True) -> bool:
         """True where the person has the permission and, with a key, a scope covers it."""
@@ -62,16 +66,23 @@ class Access:
 
 
 def access_of(headers: Mapping[str, str], cookies: Mapping[str, str], address: str = "") -> Access | None:
-    """Who asks with these headers (lower-case names) and cookies; None for nobody, or after too many bad keys.
+    """Who asks with these headers (lower-case names) and cookies; None for nobody.
 
-    A key that is shown is the only thing that is looked at. Sync; raises DatabaseError.
+    A key that is shown is the only thing that is looked at. It counts as a request before more is asked of the
+    database. Sync; raises TooMany, also after too many bad keys of this address, and DatabaseError.
     """
     text = shown_key(headers.get("authorization", ""), headers.get("x-api-key", ""))
     if text is None:
         credential = _session(cookies.get(settings.SESSION_COOKIE_NAME, ""))
+        per_minute = SESSION_PER_MINUTE
     else:
-        key = find_key(text, address).key
-        credential = Credential(key.user_id, key.pk) if key is not None else None
+        found = find_key(text, address)
+        if found.wait_s:
+            raise TooMany(found.wait_s)
+        credential = Credential(found.key.user_id, found.key.pk) if found.key is not None else None
+        per_minute = found.key.requests_per_minute if found.key is not None else 0
+    if credential is not None:
+        count_call(credential.name, per_minute)
     return _look([credential], system_now()).get(credential) if credential is not None else None
 
 
