@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import OperationalError
 from django.test import Client
 
+from autotrader.core.live import doors
+from autotrader.core.live.app import ROUTE
+from autotrader.core.ops import measures
 from autotrader.core.users.keys import key_revoke
 from autotrader.core.users.models import ApiKey, User
 from tests.live import Caller, calling, elsewhere, make_key, serving, until, write
@@ -101,7 +106,9 @@ async def test_a_request_meant_for_another_host_is_not_answered(ann: User, host:
     assert (await refused({**headers, "host": host}))[:2] == (400, "HOST_UNKNOWN")
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:9", "https://127.0.0.1:8000", ""])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:9", "https://127.0.0.1:8000", "", "http://["]
+)
 async def test_another_sites_page_cannot_read_with_a_cookie(ann: User, origin: str) -> None:
     cookie = await elsewhere(session, ann)
     assert (await refused({**cookie, "Origin": origin}))[:2] == (403, "NOT_ALLOWED")
@@ -133,6 +140,31 @@ async def test_a_key_has_five_streams_and_another_has_its_own(ann: User) -> None
             assert sixth.status == 200
         for caller in callers[1:]:
             await caller.leave()
+
+
+async def test_a_refused_request_counts_and_one_too_many_is_told_to_wait(ann: User) -> None:
+    limited = await elsewhere(partial(make_key, ann, strategies=(1,)))
+    await elsewhere(lambda: ApiKey.objects.update(requests_per_minute=2))
+    found = [await refused(limited) for _ in range(3)]
+    assert [(status, code) for status, code, _ in found] == [(403, "KEY_LIMITED")] * 2 + [(429, "THROTTLED")]
+    assert 1 <= int(found[2][2].answer["retry-after"]) <= 30
+
+
+async def test_a_question_that_nobody_answers_is_given_up_in_time() -> None:
+    answers = threading.Event()
+    threads = doors._Threads(1, "test", 0.1)
+    with pytest.raises(OperationalError, match="no answer in"):
+        await threads.ask(answers.wait)
+    answers.set()
+    threads.close()
+
+
+async def test_every_answer_is_counted_when_it_begins(ann: User) -> None:
+    key = await elsewhere(make_key, ann)
+    counts = [measures.HTTP_REQUESTS.labels(ROUTE, "GET", status)._value for status in ("2xx", "4xx")]
+    before = [count.get() for count in counts]
+    async with serving() as app, calling(app, key), calling(app, {}):
+        assert [count.get() for count in counts] == [number + 1 for number in before]
 
 
 async def test_a_process_serves_so_many_and_no_more(ann: User) -> None:
@@ -185,9 +217,6 @@ async def _last_words(user: User, headers: Headers, loss: object) -> str:
 
 async def test_no_event_leaves_on_a_login_that_nobody_could_look_at(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """As while the database is away; when it is back, the events come."""
-    from django.db import OperationalError
-
-    from autotrader.core.live import doors
 
     def away(accesses: object) -> None:
         raise OperationalError("away")

@@ -45,7 +45,8 @@ async def test_a_stream_begins_now_and_tells_where_that_is(key: Headers) -> None
         assert len(caller.answer["x-correlation-id"]) == 32
         start = await caller.named("start")
         now = await elsewhere(head)
-        assert (start.id, start.data) == (now, {"after_id": now, "head": now})
+        last = await elsewhere(lambda: AuditHead.objects.get().hash)
+        assert (start.id, start.data) == (now, {"after_id": now, "hash": last, "head": now})
         await elsewhere(partial(write, 1, account="DU1", document={"price": 1}))
         told = (await caller.named("")).data
         assert (told["seq"], told["type"], told["account"]) == (now + 1, "STRATEGY_CHANGED", "DU1")
@@ -168,6 +169,24 @@ async def test_an_older_copy_of_the_database_is_noticed(key: Headers, since: int
         assert await caller.next() is None
 
 
+async def test_a_client_that_was_away_sees_that_the_log_is_another(key: Headers) -> None:
+    """It has grown beyond the client's place again, so that only the hash of the event there tells it."""
+    await elsewhere(write, 3)
+    older = await elsewhere(database.copied)
+    await elsewhere(write, 2)
+    now = await elsewhere(head)
+    back = {**key, "Last-Event-ID": str(now)}
+    async with serving() as app, calling(app, key, f"after_id={now - 1}") as caller:
+        seen = (await caller.named("")).data
+        async with calling(app, back) as again:
+            assert (await again.named("start")).data["hash"] == seen["hash"]
+    await elsewhere(_put_back_and_write, older, 5)
+    async with serving() as app, calling(app, back) as caller:
+        start = (await caller.named("start")).data
+        assert (start["after_id"], start["head"]) == (now, now + 3)
+        assert start["hash"] not in (None, seen["hash"])
+
+
 def _put_back_and_write(older: database.Rows, count: int) -> None:
     from django.db import transaction
 
@@ -212,7 +231,9 @@ async def test_what_no_json_holds_does_not_break_it(key: Headers) -> None:
 async def test_a_key_of_one_account_is_told_of_no_other(boss: User, transactional_db: None) -> None:
     mine = await elsewhere(partial(make_key, boss, accounts=("DU1",)))
     async with serving(keep_alive_s=0.2) as app, calling(app, mine) as caller:
-        start = (await caller.named("start")).data["after_id"]
+        told = (await caller.named("start")).data
+        assert told["hash"] is None, "the event there is not for this key"
+        start = told["after_id"]
         for account in ("DU2", "", "DU1", "DU2"):
             await elsewhere(partial(write, 1, account=account))
         told = await caller.named("")
@@ -221,6 +242,24 @@ async def test_a_key_of_one_account_is_told_of_no_other(boss: User, transactiona
         while (frame := await caller.next()) is not None and frame.id != start + 4:
             assert frame.data is None
         assert frame is not None
+
+
+async def test_a_place_is_never_told_behind_an_event(boss: User, transactional_db: None) -> None:
+    mine = await elsewhere(partial(make_key, boss, accounts=("DU1",)))
+    async with serving() as app, calling(app, mine) as caller:
+        start = (await caller.named("start")).data["after_id"]
+        (stream,) = app._streams
+        await elsewhere(partial(write, 1, account="DU2"))
+        await until(lambda: stream._at == start + 1)
+        caller.stop_taking()
+        await elsewhere(partial(write, 1, account="DU1"))
+        await until(lambda: stream._taking_since is not None)
+        stream.tick(asyncio.get_running_loop().time() + 20)  # a sign of life is due while the event is on its way
+        caller.take()
+        assert (await caller.named("")).id == start + 2
+        sign = await caller.next()
+        assert sign is not None
+        assert (sign.comment, sign.id) == ("keep-alive", None)
 
 
 async def test_the_tailer_ends_after_its_last_client_and_begins_again(key: Headers) -> None:
@@ -325,10 +364,10 @@ async def test_many_clients_cost_no_more_threads_or_connections(key: Headers, bo
         await elsewhere(write, 1)
         for caller in callers:
             await caller.seqs(1)
-        names = ("events", "stream-access")
-        assert len([thread for thread in threading.enumerate() if thread.name.startswith(names)]) <= 3
+        names = ("events", "stream-")
+        assert len([thread for thread in threading.enumerate() if thread.name.startswith(names)]) <= 4
         if connection.vendor == "postgresql":
-            assert await elsewhere(_connections) <= 5 + 1  # and the one that counts
+            assert await elsewhere(_connections) <= 6 + 1  # and the one that counts
         for caller in callers:
             await caller.leave()
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import datetime
+
 import pytest
 
 from autotrader.core.audit.models import AuditHead
+from autotrader.core.clock import system_now
 from autotrader.core.live import reader
+from autotrader.core.live.pages import BLOCK
+from autotrader.core.live.tailer import tailer_state
 from autotrader.core.users.models import User
-from tests.live import calling, elsewhere, make_key, serving, write
+from tests.live import calling, elsewhere, make_key, serving, until, write
 
 
 async def test_a_log_without_its_head_is_waited_for(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +41,30 @@ async def test_a_log_without_its_head_is_waited_for(transactional_db: None, monk
             missing.clear()
             await elsewhere(write, 1)
             assert await caller.seqs(1)
+
+
+async def test_who_has_more_to_read_has_not_looked_to_the_end(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await elsewhere(lambda: make_key(User.objects.create_superuser("boss", password="x")))
+    found, going_on = reader._news, threading.Event()
+    read_at: list[datetime] = []
+
+    def news(place: reader.Place, limit: int) -> reader.News:
+        if read_at:
+            going_on.wait(4)
+        told = found(place, limit)
+        if len(told.frames) == limit:
+            read_at.append(system_now())
+        return told
+
+    monkeypatch.setattr(reader, "_news", news)
+    async with serving() as app, calling(app, key) as caller:
+        start = (await caller.named("start")).data["after_id"]
+        await elsewhere(write, BLOCK + 1)
+        await until(lambda: tailer_state().seq == start + BLOCK)
+        looked_at = tailer_state().looked_at
+        assert looked_at is not None
+        assert looked_at < read_at[0]
+        going_on.set()
+        await until(lambda: (tailer_state().looked_at or read_at[0]) > read_at[0])

@@ -49,8 +49,18 @@ class _Call:
 
     async def start(self, status: int, *headers: tuple[bytes, bytes]) -> None:
         self.status = status
+        measures.http(ROUTE, self.scope["method"], status, time.monotonic() - self.began)
         told = (HEADER.lower().encode(), audit.current().correlation_id.encode())
         await self.send({"type": "http.response.start", "status": status, "headers": [told, *COMMON, *headers]})
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a stream begins: after this event, with its hash; `head` is how far the log goes."""
+
+    after: int
+    head: int
+    digest: str | None
 
 
 class EventStream:
@@ -100,15 +110,22 @@ class EventStream:
             head = await self._tailer.ready(after)
             stream = Stream(access, self._tailer, self._rules, call.send, now=asked_at)
             held.enter_context(self._tailer.told(stream))
+            place = await self._place(access, head if after is None else after, head)
             await call.start(200, (b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"))
-            await self._run(call, stream, receive, after=head if after is None else after, head=head)
+            await self._run(call, stream, receive, place)
 
-    async def _run(self, call: _Call, stream: Stream, receive: Receive, *, after: int, head: int) -> None:
+    async def _place(self, access: Access, after: int, head: int) -> _Place:
+        """Looked up when the stream is told of a log that is put back: a hash of the old one is not the last word."""
+        last = await self._tailer.event(after) if after <= head else None
+        is_told = last is not None and access.limits.allows_account(last.account)
+        return _Place(after, head, last.hash if last is not None and is_told else None)
+
+    async def _run(self, call: _Call, stream: Stream, receive: Receive, place: _Place) -> None:
         self._streams.add(stream)
         self._look_after()
         measures.stream_opened()
         try:
-            await stream.run(receive, after=after, head=head)
+            await stream.run(receive, after=place.after, head=place.head, digest=place.digest)
         finally:
             call.events = stream.events
             self._streams.discard(stream)

@@ -20,17 +20,19 @@ class Frame:
 
     seq: int
     account: str
+    hash: str
     body: bytes
 
 
 def frame_of(event: EventRow) -> Frame:
     """The frame of a row; its id is the event's `seq`."""
-    return Frame(event.seq, event.account, f"id: {event.seq}\ndata: {event_text(event)}\n\n".encode("ascii"))
+    body = f"id: {event.seq}\ndata: {event_text(event)}\n\n".encode("ascii")
+    return Frame(event.seq, event.account, event.hash, body)
 
 
-def start_frame(after: int, head: int) -> bytes:
-    """The first of a response: where it begins, and how far the log goes."""
-    said = json.dumps({"after_id": after, "head": head})
+def start_frame(after: int, head: int, digest: str | None) -> bytes:
+    """The first of a response: where it begins, that event's hash, and how far the log goes."""
+    said = json.dumps({"after_id": after, "hash": digest, "head": head})
     return f"retry: {RETRY_MS}\nid: {after}\nevent: start\ndata: {said}\n\n".encode("ascii")
 
 

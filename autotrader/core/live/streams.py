@@ -30,6 +30,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 SLOW, RESTORED = "slow", "restored"
+SIGN = b""
 
 
 class Stream:
@@ -46,21 +47,24 @@ class Stream:
         self._bell = asyncio.Event()
         self._at = self._told = 0
         self._size = 0
-        self._remarks: list[bytes] = []
+        self._remarks: list[bytes] = []  # SIGN stands for a sign of life
         self._last_words: bytes | None = None
         self._gone = self._is_away = False
         self._taking_since: int | None = None
         self._patience = asyncio.timeout(None)
 
-    async def run(self, receive: Receive, *, after: int, head: int) -> None:
-        """Everything after `after`, until the client goes or a bound is met. The response's head has been sent."""
+    async def run(self, receive: Receive, *, after: int, head: int, digest: str | None) -> None:
+        """Everything after `after`, until the client goes or a bound is met. The response's head has been sent.
+
+        `digest` is the hash of the event `after`, None where this client is not told it.
+        """
         self._at = self._told = after
         watcher = asyncio.create_task(self._watch(receive))
         try:
             if after > head:
                 self.rewritten(head)
             else:
-                self._remarks.append(start_frame(after, head))
+                self._remarks.append(start_frame(after, head, digest))
             while await self._go_on():
                 await self._bell.wait()
             if not self._gone:
@@ -105,9 +109,7 @@ class Stream:
         if now >= self._ends_at:
             self._end(b"")
         elif now - self._said_at >= self._rules.keep_alive_s and not self._remarks:
-            still = place_frame(self._at) if self._at != self._told else KEEP_ALIVE
-            self._remark(AWAY if self._is_away else still)
-            self._told = self._at
+            self._remark(AWAY if self._is_away else SIGN)
         elif self._at < self._tailer.seq:
             self._bell.set()
         self._count()
@@ -141,11 +143,18 @@ class Stream:
         self._bell.clear()
         while self._last_words is None:
             if self._remarks:
-                await self._say(b"".join(self._remarks))
-                self._remarks.clear()
+                remarks, self._remarks = self._remarks, []
+                await self._say(b"".join(remark or self._sign() for remark in remarks))
             elif not (self._at < self._tailer.seq and self._is_trusted() and await self._send_events()):
                 return True
         return False
+
+    def _sign(self) -> bytes:
+        """Made when it is sent: an event that was on its way before it has moved the place."""
+        if self._at == self._told:
+            return KEEP_ALIVE
+        self._told = self._at
+        return place_frame(self._at)
 
     def _is_trusted(self) -> bool:
         """No event leaves on a login that nobody could look at lately."""

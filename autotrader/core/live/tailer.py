@@ -14,6 +14,7 @@ from django.db import connection
 
 from autotrader.core.audit.tail import TailBroken
 from autotrader.core.clock import system_now
+from autotrader.core.live.frames import Frame
 from autotrader.core.live.listening import listen
 from autotrader.core.live.pages import BLOCK, Pages
 from autotrader.core.live.reader import DatabaseAway, Place, Reader
@@ -123,6 +124,12 @@ class Tailer:
             return max(self.seq, (await self._reader.head()).seq)
         return self.seq
 
+    async def event(self, seq: int) -> Frame | None:
+        """The event of this number, None where it is 0; `ready` must have been awaited. Raises as that does."""
+        # To the end of its block, which the client is going to need.
+        frames = await self.pages.after(seq - 1, max(seq, self.seq)) if seq else ()
+        return frames[0] if frames else None
+
     async def close(self) -> None:
         """End at once; clients hear nothing more."""
         if self._end is not None:
@@ -180,6 +187,8 @@ class Tailer:
         while True:
             self._wake.clear()
             news = await self._reader.news(self._place, BLOCK)
+            if len(news.frames) < BLOCK:
+                self._looked_at = system_now()
             self._answered()
             if news.rewritten:
                 await self._begin_anew()
@@ -193,7 +202,6 @@ class Tailer:
                 return
 
     def _answered(self) -> None:
-        self._looked_at = system_now()
         was_away, self._problem = isinstance(self._problem, DatabaseAway), None
         self._known.set()
         if was_away:
