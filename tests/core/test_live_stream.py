@@ -367,7 +367,7 @@ async def test_many_clients_cost_no_more_threads_or_connections(key: Headers, bo
         names = ("events", "stream-")
         assert len([thread for thread in threading.enumerate() if thread.name.startswith(names)]) <= 4
         if connection.vendor == "postgresql":
-            assert await elsewhere(_connections) <= 6 + 1  # and the one that counts
+            assert await elsewhere(_connections) <= 5 + 1  # and the one that counts
         for caller in callers:
             await caller.leave()
 
