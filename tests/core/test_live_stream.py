@@ -122,11 +122,12 @@ async def test_a_client_that_does_not_take_is_sent_off_and_loses_nothing(key: He
     async with serving() as app:
         async with calling(app, key) as caller:
             start = (await caller.named("start")).data["after_id"]
+            (stream,) = app._streams
             caller.stop_taking()
             await elsewhere(write, 10)
-            await asyncio.sleep(0.2)  # those ten are being sent; what comes now waits
+            await until(lambda: stream._taking_since is not None)  # some are being sent; what comes now waits
             await elsewhere(write, 400)
-            await asyncio.sleep(0.3)
+            await until(lambda: stream._last_words is not None)
             caller.take()
             resync = await caller.named("resync")
             assert resync.data == {"after_id": start, "reason": "slow"}
