@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
@@ -135,3 +138,20 @@ def test_decimals_are_answered_as_plain_digits() -> None:
 
     written = ExactJsonRenderer().render({"a": Decimal("0E-8"), "b": Decimal("1E+3"), "c": Decimal("12.500")})
     assert json.loads(written) == {"a": "0.00000000", "b": "1000", "c": "12.500"}
+
+
+def test_the_quick_way_writes_what_the_framework_writes() -> None:
+    from rest_framework.renderers import JSONRenderer
+
+    from autotrader.core.rest.renderers import ExactJsonRenderer
+
+    at = datetime(2026, 1, 5, 14, 30, 0, 250_000, tzinfo=UTC)
+    told = {
+        "at": at, "new_york": at.astimezone(ZoneInfo("America/New_York")), "on": at.date(),
+        "text": "ü \u2028 \u2029 </b>",
+        "none": None, "yes": True, "number": 1.5, "large": 2**62, "list": [1, {"a": []}], "id": UUID(int=1),
+    }  # fmt: skip
+    assert ExactJsonRenderer().render(told) == JSONRenderer().render(told)
+    beyond = {"huge": 2**70, 3: "key"}
+    assert ExactJsonRenderer().render(beyond) == JSONRenderer().render(beyond)
+    assert ExactJsonRenderer().render(None) == b""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -27,9 +26,6 @@ LANES = 2
 # something else, such as the broker. A site that has too much to do frees lanes all the time, and more threads and
 # connections would only slow it down.
 PATIENCE_S = 0.5
-# Who wants the interpreter asks for it after so long. With Python's 5 ms a lane that computes keeps the loop, and each
-# answer of the database, waiting that long.
-SWITCH_S = 0.001
 
 
 def favour_answers() -> None:
@@ -37,7 +33,6 @@ def favour_answers() -> None:
 
     What is loaded stays; looking through all of it for garbage would stop every thread for as long as that takes.
     """
-    sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.signing import BadSignature, Signer
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from autotrader.core.errors import Invalid
 
@@ -61,18 +61,29 @@ class Wanted:
 def page_of(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> Page:
     """At most `limit` rows after `place`."""
     if not (wanted.driven or wanted.rest or wanted.is_narrowed or wanted.time):
-        return _newest(rows, wanted, place, limit)
+        return _newest(rows.model, wanted, place, limit)
     keys, last = _keys(rows, wanted, place, limit)
     table = rows.model._default_manager
-    read = table.filter(pk__in=keys).order_by().values(*wanted.columns) if keys else ()
+    read = _reading(rows.model, wanted.columns).filter(pk__in=keys) if keys else ()
     found = {row[wanted.key]: row for row in read}
     return Page([found[key] for key in keys if key in found], _place(table, wanted, last))
 
 
-def _newest(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit: int) -> Page:
+def _newest(model: type[Model], wanted: Wanted, place: Place | None, limit: int) -> Page:
     """Without a condition there is nothing to reckon with: the rows come in the order of the key."""
-    found = list(_after(rows, wanted, place).values(*wanted.columns)[: limit + 1])
+    found = list(_after(_reading(model, wanted.columns), wanted, place)[: limit + 1])
     return Page(found[:limit], Place(found[limit - 1][wanted.key]) if len(found) > limit else None)
+
+
+def _reading(model: type[Model], columns: tuple[str, ...]) -> QuerySet[Any, Any]:
+    """To be narrowed: to find out what the columns of a page are takes as long as to read its rows."""
+    known = _readings.get((model, columns))
+    if known is None:
+        known = _readings[model, columns] = model._default_manager.order_by().values(*columns)
+    return known
+
+
+_readings: dict[tuple[type[Model], tuple[str, ...]], QuerySet[Any, Any]] = {}
 
 
 def plain_page(rows: QuerySet[Any, Any], place: Place | None, limit: int) -> Page:
