@@ -18,12 +18,14 @@ from autotrader.core.ops import beats  # noqa: E402
 from autotrader.core.ops.bodies import bound_bodies  # noqa: E402
 from autotrader.core.ops.database_away import InFlightGuard  # noqa: E402
 from autotrader.core.ops.lanes import Sorted, SyncSite, favour_answers  # noqa: E402
+from autotrader.core.ops.utc_times import read_times_quickly  # noqa: E402
 
 # Method → permission of what is served here and stands in no URL map, for those who list all routes.
 ROUTES = {ROUTE: {"GET": "audit.view_event"}}
 # Answered without the broker, so that its silence keeps nobody waiting for them.
 OWN_ROWS = ("/api/history/", "/api/metrics", "/api/health", "/health")
 bound_bodies()
+read_times_quickly()
 _site = SyncSite()
 application = ProtocolTypeRouter({"http": EventStream(InFlightGuard(Sorted(_site, OWN_ROWS), plain=_site))})
 if os.environ["AUTOTRADER_PROCESS_ROLE"] == "web":

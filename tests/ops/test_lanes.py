@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from asgiref.sync import sync_to_async
+from django.core.handlers.exception import convert_exception_to_response
+from django.core.signals import request_finished, request_started
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from autotrader.core.ops.lanes import PATIENCE_S, Lanes, Sorted, SyncSite
+from autotrader.core.ops.lanes import PATIENCE_S, TRUSTED_S, Lanes, Sorted, SyncSite
 
 
 class Site:
@@ -95,3 +102,103 @@ def test_every_view_and_middleware_runs_in_one_step() -> None:
     site = SyncSite()
     assert not asyncio.iscoroutinefunction(site._middleware_chain)
     assert not getattr(site._middleware_chain, "async_mode", False)
+
+
+class Asked:
+    """One request to a site whose view is given: what was sent, and in which order it ran."""
+
+    def __init__(self, view: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.site = SyncSite()
+        self.site._middleware_chain = self._view
+        self._answer = view
+        self._lanes = Lanes(self.site, 1)
+        self.sent: list[Any] = []
+        self.steps: list[tuple[str, str]] = []
+
+    def _view(self, request: HttpRequest) -> HttpResponseBase:
+        self.note("view")
+        return self._answer(request)
+
+    def note(self, step: str, **_: Any) -> None:
+        self.steps.append((step, threading.current_thread().name))
+
+    async def __call__(self, *messages: Any, method: str = "GET") -> list[Any]:
+        waiting = list(messages or [{"type": "http.request", "body": b"a=1"}])
+
+        async def receive() -> Any:
+            return waiting.pop(0)
+
+        async def send(message: Any) -> None:
+            self.note("sent")
+            self.sent.append(message)
+
+        scope = {"type": "http", "path": "/", "method": method, "headers": [], "query_string": b""}
+        await self._lanes(scope, receive, send)
+        return self.sent
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        def started(**_: Any) -> None:
+            self.note("started")
+
+        def finished(**_: Any) -> None:
+            self.note("finished")
+
+        request_started.connect(started)
+        request_finished.connect(finished)
+        try:
+            yield
+        finally:
+            request_started.disconnect(started)
+            request_finished.disconnect(finished)
+
+
+async def test_a_request_is_one_step_on_its_lane_with_the_signals_in_it() -> None:
+    asked = Asked(lambda request: HttpResponse(request.body))
+    with asked.listening():
+        sent = await asked()
+    assert [message.get("body") for message in sent] == [None, b"a=1"]
+    assert [step for step, _ in asked.steps] == ["started", "view", "finished", "sent", "sent"]
+    assert {thread for step, thread in asked.steps if step != "sent"} == {"lane-0_0"}
+
+
+async def test_what_is_streamed_is_closed_after_its_last_part() -> None:
+    asked = Asked(lambda request: StreamingHttpResponse(iter([b"one", b"two"])))
+    with asked.listening():
+        sent = await asked()
+    assert b"".join(message.get("body", b"") for message in sent) == b"onetwo"
+    assert [step for step, _ in asked.steps][-2:] == ["sent", "finished"]
+
+
+async def test_who_leaves_before_the_request_is_whole_is_not_answered() -> None:
+    asked = Asked(lambda request: HttpResponse())
+    first = {"type": "http.request", "body": b"a", "more_body": True}
+    assert await asked(first, {"type": "http.disconnect"}) == []
+    assert asked.steps == []
+
+
+async def test_a_view_that_fails_is_answered_500() -> None:
+    def fail(request: HttpRequest) -> HttpResponse:
+        raise ValueError
+
+    asked = Asked(fail)
+    asked.site._middleware_chain = convert_exception_to_response(fail)
+    assert (await asked())[0]["status"] == 500
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_connection_that_was_just_used_is_looked_at_only_by_what_changes_something() -> None:
+    looked: list[bool] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        connection.ensure_connection()
+        connection.close_at = None  # kept, as it is in the web process
+        looked.append(not connection.health_check_done)  # type: ignore[attr-defined]
+        return HttpResponse()
+
+    asked = Asked(view)
+    for method in ("GET", "GET", "POST", "GET"):
+        await asked(method=method)
+    await asyncio.sleep(TRUSTED_S)
+    await asked(method="GET")
+    assert looked[1:] == [False, True, False, True]

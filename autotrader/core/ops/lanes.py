@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import IO, Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
-from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.signals import request_started
 from django.db import connections
-from django.http import HttpRequest, HttpResponseBase
+from django.http import FileResponse, HttpResponseBase
+from django.urls import set_script_prefix
 from django.utils.http import parse_header_parameters
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -26,6 +31,9 @@ LANES = 2
 # something else, such as the broker. A site that has too much to do frees lanes all the time, and more threads and
 # connections would only slow it down.
 PATIENCE_S = 0.5
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+TRUSTED_S = 1.0
+_used = threading.local()
 
 
 def favour_answers() -> None:
@@ -48,9 +56,11 @@ class Utf8Request(ASGIRequest):
 
 
 class SyncSite(ASGIHandler):
-    """Django, with one step into a thread and one out.
+    """Django, with one step into a thread and one out, and nothing else done on the loop.
 
-    Every view of ours is sync, and so is some middleware; left to itself Django would go in and out for each of them.
+    Every view of ours is sync, and so is some middleware; left to itself Django would go in and out for each of them,
+    and again for the signals before and after. Each step has to wait for the interpreter, which a busy site never has
+    free.
     """
 
     request_class = Utf8Request
@@ -59,9 +69,47 @@ class SyncSite(ASGIHandler):
         """The chain of a sync site, whatever the handler asks for."""
         super().load_middleware(is_async=False)
 
-    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        """The whole chain on the request's thread."""
-        return await sync_to_async(self.get_response, thread_sensitive=True)(request)
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer; a sync view cannot be told that its caller has gone, so nobody listens for that."""
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        with body:
+            response = await sync_to_async(self._answer, thread_sensitive=True)(scope, body)
+            try:
+                await self.send_response(response, send)
+            finally:
+                if response.streaming:
+                    await sync_to_async(response.close, thread_sensitive=True)()
+
+    def _answer(self, scope: Any, body: IO[bytes]) -> HttpResponseBase:
+        set_script_prefix(get_script_prefix(scope))
+        request_started.send(sender=type(self), scope=scope)
+        if scope["method"] in REPEATABLE:
+            _trust_connection()
+        request, refusal = self.create_request(scope, body)
+        response = refusal if request is None else self.get_response(request)
+        assert response is not None  # create_request gives one or the other
+        response._handler_class = type(self)  # type: ignore[attr-defined]
+        if isinstance(response, FileResponse):
+            response.block_size = self.chunk_size
+        if not response.streaming:
+            response.close()
+        return response
+
+
+def _trust_connection() -> None:
+    """Spare the look whether the connection still works where this thread has just used it.
+
+    The look is a query, and one tenth of an answer's time. Who asks while the database restarts may be told 503, and
+    asks again; what changes something goes on looking.
+    """
+    now, before = time.monotonic(), getattr(_used, "at", float("-inf"))
+    _used.at = now
+    if now - before < TRUSTED_S:
+        for connection in connections.all(initialized_only=True):
+            connection.health_check_done = True  # type: ignore[attr-defined]
 
 
 class Lanes:

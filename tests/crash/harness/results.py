@@ -20,6 +20,7 @@ SKINS = (
     "autotrader/core/live",
     "autotrader/core/ops/bodies.py",
     "autotrader/core/ops/lanes.py",
+    "autotrader/core/ops/utc_times.py",
     "autotrader/core/rest",
     "autotrader/management",
     "autotrader/operations",
