@@ -34,6 +34,7 @@ SKINS = (
     "trading/selectors/history.py",
     "trading/selectors/history_documents.py",
     "trading/selectors/history_stories.py",
+    "trading/selectors/pages",
     "trading/web",
 )
 SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
