@@ -16,11 +16,11 @@ from rest_framework.exceptions import MethodNotAllowed
 
 from autotrader.core import audit
 from autotrader.core.live.asking import address_in, headers_of, place_asked, refuse_foreign_host, refuse_foreign_origin
-from autotrader.core.live.doors import Doors, refuse_limited
+from autotrader.core.live.doors import refuse_limited
+from autotrader.core.live.hall import Hall
 from autotrader.core.live.reader import DatabaseAway
 from autotrader.core.live.rules import Rules
 from autotrader.core.live.streams import Receive, Send, Stream
-from autotrader.core.live.tailer import Tailer
 from autotrader.core.ops import measures
 from autotrader.core.ops.correlation import HEADER, new_id, requests_log
 from autotrader.core.rest.errors import RETRY_AFTER_S, envelope, problem_of
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 Scope = Mapping[str, Any]
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
 ROUTE = "api/events/stream"
-TICK_S = 1.0
 COMMON = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
@@ -66,13 +65,11 @@ class _Place:
 class EventStream:
     """Answers ROUTE, and hands everything else on. One for each event loop."""
 
-    def __init__(self, following: Application, rules: Rules | None = None) -> None:
+    def __init__(self, following: Application, rules: Rules | None = None, hall: Hall | None = None) -> None:
         self._following = following
-        self._rules = rules or Rules()
-        self._doors = Doors(self._rules)
-        self._tailer = Tailer(self._rules)
-        self._streams: set[Stream] = set()
-        self._care: list[asyncio.Task[None]] = []
+        self._hall = hall or Hall(rules)
+        self._rules, self._doors, self._tailer = self._hall.rules, self._hall.doors, self._hall.tailer
+        self._streams = self._hall.guests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != f"/{ROUTE}":
@@ -89,10 +86,7 @@ class EventStream:
 
     async def close(self) -> None:
         """End the tailer and the threads; for tests, as a server that ends takes them with it."""
-        for task in self._care:
-            task.cancel()
-        await self._tailer.close()
-        self._doors.close()
+        await self._hall.close()
 
     async def _answer(self, call: _Call, receive: Receive) -> None:
         refuse_foreign_host(call.headers)
@@ -121,44 +115,11 @@ class EventStream:
         return _Place(after, head, last.hash if last is not None and is_told else None)
 
     async def _run(self, call: _Call, stream: Stream, receive: Receive, place: _Place) -> None:
-        self._streams.add(stream)
-        self._look_after()
-        measures.stream_opened()
         try:
-            await stream.run(receive, after=place.after, head=place.head, digest=place.digest)
+            with self._hall.looked_after(stream):
+                await stream.run(receive, after=place.after, head=place.head, digest=place.digest)
         finally:
             call.events = stream.events
-            self._streams.discard(stream)
-            measures.stream_closed()
-
-    def _look_after(self) -> None:
-        """Two tasks for all streams, while there are any."""
-        if not self._care or any(task.done() for task in self._care):
-            for task in self._care:
-                task.cancel()
-            self._care = [asyncio.create_task(self._tick()), asyncio.create_task(self._recheck())]
-
-    async def _tick(self) -> None:
-        while self._streams:
-            await asyncio.sleep(min(TICK_S, self._rules.keep_alive_s / 4))
-            now = asyncio.get_running_loop().time()
-            for stream in list(self._streams):
-                stream.tick(now)
-
-    async def _recheck(self) -> None:
-        while self._streams:
-            await asyncio.sleep(self._rules.recheck_s)
-            streams, now = list(self._streams), asyncio.get_running_loop().time()
-            try:
-                valid = await self._doors.still_valid({stream.access for stream in streams})
-            except Error as error:  # nobody is sent off, and nobody is told an event until somebody could look
-                logger.warning("logins of event streams could not be looked at: %s", error)
-                continue
-            for stream in streams:
-                if stream.access in valid:
-                    stream.trusted(now)
-                else:
-                    stream.revoked()
 
 
 async def _refuse(call: _Call, error: Exception) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from autotrader.core.live.documents import EventRow, event_text
 
@@ -28,6 +29,12 @@ def frame_of(event: EventRow) -> Frame:
     """The frame of a row; its id is the event's `seq`."""
     body = f"id: {event.seq}\ndata: {event_text(event)}\n\n".encode("ascii")
     return Frame(event.seq, event.account, event.hash, body)
+
+
+def document_of(frame: Frame) -> dict[str, Any]:
+    """The event's document as `event_document` made it."""
+    found: dict[str, Any] = json.loads(frame.body.partition(b"\ndata: ")[2])
+    return found
 
 
 def start_frame(after: int, head: int, digest: str | None) -> bytes:

@@ -26,3 +26,8 @@ class Rules:
     answer_s: float = 5.0  # for the database to answer the tailer, or whether logins still hold
     entry_s: float = 20.0  # to come in, also for the last of a thousand that come at once
     cached: int = 4 * 1024 * 1024  # bytes of events kept for those who catch up
+    lines_cached: int = 4 * 1024 * 1024  # bytes of lines kept, each made once for all pages
+    lines: int = 64  # of one frame of a page's socket
+    owed: int = 512 * 1024  # bytes that a page may leave unacknowledged, and that are held for it at most
+    owed_s: float = 20.0  # for a page to acknowledge what it was sent, or to take one frame
+    heard: int = 200  # messages of a page from one second to the next
