@@ -11,7 +11,7 @@ INSTALL := $(if $(shell command -v uv),uv pip install --quiet --compile-bytecode
 # Each process would compile Django anew, which takes longer than a cycle's decision.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup cycle demo up test test-ib-async lint crash crash-mutants fuzz load bench lock permissions docs clean
+.PHONY: help setup cycle demo up test test-ib-async lint crash crash-mutants fuzz load bench lock permissions docs css clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -101,6 +101,17 @@ lock: $(VENV)/.dev  ## pin the three requirements files anew, with hashes
 
 docs: $(VENV)/.runtime  ## rewrite docs/architecture.md from the modules' docstrings
 	@$(RUN) -m autotrader.core.ops.architecture
+
+# Tailwind's own packages lie in .make, out of the way of whatever walks through the sources.
+TAILWIND := .make/css/node_modules/@tailwindcss/cli/dist/index.mjs
+
+$(TAILWIND): autotrader/static_src/package.json autotrader/static_src/package-lock.json
+	@mkdir -p .make/css && cp $^ .make/css/
+	@cd .make/css && npm install --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+css: $(TAILWIND)  ## rebuild the pages' style sheet (needs Node 20 or later; the built file is committed)
+	@NODE_PATH=.make/css/node_modules node $(TAILWIND) -i autotrader/static_src/app.css -o autotrader/static/autotrader/app.css --minify
 
 clean:  ## remove the venv and caches; your data in var/ stays
 	rm -rf $(VENV) .make .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,267 @@
+// The page's side of the live feed: lines for the event lists, pokes for the panels, polling while the feed is away.
+"use strict";
+(() => {
+  const POLL_MS = 5000, POKE_MS = 500, ACK_LINES = 64, ACK_MS = 5000, SILENCE_MS = 40000, LONGEST_WAIT_MS = 3000;
+  const LATER_MS = 10000, MOST_LINES = 100, OLD_S = 15;
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const { feed, after, now: told } = document.body.dataset;
+  const skew = told ? Date.parse(told) - Date.now() : 0;
+  const serverNow = () => Date.now() + skew;
+
+  // -- The badge: what the reader may believe ----------------------------------------------------------------------
+  const WORDS = {
+    live: ["live", "Changes are shown as they happen."],
+    connecting: ["connecting", "The live feed is being opened."],
+    reconnecting: ["stream error: reconnecting", "The live feed broke off. It goes on where it stopped."],
+    polling: ["polling", `The panels are asked anew every ${POLL_MS / 1000} seconds; there is no live feed here.`],
+    error: ["stream error: polling", `No live feed. The panels are asked anew every ${POLL_MS / 1000} seconds.`],
+    ended: ["login ended", "Log in again: nothing here is renewed any more."],
+    away: ["stream error: database away", "The server does not reach its database. What is shown may be old."],
+  };
+  const LOOKS = { connecting: "reconnecting", away: "error", ended: "error" };
+  const badge = document.getElementById("feed");
+  function say(state) {
+    if (!badge) return;
+    const [text, title] = WORDS[state];
+    badge.hidden = false;
+    badge.dataset.state = LOOKS[state] || state;
+    badge.title = title;
+    if (badge.textContent !== text) badge.textContent = text;
+  }
+
+  // -- Panels: poked at once, then at most twice a second, and never under somebody's hands ------------------------
+  const poked = new WeakMap();
+  const panels = () => all("[data-panel]");
+  const memory = (panel) => poked.get(panel) || poked.set(panel, { at: -Infinity, timer: 0, waits: false }).get(panel);
+  const changed = (field) => "checked" in field && /checkbox|radio/.test(field.type) ? field.checked !== field.defaultChecked
+    : field.tagName === "SELECT" ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected))
+    : field.value !== field.defaultValue;
+  function isEdited(panel) {
+    const active = document.activeElement;
+    if (panel.contains(active) && active.matches("input, select, textarea, form button")) return true;
+    return all("input:not([type=hidden]), select, textarea", panel).some(changed);
+  }
+
+  function poke(panel) {
+    const kept = memory(panel);
+    if (document.hidden || isEdited(panel)) {
+      kept.waits = true;
+      if (!document.hidden) panel.dataset.stale = "Not renewed while you write here.";
+      return;
+    }
+    if (kept.timer) return;
+    const wait = kept.at + POKE_MS - performance.now();
+    if (wait > 0) {
+      kept.timer = setTimeout(() => { kept.timer = 0; poke(panel); }, wait);
+      return;
+    }
+    kept.at = performance.now();
+    kept.waits = false;
+    htmx.trigger(panel, "poke");
+  }
+  const pokeAll = () => panels().forEach(poke);
+  const pokeWaiting = () => panels().filter((panel) => memory(panel).waits).forEach(poke);
+  const isAbout = (element, cause) => {
+    const about = element.dataset.about;
+    return !about || cause === about || String(cause).startsWith(`${about}:`);
+  };
+  function pokeFor(line) {
+    for (const panel of panels()) {
+      if (isAbout(panel, line.cause) && panel.dataset.panel.split(/\s+/).some((word) => line.pokes.includes(word))) poke(panel);
+    }
+  }
+
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) { tick(); pokeWaiting(); } });
+  document.addEventListener("focusout", () => setTimeout(pokeWaiting));
+  document.addEventListener("reset", () => setTimeout(pokeWaiting));
+
+  // What a swap would lose is put back: open details, how far a table was moved, where the keyboard stood.
+  const HANDLES = "a, button, summary";
+  const name = (element) => `${element.tagName} ${element.getAttribute("href") || ""} ${element.textContent.trim()}`;
+  const held = new WeakMap();
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const panel = event.detail.target;
+    if (!panel.matches("[data-panel]")) return;
+    if (isEdited(panel)) {
+      event.detail.shouldSwap = false;
+      memory(panel).waits = true;
+      panel.dataset.stale = "Not renewed while you write here.";
+      return;
+    }
+    const active = panel.contains(document.activeElement) ? document.activeElement : null;
+    held.set(panel, {
+      open: all("details", panel).map((one) => one.open),
+      places: all(".desk-scroll, .web-lines, .desk-text", panel).map((one) => [one.scrollLeft, one.scrollTop]),
+      active: active && active.matches(HANDLES) ? name(active) : "",
+    });
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const panel = event.detail.target, before = held.get(panel);
+    if (!before) return;
+    held.delete(panel);
+    delete panel.dataset.stale;
+    all("details", panel).forEach((one, index) => { if (index in before.open) one.open = before.open[index]; });
+    all(".desk-scroll, .web-lines, .desk-text", panel).forEach((one, index) => {
+      if (before.places[index]) [one.scrollLeft, one.scrollTop] = before.places[index];
+    });
+    if (before.active) all(HANDLES, panel).find((one) => name(one) === before.active)?.focus({ preventScroll: true });
+    tick();
+  });
+  for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(failure, (event) => {
+      const panel = event.target.closest?.("[data-panel]");
+      if (!panel) return;
+      const since = new Date(serverNow()).toISOString().slice(11, 19);
+      if (!(panel.dataset.stale || "").startsWith("Out of date")) {
+        panel.dataset.stale = `Out of date since ${since} UTC: the server did not answer. It is asked again.`;
+      }
+    });
+  }
+
+  // -- Feed lists: newest on top, nothing twice --------------------------------------------------------------------
+  const number = (item) => Number(item.dataset.seq);
+  function put(list, line) {
+    const items = all(":scope > [data-seq]", list);
+    if (items.some((item) => number(item) === line.seq)) return;
+    const maker = document.createElement("template");
+    maker.innerHTML = line.html; // written and escaped by the server
+    const item = maker.content.firstElementChild;
+    if (!item) return;
+    item.dataset.seq = line.seq;
+    item.classList.add("web-new");
+    all(":scope > .desk-empty", list).forEach((empty) => empty.remove());
+    list.insertBefore(item, items.find((other) => number(other) < line.seq) || null);
+    all(":scope > [data-seq]", list).slice(MOST_LINES).forEach((old) => old.remove());
+  }
+  const lists = (within = document) => all("[data-lines]", within);
+  async function reloadLists() {
+    if (!lists().length) return;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(5000) });
+      if (!answer.ok) return;
+      const fresh = lists(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      lists().forEach((list, index) => { if (fresh[index]) list.replaceChildren(...fresh[index].childNodes); });
+    } catch { /* the next resync or visit reads them */ }
+  }
+
+  // -- The socket --------------------------------------------------------------------------------------------------
+  let place = Number(after), socket = null, tries = 0, isUp = false, wasUp = false, hasFeed = Boolean(feed);
+  let unacked = 0, ackedAt = 0, heardAt = 0, downAt = performance.now(), pollAt = performance.now(), settles = Promise.resolve();
+
+  function connect() {
+    const url = new URL(`${feed}?after_id=${place}`, location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const mine = socket = new WebSocket(url);
+    heardAt = performance.now();
+    mine.onmessage = (event) => {
+      heardAt = performance.now();
+      let frame;
+      try { frame = JSON.parse(event.data); } catch { mine.close(); return; }
+      if (mine === socket) take(frame);
+    };
+    mine.onclose = (event) => { if (mine === socket) lost(event.code); };
+  }
+  function take(frame) {
+    if (frame.start) opened();
+    if ("away" in frame) { say(frame.away ? "away" : "live"); if (!frame.away) pokeAll(); }
+    if (frame.resync) {
+      place = frame.resync.after;
+      settles = reloadLists();
+      pokeAll();
+    }
+    if (!("to" in frame)) return;
+    for (const line of frame.lines) {
+      if (line.seq <= place) continue;
+      lists().filter((list) => isAbout(list, line.cause)).forEach((list) => put(list, line));
+      pokeFor(line);
+      unacked += 1;
+    }
+    place = Math.max(place, frame.to);
+    if (unacked >= ACK_LINES) acknowledge();
+  }
+  function opened() {
+    isUp = true;
+    tries = 0;
+    say("live");
+    if (wasUp) pokeAll(); // what changed meanwhile may have made no event
+    wasUp = true;
+  }
+  function acknowledge() {
+    ackedAt = performance.now();
+    unacked = 0;
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ ack: place }));
+  }
+  function lost(code) {
+    if (isUp) downAt = performance.now();
+    isUp = false;
+    unacked = 0;
+    pollAt = performance.now();
+    if (code === 4401) return ended();
+    if (code === 4403) { hasFeed = false; return say("polling"); }
+    const isLong = code === 4410 || code === 4429;
+    say(isLong || performance.now() - downAt >= POLL_MS ? "error" : "reconnecting");
+    const wait = isLong ? LATER_MS : Math.min(LONGEST_WAIT_MS, 250 * 2 ** tries) * (0.6 + 0.4 * Math.random());
+    tries += 1;
+    setTimeout(() => settles.then(connect), wait);
+  }
+  function ended() {
+    hasFeed = false;
+    say("ended");
+    const banner = document.createElement("p");
+    banner.className = "web-banner";
+    banner.setAttribute("role", "alert");
+    banner.append("Your login ended. What is shown here is not renewed any more. ");
+    const link = document.createElement("a");
+    link.href = location.href; // asks for the login where the page needs one
+    link.textContent = "Log in again";
+    banner.append(link);
+    (document.querySelector(".web-bar") || document.body.firstElementChild).after(banner);
+    clearInterval(beat);
+  }
+
+  // -- Once a second: ages, clocks, live numbers, polls, acknowledgements ------------------------------------------
+  const clock = (seconds) => {
+    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
+    return (parts[0] ? parts : parts.slice(1)).map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":");
+  };
+  function mark(time, kind, text) {
+    let span = time.querySelector(`:scope > .${kind}`);
+    if (!text) { span?.remove(); return; }
+    if (!span) {
+      span = document.createElement("span");
+      span.className = kind;
+      time.append(span);
+    }
+    if (span.textContent !== text) span.textContent = text;
+  }
+  function tick() {
+    for (const time of all("time[data-age]")) {
+      const age = (serverNow() - Date.parse(time.dateTime)) / 1000;
+      time.classList.toggle("web-old", age > OLD_S);
+      mark(time, "web-age", age > OLD_S ? ` · ${age < 90 ? `${Math.floor(age)} s` : clock(age)} old` : "");
+    }
+    for (const time of all("time[data-until]")) {
+      const left = (Date.parse(time.dateTime) - serverNow()) / 1000;
+      time.textContent = left > 0 ? `${clock(left)} left` : "time is over";
+    }
+    const shown = document.getElementById("clock");
+    if (shown) shown.textContent = `${new Date(serverNow()).toISOString().slice(11, 19)} UTC`;
+  }
+  function second() {
+    const at = performance.now();
+    tick();
+    if (socket && isUp && at - heardAt > SILENCE_MS) socket.close();
+    if (unacked && at - ackedAt >= ACK_MS) acknowledge();
+    if (!isUp && at - pollAt >= POLL_MS) {
+      pollAt = at;
+      if (hasFeed && at - downAt >= POLL_MS) say("error");
+      pokeAll();
+    } else if (!document.hidden) {
+      panels().filter((panel) => at - memory(panel).at >= 1000 * panel.dataset.every - 100).forEach(poke);
+    }
+  }
+  tick();
+  const beat = setInterval(second, 1000);
+  if (hasFeed) { say("connecting"); connect(); } else if (panels().length) say("polling");
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+})();
