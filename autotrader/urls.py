@@ -13,7 +13,7 @@ handler400 = "autotrader.core.rest.handlers.bad_request"
 handler403 = "autotrader.core.rest.handlers.forbidden"
 handler500 = "autotrader.core.rest.handlers.server_error"
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", RedirectView.as_view(pattern_name="desk")),
     path("admin/", admin.site.urls),
     path("", include("trading.web.urls")),
     path("api/schema", SchemaEndpoint.as_view(), name="api_schema"),

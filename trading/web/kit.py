@@ -34,6 +34,14 @@ class Place:
 
 
 PLACES = (
+    Place("desk", "Desk", ("trading.view_account", "trading.view_order", "trading.view_cycle")),
+    Place("orders", "Orders", ("trading.view_order",)),
+    Place("trades", "Trades", ("trading.view_trade",)),
+    Place("portfolio", "Portfolio", ("trading.view_account",)),
+    Place("performance", "Performance", ("trading.view_accountsnapshot",)),
+    Place("decisions", "Decisions", ("trading.view_decision",)),
+    Place("cycles", "Cycles", ("trading.view_cycle",)),
+    Place("strategies", "Strategies", ("trading.view_strategy",)),
     Place("approvals", "Approvals", ("trading.view_approval", "trading.approve_order")),
     Place("halt", "Kill switch"),
 )
