@@ -20,6 +20,7 @@ from trading.services.demo import TWO_INDICATORS, demo_seed
 from trading.services.strategies import strategy_save
 
 pytestmark = pytest.mark.django_db
+CONFIRMED = {"confirmed": "yes", "key": "1b4e28ba-2fa1-11d2-883f-0016d3cca427"}
 STRATEGY_RIGHTS = ("trading.view_strategy", "trading.view_cycle", "trading.view_workflowexecution")
 
 
@@ -59,6 +60,8 @@ def test_run_now_queues_a_cycle_and_shows_it(login: Any, strategy: Strategy) -> 
 def test_run_now_as_an_action_of_the_list(login: Any, strategy: Strategy) -> None:
     client = login(*STRATEGY_RIGHTS, "trading.run_cycle")
     client.post(reverse("admin:trading_strategy_changelist"), select("run_now", strategy))
+    assert not Cycle.objects.exists()
+    client.post(reverse("admin:trading_strategy_changelist"), select("run_now", strategy) | CONFIRMED)
     assert Cycle.objects.get().executions.count() == 3
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -81,8 +81,9 @@ def test_more_rows_in_a_list_mean_no_more_queries(boss: Client, bought: Told) ->
 
 
 def test_every_list_can_be_searched(boss: Client, bought: Told) -> None:
+    asked = RequestFactory().get("/")
     for model, registered in admin.site._registry.items():
-        if registered.search_fields:
+        if registered.get_search_fields(asked):
             answer = boss.get(url_of(model, "changelist"), {"q": "AAPL"})
             assert answer.status_code == 200, model
 

@@ -7,6 +7,8 @@ from django.utils.safestring import SafeString
 
 from autotrader.core.admin_kit import HistoryAdmin
 from autotrader.core.formats import gain, instant, money
+from trading.admin.kit_finders import by_field
+from trading.admin.kit_lists import BigHistoryAdmin, LedgerFilter
 from trading.models import Account, AccountSnapshot
 
 
@@ -20,12 +22,13 @@ class AccountAdmin(HistoryAdmin):
 
 
 @admin.register(AccountSnapshot)
-class AccountSnapshotAdmin(HistoryAdmin):
+class AccountSnapshotAdmin(BigHistoryAdmin):
     """Values at a time; history, never what the account holds now."""
 
     list_display = ("when", "account", "cause", "equity", "cash_held", "realized", "unrealized")
-    list_filter = ("cause", "account")
-    search_fields = ("=account__id",)
+    list_filter = (("account", LedgerFilter),)
+    search_help_text = "Account"
+    finders = (by_field("account_id"),)
     list_select_related = ("account",)
 
     @admin.display(description="Market time", ordering="market_at")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -15,14 +16,27 @@ from django.views.decorators.http import require_POST
 from autotrader.core.admin_kit import HistoryAdmin, link
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import badge, instant, money, number, price
+from trading.admin.kit_confirm import Answer, Line, Question, WithReason, carry_out, chosen, confirmed
+from trading.admin.kit_finders import by_number, by_order_ref, by_symbol
+from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
 from trading.models import Approval, ApprovalVote, Dispatch
 from trading.selectors.approvals import approval_story
 from trading.services.approvals import PERMISSION, Word
 from trading.workflow.approving import decide, glance
 
+APPROVE = Question(
+    action="approve_chosen",
+    title="Approve these orders?",
+    button="Approve them",
+    warning="Your yes is for exactly these orders. Each leaves as soon as nobody else must be asked.",
+)
+REJECT = Question(
+    action="reject_chosen", title="Reject these orders?", button="Reject them", danger=True, form=WithReason
+)
+
 
 @admin.register(Approval)
-class ApprovalAdmin(HistoryAdmin):
+class ApprovalAdmin(BigHistoryAdmin):
     """Orders that wait for a person, and what became of those that did."""
 
     list_display = (
@@ -39,10 +53,11 @@ class ApprovalAdmin(HistoryAdmin):
         "requested_by",
         "account",
     )
-    list_filter = ("state", "cause", "account")
-    search_fields = ("instrument__symbol", "order__order_ref", "requested_by", "=digest")
+    list_filter = (("requested_at", DateFilter), "state", ("account", LedgerFilter))
+    search_help_text = "Symbol, order ref, group or number"
+    finders = (by_number(), by_symbol(), by_order_ref("order"))
     list_select_related = ("instrument", "account")
-    date_hierarchy = "requested_at"
+    actions = ("approve_chosen", "reject_chosen", "export_chosen")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(require_POST(self.word_view))
@@ -88,6 +103,36 @@ class ApprovalAdmin(HistoryAdmin):
             messages.success(request, f"Your word is kept: approval {pk} is {approval.state}.")
         return HttpResponseRedirect(back)
 
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """May this person approve and reject?"""
+        return request.user.has_perm(PERMISSION)
+
+    @admin.action(description="Approve…", permissions=["decide"])
+    def approve_chosen(self, request: HttpRequest, approvals: QuerySet[Approval]) -> HttpResponse | None:
+        """Show each exact order once more, then say yes to each."""
+        return self._say(request, APPROVE, approvals)
+
+    @admin.action(description="Reject…", permissions=["decide"])
+    def reject_chosen(self, request: HttpRequest, approvals: QuerySet[Approval]) -> HttpResponse | None:
+        """Show each exact order once more and ask for the reason, then say no to each."""
+        return self._say(request, REJECT, approvals)
+
+    def _say(self, request: HttpRequest, question: Question, approvals: QuerySet[Approval]) -> HttpResponse | None:
+        rows = chosen(request, approvals.select_related("instrument"))
+        if not rows:
+            return None
+        said = confirmed(self, request, question, [_line(row) for row in rows])
+        if isinstance(said, HttpResponse):
+            return said
+
+        def do(row: Approval) -> Answer:
+            digest, reason = request.POST.get(f"digest-{row.pk}", ""), said.get("reason", "")
+            word = Word(request.user, approve=question is APPROVE, digest=digest, reason=reason)  # type: ignore[arg-type]
+            return messages.SUCCESS, f"Your word is kept: approval {row.pk} is {decide(row.pk, word).state}."
+
+        carry_out(request, rows, do)
+        return None
+
     @admin.display(description="Approval", ordering="id")
     def number_link(self, approval: Approval) -> str:
         return str(approval.pk)
@@ -123,6 +168,19 @@ class ApprovalAdmin(HistoryAdmin):
     @admin.display(description="Good until (market)", ordering="expires_at")
     def until(self, approval: Approval) -> SafeString:
         return instant(approval.expires_at)
+
+
+def _leg(leg: dict[str, Any]) -> str:
+    told = (leg["side"], leg["quantity"], leg.get("order_type"), leg.get("limit_price") or leg.get("stop_price"))
+    return " ".join(str(word) for word in told if word)
+
+
+def _line(approval: Approval) -> Line:
+    """The exact order that is asked about, with its digest."""
+    legs = "; ".join(_leg(leg) for leg in approval.terms["legs"])
+    text = f"{approval.pk}: {approval.instrument.symbol}, {legs}"
+    note = f"{approval.state}, {money(approval.value)}, {approval.account_id}, asked by {approval.requested_by}"
+    return Line(approval, text, note, {f"digest-{approval.pk}": approval.digest})
 
 
 @admin.register(ApprovalVote)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 
 from autotrader.core.admin_kit import change_url
 from autotrader.core.errors import AutoTraderError
+from trading.admin.kit_confirm import Answer, Line, Question, WithReason, carry_out, chosen, confirmed
 from trading.models import Cycle
 from trading.models.cycle import CYCLE_ENDED
 from trading.selectors.executions import orders_sent
 from trading.services.cycle_cancels import PERMISSION, cycle_cancel
+
+CANCEL = Question(
+    action="cancel_chosen",
+    title="Cancel these cycles?",
+    button="Cancel the cycles",
+    warning="Work that has not begun ends, and work in hand writes and sends nothing more. What was sent stays.",
+    danger=True,
+    form=WithReason,
+)
 
 
 def may_cancel(request: HttpRequest, cycle: Cycle | None) -> bool:
@@ -33,16 +46,28 @@ def cancel_view(request: HttpRequest, pk: int) -> HttpResponse:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied(f"Cancelling a cycle needs the permission {PERMISSION}.")
     cycle = get_object_or_404(Cycle, pk=pk)
-    level, said = _cancelled(request, cycle)
+    try:
+        level, said = _cancelled(request, cycle, request.POST.get("reason", ""))
+    except AutoTraderError as error:
+        level, said = messages.ERROR, error.message
     messages.add_message(request, level, said)
     return HttpResponseRedirect(change_url(cycle))
 
 
-def _cancelled(request: HttpRequest, cycle: Cycle) -> tuple[int, str]:
-    try:
-        cycle_cancel(cycle.pk, actor=request.user.get_username(), reason=request.POST.get("reason", ""))
-    except AutoTraderError as error:
-        return messages.ERROR, error.message
+def cancel_chosen(model_admin: Any, request: HttpRequest, rows: QuerySet[Cycle]) -> HttpResponse | None:
+    """The same for the cycles chosen in the list, after one question for all."""
+    cycles = chosen(request, rows)
+    if not cycles:
+        return None
+    said = confirmed(model_admin, request, CANCEL, [Line(cycle, str(cycle), cycle.state) for cycle in cycles])
+    if isinstance(said, HttpResponse):
+        return said
+    carry_out(request, cycles, lambda cycle: _cancelled(request, cycle, said["reason"]))
+    return None
+
+
+def _cancelled(request: HttpRequest, cycle: Cycle, reason: str) -> Answer:
+    cycle_cancel(cycle.pk, actor=request.user.get_username(), reason=reason)
     sent = [order.order_ref for order in orders_sent(cycle)]
     if not sent:
         return messages.SUCCESS, f"Cycle {cycle.pk} is cancelled; nothing of it was sent."

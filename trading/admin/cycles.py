@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import HistoryAdmin, link
+from autotrader.core.admin_kit import link
 from autotrader.core.formats import badge, duration, instant
-from trading.admin.cycle_cancels import cancel_url, may_cancel
+from trading.admin.cycle_cancels import PERMISSION, cancel_chosen, cancel_url, may_cancel
+from trading.admin.kit_finders import by_cycle_of_symbol, by_execution, by_field, by_number, by_symbol
+from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
 from trading.models import Cycle, StepRun, WorkflowExecution
 from trading.selectors.stories import cycle_story, execution_story
 
 
 @admin.register(Cycle)
-class CycleAdmin(HistoryAdmin):
+class CycleAdmin(BigHistoryAdmin):
     """Passes over strategies, newest first."""
 
     list_display = (
@@ -31,10 +34,11 @@ class CycleAdmin(HistoryAdmin):
         "dry_run",
         "reason",
     )
-    list_filter = ("state", "trigger", "dry_run", "account")
-    search_fields = ("=correlation_id", "executions__instrument__symbol", "requested_by")
+    list_filter = (("created_at", DateFilter), "state", "trigger", "dry_run", ("account", LedgerFilter))
+    search_help_text = "Symbol, correlation id or number"
+    finders = (by_field("correlation_id"), by_number(), by_cycle_of_symbol)
     list_select_related = ("account",)
-    date_hierarchy = "created_at"
+    actions = ("cancel_chosen", "export_chosen")
 
     def get_urls(self) -> list[URLPattern]:
         return [cancel_url(self.admin_site), *super().get_urls()]
@@ -46,6 +50,15 @@ class CycleAdmin(HistoryAdmin):
         story = cycle_story(cycle) if cycle else None
         context = {**(extra_context or {}), "story": story, "can_cancel": may_cancel(request, cycle)}
         return super().change_view(request, object_id, form_url, context)
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """May this person start and cancel cycles?"""
+        return request.user.has_perm(PERMISSION)
+
+    @admin.action(description="Cancel…", permissions=["run"])
+    def cancel_chosen(self, request: HttpRequest, cycles: QuerySet[Cycle]) -> HttpResponse | None:
+        """Ask once more with the reason, then end each."""
+        return cancel_chosen(self, request, cycles)
 
     @admin.display(description="State", ordering="state")
     def status(self, cycle: Cycle) -> SafeString:
@@ -67,7 +80,7 @@ class CycleAdmin(HistoryAdmin):
 
 
 @admin.register(WorkflowExecution)
-class WorkflowExecutionAdmin(HistoryAdmin):
+class WorkflowExecutionAdmin(BigHistoryAdmin):
     """One strategy on one instrument in a cycle."""
 
     list_display = (
@@ -82,10 +95,10 @@ class WorkflowExecutionAdmin(HistoryAdmin):
         "created",
         "reason",
     )
-    list_filter = ("state", "outcome", "strategy", "lane")
-    search_fields = ("instrument__symbol", "strategy__name", "=cycle__correlation_id", "worker")
+    list_filter = ("state", "strategy")
+    search_help_text = "Symbol, correlation id or number"
+    finders = (by_symbol(), by_number(), by_execution("pk"))
     list_select_related = ("cycle", "strategy", "instrument", "decision__instrument")
-    date_hierarchy = "created_at"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -116,12 +129,12 @@ class WorkflowExecutionAdmin(HistoryAdmin):
 
 
 @admin.register(StepRun)
-class StepRunAdmin(HistoryAdmin):
+class StepRunAdmin(BigHistoryAdmin):
     """Steps with their time and error."""
 
     list_display = ("__str__", "execution_link", "symbol", "status", "took", "worker", "started_at", "error")
-    list_filter = ("state", "name")
-    search_fields = ("execution__instrument__symbol", "=execution__cycle__correlation_id", "name")
+    search_help_text = "Symbol, correlation id or number of the execution"
+    finders = (by_execution(), by_number("execution"), by_symbol("execution__instrument"))
     list_select_related = ("execution__instrument",)
     ordering = ("-id",)
 

@@ -11,15 +11,17 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import HistoryAdmin, link
+from autotrader.core.admin_kit import link
 from autotrader.core.formats import badge, instant, number, percent, price
+from trading.admin.kit_finders import by_decision, by_decision_of_execution, by_execution, by_symbol
+from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
 from trading.models import Analysis, Decision, RiskVerdict
 from trading.selectors.stories import decision_story
 from trading.services.charts import ChartUnavailable, decision_chart
 
 
 @admin.register(Decision)
-class DecisionAdmin(HistoryAdmin):
+class DecisionAdmin(BigHistoryAdmin):
     """Decisions, newest first; each has a page of its own that explains it."""
 
     list_display = (
@@ -36,10 +38,15 @@ class DecisionAdmin(HistoryAdmin):
         "decided_by",
         "account",
     )
-    list_filter = ("type", "state", "strategy", "decided_by", "account")
-    search_fields = ("instrument__symbol", "=execution__cycle__correlation_id", "orders__order_ref", "strategy__name")
+    list_filter = (("at", DateFilter), "type", "state", "strategy", ("account", LedgerFilter))
+    search_help_text = "Symbol, order ref, group or correlation id"
+    finders = (by_symbol(), by_execution(), by_decision)
     list_select_related = ("instrument", "strategy", "account")
-    date_hierarchy = "at"
+    exported = (
+        "id", "account_id", "strategy__name", "instrument__symbol", "type", "purpose", "state", "decided_by",
+        "strategy_used", "price", "target_price", "stop_price", "reward_ratio", "profit_margin", "quantity",
+        "limit_price", "confidence", "execution_id", "at", "market_at",
+    )  # fmt: skip
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.chart_view, cacheable=True)
@@ -97,12 +104,12 @@ class DecisionAdmin(HistoryAdmin):
 
 
 @admin.register(Analysis)
-class AnalysisAdmin(HistoryAdmin):
+class AnalysisAdmin(BigHistoryAdmin):
     """What was seen in each timeframe."""
 
     list_display = ("__str__", "symbol", "period", "bar_size", "view", "strength", "decided_by", "execution_link")
-    list_filter = ("direction", "bar_size", "decided_by")
-    search_fields = ("execution__instrument__symbol", "=execution__cycle__correlation_id")
+    search_help_text = "Symbol or correlation id"
+    finders = (by_symbol("execution__instrument"), by_execution())
     list_select_related = ("execution__instrument",)
     ordering = ("-id",)
 
@@ -120,12 +127,12 @@ class AnalysisAdmin(HistoryAdmin):
 
 
 @admin.register(RiskVerdict)
-class RiskVerdictAdmin(HistoryAdmin):
+class RiskVerdictAdmin(BigHistoryAdmin):
     """What each rule said."""
 
     list_display = ("rule", "allowed", "code", "message", "decision_link", "at")
-    list_filter = ("allowed", "rule", "code")
-    search_fields = ("decision__instrument__symbol", "code")
+    search_help_text = "Symbol or correlation id"
+    finders = (by_symbol("decision__instrument"), by_decision_of_execution())
     list_select_related = ("decision__instrument",)
     ordering = ("-id",)
 

@@ -8,13 +8,16 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 
 from autotrader.core.admin_kit import change_url
 from autotrader.core.errors import AutoTraderError
+from autotrader.core.formats import number
 from broker import get_broker
+from trading.admin.kit_confirm import Answer, Line, Question, WithReason, carry_out, chosen, confirmed
 from trading.models import Order
 from trading.models.order import TERMINAL, Role
 from trading.selectors.requests import RequestOutcome
@@ -22,6 +25,14 @@ from trading.services.requests import Caller, cancel_request
 
 PERMISSION = "trading.request_order"
 PROTECTION = "trading.remove_protection"
+CANCEL = Question(
+    action="cancel_chosen",
+    title="Cancel these orders?",
+    button="Cancel the orders",
+    warning="With an entry its stop and target end too. A stop protects a position: it is ended on its own page only.",
+    danger=True,
+    form=WithReason,
+)
 
 
 class CancelForm(forms.Form):
@@ -77,26 +88,51 @@ def cancel_view(request: HttpRequest, pk: int) -> HttpResponse:
     return TemplateResponse(request, "admin/trading/order/cancel.html", context)
 
 
+def cancel_chosen(model_admin: Any, request: HttpRequest, rows: QuerySet[Order]) -> HttpResponse | None:
+    """The same for the orders chosen in the list, stops aside, after one question for all."""
+    orders = chosen(request, rows.select_related("instrument"))
+    can = [order for order in orders if order.role != Role.STOP and may_cancel(request, order)]
+    left = [order.order_ref for order in orders if order not in can]
+    if left:
+        messages.warning(
+            request, f"Left out, since they have ended, are stops or not ours to cancel: {', '.join(left)}."
+        )
+    if not can:
+        return None
+    said = confirmed(model_admin, request, CANCEL, [_line(order) for order in can])
+    if isinstance(said, HttpResponse):
+        return said
+    carry_out(request, can, lambda order: _asked(request, order, {**said, "key": f"{said['key']}-{order.pk}"}))
+    return None
+
+
+def _line(order: Order) -> Line:
+    text = f"{order.order_ref}: {order.side} {number(order.quantity)} {order.instrument.symbol}"
+    return Line(order, text, f"{order.get_role_display().lower()}, {order.state}")
+
+
 def _cancel(request: HttpRequest, order: Order, said: dict[str, Any]) -> None:
+    try:
+        level, text = _asked(request, order, said)
+    except AutoTraderError as error:
+        level, text = messages.ERROR, error.message
+    messages.add_message(request, level, text)
+
+
+def _asked(request: HttpRequest, order: Order, said: dict[str, Any]) -> Answer:
     name = request.user.get_username()
     caller = Caller(f"user:{name}", name, may_unprotect=request.user.has_perm(PROTECTION))
     body = {"order_ref": order.order_ref, "reason": said["reason"], "force": bool(said.get("force"))}
-    try:
-        with get_broker(own=False) as broker:
-            outcome = cancel_request(caller=caller, key=f"admin-{said['key']}", body=body, broker=broker)
-    except AutoTraderError as error:
-        messages.error(request, error.message)
-        return
-    _tell(request, order, outcome)
+    with get_broker(own=False) as broker:
+        outcome = cancel_request(caller=caller, key=f"admin-{said['key']}", body=body, broker=broker)
+    return _told(order, outcome)
 
 
-def _tell(request: HttpRequest, order: Order, outcome: RequestOutcome) -> None:
+def _told(order: Order, outcome: RequestOutcome) -> Answer:
     """What happened, in a sentence."""
     if outcome.status:
-        messages.error(request, outcome.message)
-        return
+        return messages.ERROR, outcome.message
     state = outcome.order.status if outcome.order else order.state
     if state in TERMINAL:
-        messages.success(request, f"{order.order_ref} is {state}.")
-    else:
-        messages.warning(request, f"The cancel of {order.order_ref} was asked for; the order is still {state}.")
+        return messages.SUCCESS, f"{order.order_ref} is {state}."
+    return messages.WARNING, f"The cancel of {order.order_ref} was asked for; the order is still {state}."

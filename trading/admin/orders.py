@@ -5,20 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import HistoryAdmin, link
+from autotrader.core.admin_kit import link
 from autotrader.core.formats import badge, gain, instant, number, price
 from trading.admin.halt import halt_view, release_view
-from trading.admin.order_actions import cancel_view, may_cancel
+from trading.admin.kit_finders import (
+    by_decision_of_execution,
+    by_field,
+    by_field_in_accounts,
+    by_number_in_accounts,
+    by_order_ref,
+    by_symbol,
+    by_trade_of_order,
+)
+from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
+from trading.admin.order_actions import PERMISSION, cancel_chosen, cancel_view, may_cancel
 from trading.models import Fill, Order, OrderChange, Trade
 from trading.selectors.stories import order_story
 
 
 @admin.register(Order)
-class OrderAdmin(HistoryAdmin):
+class OrderAdmin(BigHistoryAdmin):
     """Orders with the broker's last word beside our state."""
 
     list_display = (
@@ -35,16 +46,22 @@ class OrderAdmin(HistoryAdmin):
         "when",
         "decision_link",
     )
-    list_filter = ("state", "role", "side", "account", "strategy")
-    search_fields = (
-        "order_ref",
-        "=group",
-        "=perm_id",
-        "instrument__symbol",
-        "=decision__execution__cycle__correlation_id",
+    list_filter = (("created_at", DateFilter), "state", "role", ("account", LedgerFilter), "strategy")
+    search_help_text = "Symbol, order ref, group, perm id or correlation id"
+    finders = (
+        by_field("order_ref"),
+        by_field("group"),
+        by_number_in_accounts("perm_id"),
+        by_symbol(),
+        by_decision_of_execution(),
     )
+    actions = ("cancel_chosen", "export_chosen")
+    exported = (
+        "id", "order_ref", "group", "perm_id", "account_id", "strategy__name", "instrument__symbol", "role", "side",
+        "quantity", "order_type", "limit_price", "stop_price", "tif", "state", "broker_status", "filled_quantity",
+        "average_price", "decision_id", "request_id", "reason", "created_at", "market_at", "sending_at", "ended_at",
+    )  # fmt: skip
     list_select_related = ("instrument", "account", "decision__instrument", "decision__execution")
-    date_hierarchy = "created_at"
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -65,6 +82,15 @@ class OrderAdmin(HistoryAdmin):
             "may_cancel": order is not None and may_cancel(request, order),
         }
         return super().change_view(request, object_id, form_url, context)
+
+    def has_request_permission(self, request: HttpRequest) -> bool:
+        """May this person ask for the end of an order?"""
+        return request.user.has_perm(PERMISSION)
+
+    @admin.action(description="Cancel…", permissions=["request"])
+    def cancel_chosen(self, request: HttpRequest, orders: QuerySet[Order]) -> HttpResponse | None:
+        """Ask once more with the reason, then ask the broker for the end of each."""
+        return cancel_chosen(self, request, orders)
 
     @admin.display(description="Quantity", ordering="quantity")
     def size(self, order: Order) -> str:
@@ -92,7 +118,7 @@ class OrderAdmin(HistoryAdmin):
 
 
 @admin.register(OrderChange)
-class OrderChangeAdmin(HistoryAdmin):
+class OrderChangeAdmin(BigHistoryAdmin):
     """Changes and cancels of working orders."""
 
     list_display = (
@@ -107,8 +133,8 @@ class OrderChangeAdmin(HistoryAdmin):
         "reason",
         "created_at",
     )
-    list_filter = ("kind", "state")
-    search_fields = ("order__order_ref", "order__instrument__symbol", "=actor")
+    search_help_text = "Order ref or group"
+    finders = (by_order_ref("order"),)
     list_select_related = ("order",)
 
     @admin.display(description="Limit", ordering="limit_price")
@@ -133,7 +159,7 @@ class OrderChangeAdmin(HistoryAdmin):
 
 
 @admin.register(Fill)
-class FillAdmin(HistoryAdmin):
+class FillAdmin(BigHistoryAdmin):
     """Executions; a corrected one stays, marked as superseded."""
 
     list_display = (
@@ -148,10 +174,14 @@ class FillAdmin(HistoryAdmin):
         "exec_id",
         "superseded",
     )
-    list_filter = ("side", "superseded", "account")
-    search_fields = ("exec_id", "order__order_ref", "order__instrument__symbol")
+    list_filter = (("account", LedgerFilter),)
+    search_help_text = "Symbol, order ref, group or exec id"
+    finders = (by_field_in_accounts("exec_id"), by_order_ref("order"), by_symbol("order__instrument"))
     list_select_related = ("order__instrument", "account")
-    date_hierarchy = "time"
+    exported = (
+        "id", "exec_id", "account_id", "order__order_ref", "order__instrument__symbol", "side", "quantity", "price",
+        "commission", "realized_pnl", "superseded", "correction", "trade_id", "time", "at",
+    )  # fmt: skip
 
     @admin.display(description="Exchange time", ordering="time")
     def when(self, fill: Fill) -> SafeString:
@@ -179,7 +209,7 @@ class FillAdmin(HistoryAdmin):
 
 
 @admin.register(Trade)
-class TradeAdmin(HistoryAdmin):
+class TradeAdmin(BigHistoryAdmin):
     """Round trips built from fills."""
 
     list_display = (
@@ -196,10 +226,14 @@ class TradeAdmin(HistoryAdmin):
         "account",
         "decision_link",
     )
-    list_filter = ("state", "side", "account", "strategy")
-    search_fields = ("instrument__symbol", "=opening_exec_id", "fills__order__order_ref")
+    list_filter = (("opened_at", DateFilter), "state", ("account", LedgerFilter), "strategy")
+    search_help_text = "Symbol, order ref, group or exec id of the opening fill"
+    finders = (by_symbol(), by_field_in_accounts("opening_exec_id"), by_trade_of_order)
     list_select_related = ("instrument", "strategy", "account", "decision__instrument")
-    date_hierarchy = "opened_at"
+    exported = (
+        "id", "account_id", "strategy__name", "instrument__symbol", "side", "state", "quantity", "open_quantity",
+        "entry_price", "exit_price", "commission", "pnl", "decision_id", "opening_exec_id", "opened_at", "closed_at",
+    )  # fmt: skip
 
     @admin.display(description="Opened", ordering="opened_at")
     def opened(self, trade: Trade) -> SafeString:

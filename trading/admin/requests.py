@@ -8,21 +8,22 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import HistoryAdmin
 from autotrader.core.formats import badge, instant
+from trading.admin.kit_finders import by_field, by_number, by_request_of_order, by_symbol
+from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
 from trading.models import OrderRequest
 from trading.selectors.requests import request_story, wish_of
 
 
 @admin.register(OrderRequest)
-class OrderRequestAdmin(HistoryAdmin):
+class OrderRequestAdmin(BigHistoryAdmin):
     """What was asked, and the answer."""
 
     list_display = ("id", "kind", "wish", "status_badge", "code", "client", "account", "when")
-    list_filter = ("state", "kind", "account")
-    search_fields = ("=id", "client", "=idempotency_key", "code", "instrument__symbol", "=correlation_id")
+    list_filter = (("created_at", DateFilter), "state", "kind", ("account", LedgerFilter))
+    search_help_text = "Symbol, order ref, correlation id or number"
+    finders = (by_number(), by_field("correlation_id"), by_symbol(), by_request_of_order)
     list_select_related = ("account",)
-    date_hierarchy = "created_at"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

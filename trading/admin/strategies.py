@@ -15,6 +15,8 @@ from django.utils.safestring import SafeString
 from autotrader.core.admin_kit import DeskAdmin, change_url, link
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import badge, number
+from trading.admin import strategy_actions
+from trading.admin.kit_confirm import chosen
 from trading.admin.suspensions import may_resume, resume_url
 from trading.admin.versioned import VersionedForm
 from trading.models import Decision, Strategy, WorkflowVersion
@@ -71,9 +73,9 @@ class StrategyAdmin(DeskAdmin):
     list_filter = ("enabled", "mode", "risk_profile", "analyst")
     search_fields = ("name", "instruments__symbol")
     list_select_related = ("workflow_version__workflow", "risk_profile")
-    filter_horizontal = ("instruments",)
+    autocomplete_fields = ("instruments",)
     readonly_fields = ("version",)
-    actions = ("run_now",)
+    actions = ("run_now", "enable", "disable", "copy")
     fieldsets = (
         (None, {"fields": (("name", "enabled"), ("mode", "analyst"), "version")}),
         ("What it runs", {"fields": ("workflow_version", "instruments", "parameters")}),
@@ -125,10 +127,29 @@ class StrategyAdmin(DeskAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         strategy_save(obj, actor=request.user.get_username(), instruments=form.cleaned_data.get("instruments"))
 
-    @admin.action(description="Run cycle now", permissions=["run"])
+    @admin.action(description="Run cycle now…", permissions=["run"])
     def run_now(self, request: HttpRequest, strategies: QuerySet[Strategy]) -> HttpResponse | None:
-        """Queue one cycle over the chosen strategies and show it."""
-        return self._queue(request, list(strategies.select_related("workflow_version__workflow")))
+        """Ask once more, then queue one cycle over the chosen strategies and show it."""
+        rows = chosen(request, strategies.select_related("workflow_version__workflow"))
+        if not rows:
+            return None
+        said = strategy_actions.asked_about(self, request, strategy_actions.RUN, rows)
+        return said if isinstance(said, HttpResponse) else self._queue(request, rows)
+
+    @admin.action(description="Enable…", permissions=["change"])
+    def enable(self, request: HttpRequest, strategies: QuerySet[Strategy]) -> HttpResponse | None:
+        """They run by their schedule again."""
+        return strategy_actions.switch(self, request, strategies, enabled=True)
+
+    @admin.action(description="Disable…", permissions=["change"])
+    def disable(self, request: HttpRequest, strategies: QuerySet[Strategy]) -> HttpResponse | None:
+        """They start no cycle any more."""
+        return strategy_actions.switch(self, request, strategies, enabled=False)
+
+    @admin.action(description="Copy…", permissions=["add"])
+    def copy(self, request: HttpRequest, strategies: QuerySet[Strategy]) -> HttpResponse | None:
+        """A disabled copy of each."""
+        return strategy_actions.copy(self, request, strategies)
 
     def run_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The same for one strategy, from its own page; by POST only."""
