@@ -146,7 +146,7 @@
 
   // -- The socket --------------------------------------------------------------------------------------------------
   let place = Number(after), socket = null, tries = 0, isUp = false, wasUp = false, hasFeed = Boolean(feed);
-  let unacked = 0, ackedAt = 0, heardAt = 0, downAt = performance.now(), pollAt = performance.now(), settles = Promise.resolve();
+  let unacked = 0, owes = false, ackedAt = 0, heardAt = 0, downAt = performance.now(), pollAt = performance.now(), settles = Promise.resolve();
 
   function connect() {
     const url = new URL(`${feed}?after_id=${place}`, location.href);
@@ -177,7 +177,8 @@
       unacked += 1;
     }
     place = Math.max(place, frame.to);
-    if (unacked >= ACK_LINES) acknowledge();
+    owes = true;
+    if (unacked >= ACK_LINES || performance.now() - ackedAt >= ACK_MS) acknowledge();
   }
   function opened() {
     isUp = true;
@@ -189,13 +190,13 @@
   function acknowledge() {
     ackedAt = performance.now();
     unacked = 0;
+    owes = false;
     if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ ack: place }));
   }
   function lost(code) {
-    if (isUp) downAt = performance.now();
-    isUp = false;
+    if (isUp) downAt = pollAt = performance.now();
+    isUp = owes = false;
     unacked = 0;
-    pollAt = performance.now();
     if (code === 4401) return ended();
     if (code === 4403) { hasFeed = false; return say("polling"); }
     const isLong = code === 4410 || code === 4429;
@@ -251,7 +252,7 @@
     const at = performance.now();
     tick();
     if (socket && isUp && at - heardAt > SILENCE_MS) socket.close();
-    if (unacked && at - ackedAt >= ACK_MS) acknowledge();
+    if (owes && at - ackedAt >= ACK_MS) acknowledge();
     if (!isUp && at - pollAt >= POLL_MS) {
       pollAt = at;
       if (hasFeed && at - downAt >= POLL_MS) say("error");

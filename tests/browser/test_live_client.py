@@ -1,0 +1,218 @@
+"""live.js in a real Chromium against a socket that the test holds: lines, pokes, polling, and coming back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.browser.loopback import Desk, desk
+from tests.support import eventually
+
+pytestmark = pytest.mark.browser
+
+PAGE = """<!doctype html><html><head><meta charset="utf-8">
+<meta name="htmx-config" content='{{"allowEval": false, "includeIndicatorStyles": false}}'>
+<script src="/theme.js"></script><script src="/htmx.js" defer></script><script src="/live.js" defer></script></head>
+<body data-now="{now}" {feed}><span id="feed" hidden></span><div class="web-bar"></div>{content}</body></html>"""
+LIST = '<ol id="all" data-lines>{lines}</ol>'
+
+
+def panel(name: str, words: str, more: str = "", inner: str = "<p>as served</p>") -> str:
+    return (
+        f'<section id="{name}" data-panel="{words}" {more} hx-get="/panel/{name}" hx-trigger="poke" '
+        f'hx-swap="innerHTML">{inner}</section>'
+    )
+
+
+def line(seq: int, *pokes: str, cause: str = "c", text: str = "") -> dict[str, Any]:
+    return {"seq": seq, "cause": cause, "pokes": list(pokes), "html": f'<li data-seq="{seq}">{text or seq}</li>'}
+
+
+@dataclass
+class Shown:
+    """The page in the browser, and the server behind it."""
+
+    page: Any
+    desk: Desk
+
+    def open(self, content: str, *, after: int | None = 10) -> None:
+        """Show the content with a feed from `after`, or without one."""
+        feed = "" if after is None else f'data-after="{after}" data-feed="/live/"'
+        self.desk.body = PAGE.format(now=datetime.now(UTC).isoformat(), feed=feed, content=content)
+        self.page.goto(self.desk.url, wait_until="load")
+        if after is not None:
+            self.desk.opened()
+            self.state("live")
+
+    def state(self, word: str) -> None:
+        """Wait until the badge says it."""
+        self.page.locator("#feed", has_text=word).wait_for(state="visible", timeout=9_000)
+
+    def texts(self, selector: str = "#all > li") -> list[str]:
+        return [str(text) for text in self.page.locator(selector).all_inner_texts()]
+
+    def hide(self, *, hidden: bool) -> None:
+        """As if the person looked at another tab, or came back."""
+        self.page.evaluate(
+            "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+            " document.dispatchEvent(new Event('visibilitychange')); }",
+            hidden,
+        )
+
+
+@pytest.fixture
+def shown(page: Any) -> Iterator[Shown]:
+    with desk() as server:
+        yield Shown(page, server)
+
+
+def test_a_word_pokes_its_panels_at_once_and_then_twice_a_second_at_most(shown: Shown) -> None:
+    shown.open(panel("orders", "orders trades") + panel("cycles", "cycles"))
+    for seq in range(11, 41):
+        shown.desk.lines(line(seq, "orders"))
+    eventually(lambda: "orders 2" in shown.page.inner_text("#orders"), 5)
+    assert shown.desk.counts == {"orders": 2}
+
+
+def test_a_panel_about_one_thing_hears_only_of_it(shown: Shown) -> None:
+    about = 'data-about="cycle-1"'
+    shown.open(panel("one", "orders", about) + panel("other", "orders", 'data-about="cycle-2"'))
+    shown.desk.lines(line(11, "orders", cause="cycle-1:7"), line(12, "orders", cause="cycle-11"))
+    eventually(lambda: shown.desk.counts["one"] == 1)
+    shown.desk.lines(line(13, "orders", cause="cycle-2"))
+    eventually(lambda: shown.desk.counts["other"] == 1)
+    assert shown.desk.counts["one"] == 1
+
+
+def test_lines_come_on_top_once_and_only_a_hundred_stay(shown: Shown) -> None:
+    shown.open(
+        LIST.format(lines='<li class="desk-empty">Nothing yet</li>') + '<ol id="mine" data-lines data-about="a"></ol>'
+    )
+    shown.desk.lines(line(11), line(12))
+    shown.desk.lines(line(12, text="again"), line(13, cause="a:2"))
+    eventually(lambda: shown.texts() == ["13", "12", "11"])
+    assert shown.texts("#mine > li") == ["13"]
+    shown.desk.lines(*(line(seq) for seq in range(14, 134)))
+    eventually(lambda: shown.texts()[:1] == ["133"])
+    assert len(shown.texts()) == 100
+    assert shown.texts()[-1] == "34"
+
+
+def test_a_broken_stream_goes_on_from_the_last_line(shown: Shown) -> None:
+    shown.open(LIST.format(lines="") + panel("orders", "orders"))
+    shown.desk.lines(line(11), line(12))
+    shown.desk.tell(to=15, lines=[])
+    eventually(lambda: len(shown.texts()) == 2)
+    shown.desk.hang_up()
+    shown.state("stream error")
+    shown.desk.opened(2)
+    shown.state("live")
+    assert shown.desk.places == [10, 15]
+    shown.desk.lines(line(15), line(16))
+    eventually(lambda: shown.texts() == ["16", "12", "11"])
+
+
+def test_panels_are_polled_while_the_socket_is_refused(shown: Shown) -> None:
+    shown.open(panel("orders", "orders"))
+    shown.desk.refuses = True
+    shown.desk.hang_up()
+    shown.state("stream error: polling")
+    eventually(lambda: shown.desk.counts["orders"] >= 1, 8)
+    shown.desk.refuses = False
+    shown.desk.opened(2)
+    shown.state("live")
+
+
+def test_without_a_feed_the_panels_are_polled(shown: Shown) -> None:
+    shown.open(panel("orders", "orders") + panel("account", "account", 'data-every="1"'), after=None)
+    shown.state("polling")
+    eventually(lambda: shown.desk.counts["orders"] >= 1, 8)
+    assert shown.desk.counts["account"] >= 2
+    assert shown.desk.places == []
+
+
+def test_lines_are_acknowledged(shown: Shown) -> None:
+    shown.open(LIST.format(lines=""))
+    shown.desk.lines(*(line(seq) for seq in range(11, 81)))
+    eventually(lambda: shown.desk.acked == [80])
+    shown.desk.tell(to=90, lines=[])
+    eventually(lambda: shown.desk.acked == [80, 90], 8)
+
+
+def test_after_a_resync_lists_and_panels_are_read_anew(shown: Shown) -> None:
+    shown.open(LIST.format(lines="") + panel("orders", "orders"), after=50)
+    shown.desk.lines(line(51, text="undone by the restore"))
+    eventually(lambda: len(shown.texts()) == 1)
+    shown.desk.body = shown.desk.body.replace("</ol>", '<li data-seq="30">30</li></ol>')
+    shown.desk.tell(resync={"after": 30, "reason": "restored"})
+    shown.desk.hang_up(4408)
+    shown.desk.opened(2)
+    assert shown.desk.places == [50, 30]
+    shown.desk.lines(line(31))
+    eventually(lambda: shown.texts() == ["31", "30"])
+    assert shown.desk.counts["orders"] >= 1
+
+
+def test_the_badge_tells_of_the_database_and_of_the_login(shown: Shown) -> None:
+    shown.open(panel("orders", "orders"))
+    shown.desk.tell(away=True)
+    shown.state("database away")
+    shown.desk.tell(away=False)
+    shown.state("live")
+    shown.desk.hang_up(4401)
+    shown.state("login ended")
+    assert "Your login ended" in shown.page.inner_text("[role=alert]")
+
+
+def test_a_hidden_page_is_poked_once_when_seen_again(shown: Shown) -> None:
+    shown.open(panel("orders", "orders") + LIST.format(lines=""))
+    shown.hide(hidden=True)
+    shown.desk.lines(line(11, "orders"))
+    shown.desk.lines(line(12, "orders"))
+    eventually(lambda: len(shown.texts()) == 2)
+    assert shown.desk.counts["orders"] == 0
+    shown.hide(hidden=False)
+    eventually(lambda: shown.desk.counts["orders"] == 1)
+
+
+def test_a_panel_that_somebody_writes_in_waits(shown: Shown) -> None:
+    shown.open(panel("orders", "orders", inner='<input id="why"><button>Go</button>') + LIST.format(lines=""))
+    shown.page.focus("#why")
+    shown.desk.lines(line(11, "orders"))
+    eventually(lambda: len(shown.texts()) == 1)
+    shown.page.keyboard.type("mine")
+    assert shown.page.input_value("#why") == "mine"
+    assert "while you write" in shown.page.get_attribute("#orders", "data-stale")
+    shown.page.fill("#why", "")
+    shown.page.evaluate("document.activeElement.blur()")
+    eventually(lambda: shown.page.inner_text("#orders") == "orders 1")
+    assert shown.page.get_attribute("#orders", "data-stale") is None
+
+
+def test_a_panel_that_fails_says_that_it_is_out_of_date(shown: Shown) -> None:
+    shown.desk.failing.add("orders")
+    shown.open(panel("orders", "orders"))
+    shown.desk.lines(line(11, "orders"))
+    eventually(lambda: "Out of date since" in (shown.page.get_attribute("#orders", "data-stale") or ""))
+    assert shown.page.inner_text("#orders") == "as served"
+    shown.desk.failing.clear()
+    shown.desk.lines(line(12, "orders"))
+    eventually(lambda: shown.page.get_attribute("#orders", "data-stale") is None)
+
+
+def test_old_numbers_say_their_age_and_deadlines_count_down(shown: Shown) -> None:
+    now = datetime.now(UTC)
+    old, fresh, soon = (now + timedelta(seconds=by) for by in (-40, 0, 100))
+    shown.open(
+        f'<time id="old" data-age datetime="{old.isoformat()}">then</time>'
+        f'<time id="fresh" data-age datetime="{fresh.isoformat()}">now</time>'
+        f'<time id="soon" data-until datetime="{soon.isoformat()}">100 s</time>'
+    )
+    eventually(lambda: "s old" in shown.page.inner_text("#old"))
+    assert "web-old" in shown.page.get_attribute("#old", "class")
+    assert shown.page.inner_text("#fresh") == "now"
+    assert shown.page.inner_text("#soon").startswith("1:")
