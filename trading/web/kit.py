@@ -43,6 +43,7 @@ PLACES = (
     Place("cycles", "Cycles", ("trading.view_cycle",)),
     Place("strategies", "Strategies", ("trading.view_strategy",)),
     Place("approvals", "Approvals", ("trading.view_approval", "trading.approve_order")),
+    Place("gateway", "Gateway", ("trading.view_account",)),
     Place("halt", "Kill switch"),
 )
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from trading.web import approvals, cycles, decisions, desk, halt, orders, performance, portfolio, strategies, trades
+from trading.web import (
+    approvals,
+    banner,
+    cycles,
+    decisions,
+    desk,
+    gateway,
+    halt,
+    orders,
+    performance,
+    portfolio,
+    strategies,
+    trades,
+)
 
 urlpatterns = [
     path("login/", LoginView.as_view(template_name="web/login.html", next_page="approvals"), name="login"),
@@ -36,6 +49,7 @@ urlpatterns = [
     path("cycles/<int:pk>/", cycles.cycle, name="cycle"),
     path("cycles/<int:pk>/now/", cycles.cycle_now, name="cycle_now"),
     path("cycles/<int:pk>/cancel/", cycles.cycle_cancelled, name="cycle_cancel"),
+    path("cycles/<int:pk>/feed/", cycles.cycle_feed, name="cycle_feed"),
     path("executions/<int:pk>/", cycles.execution, name="execution"),
     path("executions/<int:pk>/now/", cycles.execution_now, name="execution_now"),
     path("panels/cycles/", cycles.cycles_now, name="cycles_now"),
@@ -50,5 +64,11 @@ urlpatterns = [
     path("panels/strategies/", strategies.strategies_now, name="strategies_now"),
     path("portfolio/", portfolio.portfolio_page, name="portfolio"),
     path("panels/portfolio/", portfolio.portfolio_now, name="portfolio_now"),
+    path("live/banner/", banner.banner, name="banner"),
+    path("gateway/", gateway.gateway_page, name="gateway"),
+    path("gateway/now/", gateway.gateway_now, name="gateway_now"),
+    path("gateway/compared/", gateway.gateway_compared, name="gateway_compared"),
+    path("gateway/history/", gateway.gateway_history, name="gateway_history"),
+    path("gateway/reconcile/", gateway.gateway_reconcile, name="gateway_reconcile"),
     path("performance/", performance.performance_view, name="performance"),
 ]

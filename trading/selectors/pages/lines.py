@@ -10,6 +10,7 @@ from autotrader.core.audit.models import Event
 from trading.models import Approval, Decision, Instrument, Order, Trade, WorkflowExecution
 
 MOST_EXECUTIONS = 2000
+MOST_INSTRUMENTS = 5000
 ROOMS: tuple[tuple[str, type[models.Model]], ...] = (
     ("execution", WorkflowExecution),
     ("decision", Decision),
@@ -27,10 +28,11 @@ def events_recent(limit: int, about: str = "") -> list[Event]:
 
 
 def symbols_of(keys: Collection[str]) -> dict[str, str]:
-    """The symbols of `instrument:<id>`, `order:<reference>`, `execution:<id>`, `decision:<id>`, `trade:<id>` and
-    `approval:<id>`; six queries at most, whatever is asked."""
+    """The symbols of every `instrument:<id>`, and of the `order:<reference>`, `execution:<id>`, `decision:<id>`,
+    `trade:<id>` and `approval:<id>` among the keys; six queries at most."""
     found: dict[str, str] = {}
-    instruments = Instrument.objects.filter(pk__in=_numbers(keys, "instrument")).values_list("pk", "symbol")
+    # All of them, so that a line of what happens next knows its symbol too.
+    instruments = Instrument.objects.order_by("-pk").values_list("pk", "symbol")[:MOST_INSTRUMENTS]
     found.update({f"instrument:{pk}": symbol for pk, symbol in instruments})
     orders = Order.objects.filter(order_ref__in=_names(keys, "order")).values_list("order_ref", "instrument__symbol")
     found.update({f"order:{reference}": symbol for reference, symbol in orders})

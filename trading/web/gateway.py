@@ -1,0 +1,88 @@
+"""The gateway: whether the broker hears us, what a person must do, what is used up, and what differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from autotrader.core.clock import system_now
+from autotrader.core.errors import AutoTraderError
+from autotrader.core.live.documents import event_document
+from broker import get_broker
+from trading.selectors.pages.gateway import compared, connection_events
+from trading.services.discrepancies import PERMISSION as RESOLVES
+from trading.web import kit
+from trading.web.lines import line_of
+from trading.web.numbers import NUMBERS
+
+SEES = "trading.view_account"
+SEES_EVENTS = kit.FEED
+SEES_DIFFERENCES = "trading.view_discrepancy"
+
+
+@require_GET
+@kit.shown_to(SEES)
+def gateway_page(request: HttpRequest) -> HttpResponse:
+    """The whole page."""
+    after = kit.head()
+    context = {**_connection(), **_differences(request), **_history(request)}
+    return kit.page(request, "web/gateway/gateway.html", context, after=after)
+
+
+@require_GET
+@kit.shown_to(SEES)
+def gateway_now(request: HttpRequest) -> HttpResponse:
+    """What the broker's owner says at this moment."""
+    return kit.panel(request, "web/gateway/_now.html", _connection())
+
+
+@require_GET
+@kit.shown_to(SEES)
+def gateway_compared(request: HttpRequest) -> HttpResponse:
+    """The last look at the broker's book, and what differs."""
+    return kit.panel(request, "web/gateway/_compared.html", _differences(request))
+
+
+@require_GET
+@kit.shown_to(SEES)
+def gateway_history(request: HttpRequest) -> HttpResponse:
+    """The connection by our records."""
+    return kit.panel(request, "web/gateway/_history.html", _history(request))
+
+
+@require_http_methods(["POST"])
+@kit.shown_to(RESOLVES)
+def gateway_reconcile(request: HttpRequest) -> HttpResponse:
+    """Look at the broker's whole book now, and compare it with our rows."""
+    if not request.user.has_perm(SEES):
+        raise PermissionDenied(f"This needs the permission {SEES}.")
+    try:
+        with get_broker(own=False) as broker:
+            report = broker.reconcile()
+    except AutoTraderError as error:
+        messages.error(request, f"{error.message} ({error.reason})")
+    else:
+        counted = f"{report.orders} orders, {report.executions} executions and {report.positions} positions"
+        messages.success(request, f"The broker's book of {report.account} was read and compared: {counted}.")
+    return HttpResponseRedirect(reverse("gateway"))
+
+
+def _connection() -> dict[str, Any]:
+    told = NUMBERS.get()
+    return {"told": told, "status": told.status, "read_at": system_now()}
+
+
+def _differences(request: HttpRequest) -> dict[str, Any]:
+    may_see = request.user.has_perm(SEES_DIFFERENCES)
+    return {"compared": compared() if may_see else None, "may_reconcile": request.user.has_perm(RESOLVES)}
+
+
+def _history(request: HttpRequest) -> dict[str, Any]:
+    if not request.user.has_perm(SEES_EVENTS):
+        return {"history": None}
+    return {"history": [line_of(event_document(event)) for event in connection_events()]}
