@@ -1,0 +1,237 @@
+"""Orders on the pages for people: listed, narrowed, explained, ended by who may, and never a script of somebody's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from autotrader.core.users.models import User
+from tests.trading.builders import bought, bracket, strategy
+from tests.trading_admin.story import tell
+from trading.models import Order, OrderChange, OrderRequest
+from trading.selectors.pages import orders as selectors
+from trading.web.trades import cell
+
+pytestmark = pytest.mark.django_db
+People = Callable[..., Client]
+EVIL = "<script>alert(1)</script>"
+
+
+def person(*permissions: str) -> Client:
+    """A client of somebody who is no staff, with these permissions."""
+    user = User.objects.create_user(f"user{User.objects.count()}", password="x")
+    for name in permissions:
+        user.user_permissions.add(Permission.objects.get(codename=name.partition(".")[2]))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def reader() -> Client:
+    return person("trading.view_order", "trading.view_trade", "trading.view_decision", "audit.view_event")
+
+
+def body(answer: Any) -> str:
+    assert answer.status_code == 200, answer.status_code
+    return str(answer.content.decode())
+
+
+@pytest.mark.parametrize("name", ["orders", "orders_rows", "orders_csv"])
+def test_only_who_may_see_orders_sees_them(name: str) -> None:
+    anonymous = Client().get(reverse(name))
+    assert anonymous.status_code == 302
+    assert anonymous["Location"].startswith(reverse("login"))
+    assert person("trading.view_trade").get(reverse(name)).status_code == 403
+    assert person("trading.view_order").get(reverse(name)).status_code == 200
+
+
+def test_without_orders_the_page_says_what_to_do() -> None:
+    shown = body(reader().get("/orders/"))
+    assert "There is no order yet" in shown
+    assert 'data-panel="orders"' in shown
+
+
+def test_the_list_tells_each_order_and_its_decision() -> None:
+    told = tell("buy")
+    shown = body(reader().get("/orders/"))
+    for order in told.orders:
+        assert f'href="/orders/{order.order_ref}/"' in shown
+    assert "410" in shown
+    assert told.decision.strategy.name in shown
+    part = body(reader().get(reverse("orders_rows")))
+    assert told.orders[0].order_ref in part
+    assert "<html" not in part
+
+
+def test_filters_narrow_the_list_and_go_along_with_panel_and_file() -> None:
+    told = tell("buy")
+    client = reader()
+    entry, stop, target = told.orders
+    account, name = entry.account_id, told.decision.strategy.name
+    for query, fits in [
+        ("symbol=aapl", True), ("symbol=IBM", False), ("role=entry&symbol=AAPL", True), ("state=REJECTED", False),
+        (f"account={account}", True), (f"strategy={name}", True), (f"day={entry.created_at:%Y-%m-%d}", True),
+        ("day=2001-01-01", False), ("side=BUY", True),
+    ]:  # fmt: skip
+        shown = body(client.get(f"/orders/?{query}"))
+        assert (entry.order_ref in shown) is fits, query
+    shown = body(client.get("/orders/?role=stop"))
+    assert stop.order_ref in shown
+    assert target.order_ref not in shown
+    assert 'hx-get="/panels/orders/?role=stop"' in shown
+    assert 'href="/orders.csv?role=stop"' in shown
+    assert "No order fits the filters" in body(client.get("/orders/?symbol=IBM"))
+
+
+@pytest.mark.parametrize("query", ["state=NONSENSE", "day=yesterday", "day=9999-12-31", "symbol=%00", "account=x"])
+def test_a_wrong_filter_is_said_and_shows_nothing(query: str) -> None:
+    told = tell("buy")
+    shown = body(reader().get(f"/orders/?{query}"))
+    assert "Correct the filters" in shown
+    assert told.orders[0].order_ref not in shown
+    assert 'data-panel="orders"' not in shown
+    assert reader().get(f"/orders.csv?{query}").status_code == 302
+
+
+def test_older_orders_follow_and_only_the_first_page_renews_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "SHOWN", 2)
+    told = tell("buy")
+    client = reader()
+    first = client.get("/orders/?symbol=AAPL")
+    older = first.context["found"].older
+    assert [row["order_ref"] for row in first.context["found"].rows] == [row.order_ref for row in told.orders[:0:-1]]
+    second = client.get("/orders/", {"symbol": "AAPL", "cursor": older})
+    assert [row["order_ref"] for row in second.context["found"].rows] == [told.orders[0].order_ref]
+    assert "data-panel" not in body(second).partition("<main")[2]
+    wrong = client.get("/orders/?cursor=nonsense", follow=True)
+    assert "cursor is none of this list" in body(wrong)
+
+
+def test_the_list_costs_the_same_for_one_order_and_for_twenty() -> None:
+    client = reader()
+    row = strategy()
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as counted:
+            assert client.get("/orders/").status_code == 200
+        return len(counted)
+
+    bracket(row, quantity="1")
+    few = queries()
+    for number in range(6):
+        bracket(strategy(f"s{number}"), quantity=str(number + 2))
+    assert queries() == few
+
+
+def test_one_order_is_told_with_everything_that_became_of_it() -> None:
+    told = tell("buy")
+    entry = told.orders[0]
+    shown = body(reader().get(f"/orders/{entry.order_ref}/"))
+    for part in ("FILLED", "SUBMITTED", "2.05", "0000e0d5", told.orders[1].order_ref, "ORDER FILLED", "DU1234567"):
+        assert part in shown, part
+    assert "Cancel order" not in shown
+    part = body(reader().get(f"/orders/{entry.order_ref}/now/"))
+    assert "<html" not in part
+    assert reader().get("/orders/A0-E/").status_code == 404
+    assert person().get(f"/orders/{entry.order_ref}/").status_code == 403
+
+
+def test_who_may_not_see_the_log_is_told_the_orders_own_times() -> None:
+    told = tell("buy")
+    shown = body(person("trading.view_order").get(f"/orders/{told.orders[0].order_ref}/"))
+    assert "by the order&#x27;s own times" in shown or "by the order's own times" in shown
+    assert 'id="events"' not in shown
+    assert 'id="trades"' not in shown
+
+
+def test_one_order_costs_the_same_whatever_became_of_it() -> None:
+    client = reader()
+    row = strategy()
+    plain = bracket(row, quantity="1")[0]
+    filled = bought(strategy("other"), quantity="2")[0]
+    counts = []
+    for order in (plain, filled):
+        with CaptureQueriesContext(connection) as counted:
+            assert client.get(f"/orders/{order.order_ref}/").status_code == 200
+        counts.append(len(counted))
+    assert counts[0] == counts[1]
+
+
+def test_words_from_outside_are_shown_as_words() -> None:
+    told = tell("buy")
+    Order.objects.filter(pk=told.orders[0].pk).update(reason=EVIL, broker_detail=EVIL, broker_status="<b>odd</b>")
+    for path in ("/orders/", f"/orders/{told.orders[0].order_ref}/"):
+        shown = body(reader().get(path))
+        assert EVIL not in shown
+        assert "<b>odd" not in shown
+        assert "&lt;script&gt;" in shown
+
+
+def test_the_cancel_is_for_those_who_may() -> None:
+    stop = tell("buy").orders[1]
+    path = f"/orders/{stop.order_ref}/cancel/"
+    watcher = reader()
+    assert path not in body(watcher.get(f"/orders/{stop.order_ref}/"))
+    assert watcher.get(path).status_code == 403
+    assert watcher.post(path, {"reason": "because"}).status_code == 403
+    assert person("trading.request_order").get(path).status_code == 403
+    assert Client().get(path).status_code == 302
+    assert not OrderRequest.objects.exists()
+
+
+def test_a_cancel_asks_for_a_reason_and_says_why_it_was_not_done() -> None:
+    entry, stop, _ = tell("buy").orders
+    client = person("trading.view_order", "trading.request_order")
+    path = f"/orders/{stop.order_ref}/cancel/"
+    assert path in body(client.get(f"/orders/{stop.order_ref}/"))
+    page = client.get(path)
+    assert "force" in page.context["form"].fields
+    key = str(page.context["form"].initial["key"])
+    assert client.post(path, {"reason": "", "key": key}).status_code == 200
+    assert not OrderRequest.objects.exists()
+    answer = client.post(path, {"reason": "no longer wanted", "key": key})
+    assert answer["Location"] == f"/orders/{stop.order_ref}/"
+    assert "web-error" in body(client.get(answer["Location"]))
+    assert not OrderChange.objects.exists()
+    assert "has ended" in body(client.get(f"/orders/{entry.order_ref}/cancel/"))
+    assert client.get("/orders/A0-E/cancel/").status_code == 404
+
+
+def test_the_file_has_every_order_and_no_formula() -> None:
+    told = tell("buy")
+    Order.objects.filter(pk=told.orders[0].pk).update(reason="=1+1", broker_detail="two, words")
+    answer = reader().get("/orders.csv")
+    assert answer["Content-Type"].startswith("text/csv")
+    assert "attachment" in answer["Content-Disposition"]
+    lines = b"".join(answer.streaming_content).decode().split("\r\n")
+    assert lines[0].startswith("order_ref,perm_id,account")
+    assert len(lines) == 5
+    entry = next(line for line in lines if line.startswith(told.orders[0].order_ref))
+    assert ",'=1+1," in entry
+    assert '"two, words"' in entry
+    assert ",410," in entry
+
+
+def test_a_file_is_read_piece_by_piece_up_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "CHUNK", 2)
+    told = tell("buy")
+    rows = [row["order_ref"] for piece in selectors.orders_whole({}, 10) for row in piece]
+    assert rows == [order.order_ref for order in reversed(told.orders)]
+    assert sum(len(piece) for piece in selectors.orders_whole({}, 1)) == 1
+    assert [len(piece) for piece in selectors.orders_whole({"symbol": "AAPL"}, 10)] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [("=A1", "'=A1"), ("+1", "'+1"), ("-1", "'-1"), ("@x", "'@x"), ("\tx", "'\tx"), ("\rx", "'\rx"), ("a=b", "a=b"),
+     (-3, "-3"), (None, ""), (selectors.SHOWN, "50")],
+)  # fmt: skip
+def test_a_cell_is_never_a_formula(value: object, written: str) -> None:
+    assert cell(value) == written
