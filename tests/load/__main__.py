@@ -8,7 +8,7 @@ import sys
 
 VENDORS = ("sqlite", "postgresql")
 # The rows of `history` chain nothing, so it has a database of its own.
-HOUSES = (("fan_out", "stop_reading", "reconnect", "live"), ("history",))
+HOUSES = (("fan_out", "stop_reading", "reconnect", "live", "sockets"), ("history",))
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def _measure(vendor: str, wanted: list[str]) -> int:
-    from tests.load import answers, streams
+    from tests.load import answers, sockets, streams
     from tests.load.house import house
 
     runs = {
@@ -40,6 +40,7 @@ def _measure(vendor: str, wanted: list[str]) -> int:
         "reconnect": streams.reconnect,
         "live": answers.live,
         "history": answers.history,
+        "sockets": sockets.sockets,
     }
     failed = 0
     with house(vendor) as found:

@@ -153,6 +153,21 @@ def keys(count: int) -> list[str]:
     return [key_create(terms, user=user, actor="load")[1] for _ in range(count)]
 
 
+def cookies(count: int) -> list[str]:
+    """The cookies of so many people who may read everything, each with a session of their own."""
+    from django.test import Client
+
+    from autotrader.core.users.models import User
+
+    found = []
+    for number in range(count):
+        user, _ = User.objects.get_or_create(username=f"page-{number}", is_superuser=True)
+        client = Client()
+        client.force_login(user)
+        found.append(f"sessionid={client.cookies['sessionid'].value}")
+    return found
+
+
 def head() -> int:
     """The last event's number."""
     from autotrader.core.audit.models import AuditHead

@@ -46,12 +46,16 @@ def _as_fast(each: int, together: int) -> int:
 
 
 def _write(count: int) -> None:
-    """`sent_ns` is read before the transaction begins, so that its commit counts as the stream's time."""
-    from autotrader.core.audit import record, recording
+    """`sent_ns` is read before the transaction begins, so that its commit counts as the stream's time.
+
+    The correlation id tells it too: pages are told this and no documents.
+    """
+    from autotrader.core.audit import acting, record, recording
     from autotrader.core.audit.event_types import EventType
 
-    told = {"sent_ns": time.monotonic_ns(), "text": "as long as an order's own words are: " + "x" * 120}
-    with recording():
+    now = time.monotonic_ns()
+    told = {"sent_ns": now, "text": "as long as an order's own words are: " + "x" * 120}
+    with acting(correlation_id=f"sent-{now}"), recording():
         for _ in range(count):
             record(EventType.ORDER_ACCEPTED, "order:load", account="DU1", document=told)
 

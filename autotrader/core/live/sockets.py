@@ -43,7 +43,7 @@ class Socket:
         self._owed_bytes = self._heard = 0
         self._remarks: list[dict[str, Any]] = []
         self._last_words = ""
-        self._gone = False
+        self._gone = self._has_asked = False
 
     async def run(self, receive: Receive, *, after: int, head: int) -> None:
         """Everything after `after`, until the page goes or a bound is met. The socket has been accepted."""
@@ -94,6 +94,10 @@ class Socket:
         self._heard = 0
         if self._owed and now - self._owed[0][2] > self._rules.owed_s:
             self._resync(self._tailer.seq, SLOW)
+        elif self._owed and now - self._owed[0][2] > self._rules.owed_s / 2 and not self._has_asked:
+            # Browsers let the clock of a page in the background stand, so it is woken by a word.
+            self._has_asked = True
+            self._remark({"to": self._at, "lines": []})
         elif now - self._said_at >= self._rules.keep_alive_s and not self._remarks:
             self._remark(SIGN)
         elif self._at < self._tailer.seq:
@@ -144,6 +148,7 @@ class Socket:
         while self._owed and self._owed[0][0] <= seq:
             self._owed_bytes -= self._owed.popleft()[1]
         self._acked = max(self._acked, seq)
+        self._has_asked = False
         self._bell.set()
 
     async def _go_on(self) -> bool:
