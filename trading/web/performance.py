@@ -53,6 +53,6 @@ def performance_view(request: HttpRequest) -> HttpResponseBase:
         account = account_named(name) if name else usual
         context["account"] = account
         if account is not None:
-            asked = form.cleaned_data["timeframe"] or "all", form.cleaned_data["strategy"]
-            context["found"] = performance_page(account, *asked, system_now())
+            timeframe, strategy = form.cleaned_data["timeframe"] or "all", form.cleaned_data["strategy"]
+            context["found"] = performance_page(account, timeframe, strategy, system_now())
     return page(request, "web/performance/page.html", context, after=after)

@@ -127,8 +127,8 @@ def _lines(rows: list[list[str]]) -> str:
 
 async def _one_by_one(pieces: Iterator[str]) -> AsyncIterator[str]:
     """Each piece read in the thread of the request, and sent before the next is read."""
-    following = sync_to_async(next, thread_sensitive=True)
-    while (piece := await following(pieces, None)) is not None:
+    following = sync_to_async(lambda: next(pieces, None), thread_sensitive=True)
+    while (piece := await following()) is not None:
         yield piece
 
 

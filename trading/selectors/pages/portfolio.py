@@ -117,14 +117,16 @@ def _holdings(account_id: str, held: dict[int, types.Position]) -> list[Holding]
 
 
 def _signed(trade: Trade) -> Decimal:
-    return trade.open_quantity if trade.side == "long" else -trade.open_quantity
+    quantity: Decimal = trade.open_quantity
+    return quantity if trade.side == "long" else -quantity
 
 
 def _open_result(trade: Trade, position: types.Position | None) -> Decimal | None:
     """Of shares only: what a future or an option is worth needs its multiplier."""
     if position is None or position.market_price is None or position.sec_type not in ("STK", "ETF"):
         return None
-    return (position.market_price - trade.entry_price) * _signed(trade)
+    entry: Decimal = trade.entry_price
+    return (position.market_price - entry) * _signed(trade)
 
 
 def _bars(positions: Sequence[types.Position], summary: types.AccountSummary | None) -> list[Bar]:
