@@ -18,8 +18,10 @@ from django.urls import reverse
 
 from autotrader.core.users.models import User
 from broker import types
+from research.models import ModelCall
+from tests.trading.asking import asked
 from tests.trading_admin.story import MARKET, Told, tell
-from trading.models import Analysis, Fill, Instrument, StepRun
+from trading.models import Analysis, Decision, Fill, Instrument, StepRun
 from trading.selectors.pages.decisions import chart_facts
 from trading.services.bars import bars_load, bars_store
 from trading.web.charts import chart_data, marks, unit_of
@@ -83,7 +85,7 @@ def test_the_list_goes_on_to_older_ones(people: People, monkeypatch: pytest.Monk
     assert f'href="{older}"' in first
     second = client.get(older).content.decode()
     assert page_of(bought) in second
-    assert "data-panel" not in second
+    assert 'data-panel="decisions"' not in second
 
 
 def test_the_list_takes_as_many_queries_for_three_as_for_one(people: People) -> None:
@@ -91,9 +93,9 @@ def test_the_list_takes_as_many_queries_for_three_as_for_one(people: People) -> 
     counts = []
     for symbol in ("AAPL", "IBM", "SPY"):
         tell("refused", symbol)
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as made:
             client.get(LIST)
-        counts.append(len(asked))
+        counts.append(len(made))
     assert counts[0] == counts[1] == counts[2]
 
 
@@ -157,6 +159,32 @@ def test_words_from_outside_are_escaped(people: People) -> None:
         page = client.get(path).content.decode()
         assert evil not in page
         assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_model_call_is_shown_folded_with_what_it_cost(people: People) -> None:
+    told = tell("hold")
+    request = json.dumps([{"role": "user", "content": "<img src=x onerror=alert(1)>"}])
+    call = ModelCall.objects.create(
+        purpose="decide", prompt_name="desk", prompt_version="7", prompt_hash="h", model="a-model", request=request,
+        answer="<b>hold</b>", tokens_in=1200, tokens_out=34, cost=Decimal("0.0123"), latency_ms=850, state="DONE",
+        cache_key="k", created_at=MARKET,
+    )  # fmt: skip
+    Decision.objects.update(model_calls=[call.pk])
+    page = people(VIEW).get(page_of(told)).content.decode()
+    for words in ("a-model", "1,200 / 34", "0.0123 USD", "850 ms", "&lt;b&gt;hold&lt;/b&gt;", "&lt;img src=x onerror"):
+        assert words in page, words
+    assert "<details open" not in page
+    assert "<img src=x" not in page
+
+
+def test_an_approval_is_part_of_the_story(people: People) -> None:
+    approval = asked()
+    assert approval.decision_id is not None
+    path = reverse("decision", args=[approval.decision_id])
+    link = reverse("approval", args=[approval.pk])
+    assert 'id="approval"' in people(VIEW).get(path).content.decode()
+    assert link not in people(VIEW).get(path).content.decode()
+    assert link in people(VIEW, "view_approval").get(path).content.decode()
 
 
 def test_a_decision_without_bars_says_so(people: People) -> None:

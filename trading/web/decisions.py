@@ -101,6 +101,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "execution": seen.decision.execution,
         "charts": [(analysis, chart_sentence(seen, analysis)) for analysis in seen.story.charts],
         "may_see_events": may(request, EVENTS),
+        "section": "decisions",
     }
 
 

@@ -6,7 +6,9 @@
   const LIBRARY = window.LightweightCharts;
   const FITTED = 260;
   const NEAR = 60;
-  const AHEAD = 4;
+  // Beside the last bar stand the names of the prices and the words at the last fill, in pixels; then comes the scale.
+  const WORDS = 84;
+  const SCALE = 70;
   const NARROW = 600;
   const LINE = { lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false };
   const AVERAGES = ["sma_fast", "sma_medium", "sma_slow"];
@@ -197,10 +199,10 @@
       return part;
     };
     const value = (name, digits = places) => `${told.labels[name]} ${plain(told.lines[name][at], digits)}`;
-    const days = told.intraday ? told.zone : `day of ${told.zone}`;
+    const clock = told.intraday ? told.zone : `day, ${told.zone}`;
     const bar = ["open", "high", "low", "close"].map((name) => `${name[0].toUpperCase()} ${plain(told[name][at], places)}`);
     element.replaceChildren(
-      entry(`${moment(told, told.time[at])} (${days})`, colours.ink),
+      entry(`${moment(told, told.time[at])} (${clock})`, colours.ink),
       entry(bar.join(" "), rises(told, at) ? colours.up : colours.down),
       entry(value("supertrend"), told.trend[at] > 0 ? colours.up : colours.down),
       ...AVERAGES.map((name) => entry(value(name), colours[name])),
@@ -256,6 +258,7 @@
       if (this.box) return;
       const bar = document.createElement("div");
       bar.className = "web-toolbar";
+      bar.style.cssText = "padding-inline: 0; border: 0";
       bar.setAttribute("role", "group");
       bar.setAttribute("aria-label", "What the chart shows");
       const views = { Fit: () => this.fit(), "Last 60": () => this.near(), All: () => this.all() };
@@ -312,7 +315,9 @@
 
     last(bars) {
       this.chart.panes().forEach((pane) => pane.priceScale("right").applyOptions({ autoScale: true }));
-      this.see(Math.max(-0.5, this.count - bars - 0.5), this.count + AHEAD);
+      const shown = Math.min(bars, this.count);
+      const plot = Math.max(this.box.clientWidth - SCALE, 2 * WORDS);
+      this.see(this.count - shown - 0.5, this.count - 0.5 + (shown * WORDS) / (plot - WORDS));
     }
 
     fit() {
@@ -378,6 +383,5 @@
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id === "outcome") drawn().forEach((chart) => chart.load());
   });
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-  new MutationObserver(repaint).observe(document.documentElement, { attributes: true, attributeFilter: ["class", "data-theme", "style"] });
+  document.addEventListener("themechange", repaint);
 })();
