@@ -1,0 +1,128 @@
+"""The frame around every page: places, the feed's beginning, light and dark, and a style for every class."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.staticfiles import finders
+from django.test import Client
+from django.urls import reverse
+
+from autotrader.core.users.models import User
+from tests.support import ROOT
+from trading.web import kit
+
+STYLES = ROOT / "autotrader" / "static" / "autotrader" / "app.css"
+PAGES = (*(ROOT / "templates").glob("*.html"), *(ROOT / "templates" / "web").rglob("*.html"))
+SHARED = ("admin/trading/_halt_now.html", "admin/trading/_halt_events.html", "admin/trading/decision/_verdicts.html")
+APPROVAL = ROOT / "templates" / "admin" / "trading" / "approval"
+OURS = re.compile(r"(?:desk|web)-[a-zA-Z0-9-]+")
+# Names that hold text to find, not a look.
+BARE = {"web-timeline-", "desk-events"}
+WEIGHT = 300_000
+
+
+def person(*permissions: str, staff: bool = False) -> Client:
+    """A client of somebody with these permissions."""
+    user = User.objects.create_user("ann", password="x", is_staff=staff)
+    for name in permissions:
+        user.user_permissions.add(Permission.objects.get(codename=name.partition(".")[2]))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def halt_page(client: Client) -> str:
+    answer = client.get(reverse("halt"))
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+@cache
+def styled() -> frozenset[str]:
+    """The classes that the built style sheet knows."""
+    return frozenset(re.findall(r"\.((?:desk|web)-[a-zA-Z0-9-]+)", STYLES.read_text()))
+
+
+def classes(page: Path) -> set[str]:
+    """Our class names in a template, without those that a tag completes."""
+    found: set[str] = set()
+    for attribute in re.findall(r'class="([^"]*)"', page.read_text()):
+        words = re.sub(r"\S*\{\{.*?\}\}\S*", " ", re.sub(r"\{%.*?%\}", " ", attribute)).split()
+        found.update(word for word in words if OURS.fullmatch(word))
+    return found
+
+
+def test_every_class_of_the_pages_has_a_style() -> None:
+    shared = [*(ROOT / "templates" / name for name in SHARED), *APPROVAL.glob("_*.html")]
+    missing = {f"{page.name}: {name}" for page in (*PAGES, *shared) for name in classes(page) - styled() - BARE}
+    assert sorted(missing) == []
+
+
+def test_no_page_has_a_script_of_its_own_or_of_another_host() -> None:
+    for page in PAGES:
+        text = page.read_text()
+        assert not re.search(r"<script(?![^>]*\ssrc=)(?![^>]*application/json)[^>]*>", text), page
+        assert not re.search(r"\son[a-z]+=", text), page
+        assert not re.search(r"""(?:src=|<link[^>]*href=)["'](?:https?:)?//""", text), page
+
+
+@pytest.mark.django_db
+def test_the_places_are_those_one_may_see_and_the_current_one_is_marked() -> None:
+    shown = halt_page(person())
+    assert re.findall(r'href="([^"]+)" aria-current="page"', shown) == [reverse("halt")]
+    assert "<h1>Kill switch</h1>" in shown
+    assert reverse("admin:index") not in shown
+    assert "Approvals" not in shown
+    assert all(place.title in halt_page(_everybody()) for place in kit.PLACES)
+
+
+@pytest.mark.django_db
+def test_staff_gets_the_way_to_the_admin() -> None:
+    assert f'href="{reverse("admin:index")}"' in halt_page(person(staff=True))
+
+
+@pytest.mark.django_db
+def test_htmx_evaluates_nothing_and_the_theme_comes_before_the_styles() -> None:
+    shown = halt_page(person())
+    assert '"allowEval": false' in shown
+    assert shown.index("theme.js") < shown.index("app.css") < shown.index("htmx")
+    assert "admin.css" not in shown
+
+
+@pytest.mark.django_db
+def test_somebody_who_is_not_logged_in_sees_the_form_and_no_places() -> None:
+    shown = str(Client().get(reverse("login")).content.decode())
+    assert 'name="password"' in shown
+    assert "web-place" not in shown
+    assert "data-feed" not in shown
+
+
+@pytest.mark.django_db
+def test_a_page_that_is_not_there_keeps_the_frame(client: Client) -> None:
+    client.force_login(User.objects.create_user("bob", password="x"))
+    answer = client.get("/there-is-no-such-page/%3Cscript%3E/")
+    assert answer.status_code == 404
+    assert b"There is no such page" in answer.content
+    assert reverse("halt").encode() in answer.content
+    assert b"/<script>" not in answer.content
+
+
+@pytest.mark.django_db
+def test_what_a_page_loads_is_light() -> None:
+    shown = halt_page(person())
+    loaded = re.findall(r'(?:src|href)="/static/([^"?]+)"', shown)
+    files = [Path(str(finders.find(name))) for name in loaded]
+    assert len(files) >= 4
+    assert sum(len(gzip.compress(file.read_bytes())) for file in files) + len(gzip.compress(shown.encode())) < WEIGHT
+
+
+def _everybody() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    return client
