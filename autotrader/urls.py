@@ -7,11 +7,13 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from autotrader.core.rest.pages import DocsPage, SchemaEndpoint
+from autotrader.operations import spending
 from autotrader.operations.views import HealthEndpoint, MetricsEndpoint
 
 handler400 = "autotrader.core.rest.handlers.bad_request"
 handler403 = "autotrader.core.rest.handlers.forbidden"
 handler500 = "autotrader.core.rest.handlers.server_error"
+spending.tell()
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="desk")),
     path("admin/", admin.site.urls),

@@ -12,11 +12,12 @@ from django.utils.safestring import SafeString
 
 from autotrader.core.admin_kit import link
 from autotrader.core.formats import badge, duration, instant
-from trading.admin.cycle_cancels import PERMISSION, cancel_chosen, cancel_url, may_cancel
+from trading.admin.cycle_cancels import cancel_chosen, cancel_url, may_cancel
 from trading.admin.kit_finders import by_cycle_of_symbol, by_execution, by_field, by_number, by_symbol
 from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
 from trading.models import Cycle, StepRun, WorkflowExecution
 from trading.selectors.stories import cycle_story, execution_story
+from trading.services.cycle_cancels import PERMISSION
 
 
 @admin.register(Cycle)

@@ -1,4 +1,4 @@
-"""The index: the desk at a glance, from our own history."""
+"""The index: how the machine is, then the desk at a glance, from our own history."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from autotrader.core.clock import system_now
 from broker.gates import HaltState, halt_reading
+from trading.admin.console import machine
 from trading.selectors.approvals import waiting_count
 from trading.selectors.discrepancies import open_count
 from trading.selectors.overview import overview
@@ -19,7 +20,8 @@ VIEW_PERMISSION = "trading.view_decision"
 
 def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What the index shows; people who may not see decisions get the Halt state and the list of pages."""
-    halt = halt_reading()
+    halt, now = halt_reading(), system_now()
+    sees = request.user.has_perm(VIEW_PERMISSION)
     return {
         **context,
         "title": "Desk",
@@ -27,7 +29,8 @@ def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         "simulated": not settings.ORDERS_ENABLED,
         "may_halt": request.user.has_perm(HALT_PERMISSION),
         "may_release": request.user.has_perm(RELEASE_PERMISSION) and halt.state is not HaltState.ACTIVE,
-        "waiting": waiting_count() if request.user.has_perm(VIEW_PERMISSION) else None,
-        "discrepancies": open_count() if request.user.has_perm(VIEW_PERMISSION) else None,
-        "overview": overview(system_now()) if request.user.has_perm(VIEW_PERMISSION) else None,
+        "machine": machine(request, now) if sees else None,
+        "waiting": waiting_count() if sees else None,
+        "discrepancies": open_count() if sees else None,
+        "overview": overview(now) if sees else None,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q
@@ -62,10 +62,8 @@ def by_symbol(word: str) -> Q | None:
     subjects = []
     named = (("execution", WorkflowExecution, "pk"), ("decision", Decision, "pk"), ("order", Order, "order_ref"))
     for name, model, column in named:
-        latest = (
-            model._default_manager.filter(instrument__in=instruments).order_by("-pk").values_list(column, flat=True)
-        )
-        subjects += [f"{name}:{value}" for value in latest[:LATEST]]
+        latest = model._default_manager.filter(instrument__in=instruments).order_by("-pk")
+        subjects += [f"{name}:{value}" for value in latest.values_list(column, flat=True)[:LATEST]]
     return Q(subject__in=subjects)
 
 
@@ -76,12 +74,11 @@ admin.site.unregister(Event)
 class EventListAdmin(BigHistoryAdmin, EventAdmin):
     """Events, newest first."""
 
-    list_filter = (("at", DateFilter), TypeFilter, AccountFilter)
+    list_filter: ClassVar[Any] = (("at", DateFilter), TypeFilter, AccountFilter)
     search_help_text = "Symbol, order ref, subject or correlation id"
-    search_fields = ()
     ordering = ("-seq",)
     show_full_result_count = False
-    actions = ("export_chosen",)
+    actions: ClassVar[Any] = ("export_chosen",)
     finders = (by_number(), by_field("correlation_id"), by_field("subject"), by_order, by_symbol)
     exported = (
         "seq", "at", "market_at", "type", "account", "actor", "correlation_id", "subject", "subject_version",

@@ -74,6 +74,9 @@ def _parts(fields: list[str], rows: QuerySet[Any]) -> Iterator[str]:
 
 
 async def _awaited(parts: Iterator[str]) -> AsyncIterator[str]:
-    following = sync_to_async(next, thread_sensitive=True)
-    while (part := await following(parts, None)) is not None:
+    def following() -> str | None:
+        return next(parts, None)
+
+    ask = sync_to_async(following, thread_sensitive=True)
+    while (part := await ask()) is not None:
         yield part

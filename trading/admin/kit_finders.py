@@ -90,7 +90,7 @@ def by_cycle_of_symbol(word: str) -> Q | None:
 
 def by_execution(path: str = "execution") -> Finder:
     """Rows of the execution, or of every execution of the cycle, with this correlation id."""
-    return lambda word: _among(path, executions_of(word))
+    return lambda word: _q(path, executions_of(word))
 
 
 def by_decision_of_execution(path: str = "decision") -> Finder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
@@ -13,7 +13,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
 
 from autotrader.core.admin_kit import HistoryAdmin
 from trading.admin.kit_export import EXPORT, csv_answer, exported_fields
@@ -55,7 +55,7 @@ class KeysetList(ChangeList):
             self.filter_params.pop(name, None)
         return super().get_queryset(request, exclude_parameters)
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         return ["-pk"]
 
     def get_results(self, request: HttpRequest) -> None:
@@ -99,7 +99,7 @@ def _key(request: HttpRequest, name: str) -> int | None:
 class LedgerFilter(RelatedFilter):
     """By account; of the replays only the newest, since each makes a ledger of its own."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, Any]]:
         ledgers = field.related_model._default_manager.exclude(kind=AccountKind.REPLAY).order_by("pk")
         replays = field.related_model._default_manager.filter(kind=AccountKind.REPLAY).order_by("-created_at")
         return [(row.pk, str(row)) for row in [*ledgers[:200], *replays[:SHOWN_REPLAYS]]]
@@ -111,16 +111,16 @@ class BigHistoryAdmin(HistoryAdmin):
 
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
-    sortable_by: Sequence[str] = ()
+    sortable_by: ClassVar[Any] = ()
     change_list_template = "admin/desk/big_list.html"
-    actions: Any = ("export_chosen",)
-    finders: Sequence[Finder] = ()
-    exported: Sequence[str] = ()
+    actions: ClassVar[Any] = ("export_chosen",)
+    finders: ClassVar[Sequence[Finder]] = ()
+    exported: ClassVar[Sequence[str]] = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetList
 
-    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         # The search box is shown where this names something; what is looked at say the finders.
         return ("pk",) if self.finders else ()
 
@@ -133,17 +133,17 @@ class BigHistoryAdmin(HistoryAdmin):
             queryset = queryset.filter(reduce(or_, found)) if found else queryset.none()
         return queryset, False
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         if request.method == "GET" and EXPORT in request.GET and self.has_view_permission(request):
             return self._export_list(request)
         return super().changelist_view(request, extra_context)
 
     @admin.action(description="Export the chosen rows as CSV", permissions=["view"])
-    def export_chosen(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+    def export_chosen(self, request: HttpRequest, rows: QuerySet[Any]) -> Any:
         """The chosen rows, newest first."""
         return csv_answer(request, self._file_name(), exported_fields(self.model, self.exported), rows)
 
-    def _export_list(self, request: HttpRequest) -> HttpResponse:
+    def _export_list(self, request: HttpRequest) -> Any:
         """The list as it is filtered and searched, from its newest row on."""
         try:
             rows = self.get_changelist_instance(request).queryset
