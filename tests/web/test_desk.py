@@ -163,7 +163,7 @@ def test_a_gateway_that_is_not_ready_says_why(tell: Tell) -> None:
     tell(Told(waiting, problem="The broker is not ready: not logged in."))
     text = text_of(person(*VIEWER).get("/desk/"))
     assert "needs person" in text
-    assert "cannot leave: not logged in" in text
+    assert "not ready : not logged in" in text
     assert "Log in to TWS." in text
 
 

@@ -164,17 +164,21 @@ class Tile:
     is_gain: bool = False
 
 
-def _tiles(told: Told) -> list[Tile]:
+def _tiles(told: Told) -> list[list[Tile]]:
+    """What it is worth and how it goes, then what it can use; nothing where the broker does not answer."""
     summary, pnl = told.account, told.pnl
     if not told.is_live or summary is None:
         return []
     opened = pnl.unrealized if pnl and pnl.unrealized is not None else summary.unrealized_pnl
-    return [
+    worth = [
         Tile("Net liquidation", summary.net_liquidation),
         Tile("Day's P&L", pnl.daily if pnl else None, is_gain=True),
         Tile("Open P&L", opened, is_gain=True),
         Tile("Realised today", pnl.realized if pnl else None, is_gain=True),
+    ]
+    means = [
         Tile("Cash", summary.cash),
         Tile("Buying power", summary.buying_power),
         Tile("Gross exposure", summary.gross_position_value),
     ]
+    return [worth, means]
