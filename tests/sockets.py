@@ -18,6 +18,8 @@ from autotrader.core.live.socket_app import ROUTE, PageSockets
 from autotrader.core.users.models import User
 from tests.live import QUICK
 
+# A machine that has much else to do is no page that does not answer.
+PATIENT = replace(QUICK, owed_s=300.0, stale_s=60.0, answer_s=30.0)
 HOST = "127.0.0.1:8000"
 OURS = f"http://{HOST}"
 EVERY_POKE = ("orders", "trades")
@@ -139,7 +141,7 @@ class Page:
 
 @asynccontextmanager
 async def serving(
-    rules: Rules = QUICK, render: Callable[[Mapping[str, Any]], Line] = shown, **changes: Any
+    rules: Rules = PATIENT, render: Callable[[Mapping[str, Any]], Line] = shown, **changes: Any
 ) -> AsyncIterator[PageSockets]:
     """The application; its threads and connections are gone afterwards."""
     hall = Hall(replace(rules, **changes))
