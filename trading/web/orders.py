@@ -125,7 +125,7 @@ def order_cancel(request: HttpRequest, order_ref: str) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         _cancel(request, order, form.cleaned_data)
         return HttpResponseRedirect(reverse("order", args=[order.order_ref]))
-    context = {"order": order, "form": form, "may_cancel": _may_cancel(request, order)}
+    context = {"section": "orders", "order": order, "form": form, "may_cancel": _may_cancel(request, order)}
     return page(request, "web/orders/cancel.html", context)
 
 
@@ -136,6 +136,7 @@ def _context(request: HttpRequest, order_ref: str) -> dict[str, Any]:
         raise Http404(f"There is no order {order_ref[:40]}.")
     order = found.story.order
     return {
+        "section": "orders",
         "found": found,
         "story": found.story,
         "order": order,

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Model
 
+from autotrader.core.formats import tone_of
 from autotrader.core.rest.paging import Place, cursor_of, place_of
 from trading.models import Account, Order, Strategy, Trade
 from trading.models.account import AccountKind
@@ -36,6 +37,11 @@ class Step:
     at: datetime
     by: str = ""
     why: str = ""
+
+    @property
+    def tone(self) -> str:
+        """Good, bad, warn, busy or plain."""
+        return tone_of(self.state)
 
 
 @dataclass(frozen=True, slots=True)
