@@ -68,7 +68,7 @@ def test_no_document_breaks_a_line_and_all_of_it_is_escaped(kind: str) -> None:
         dict.fromkeys(FIELDS, NASTY),
         dict.fromkeys(FIELDS),
         {name: [NASTY] for name in FIELDS},
-        {name: {"a": NASTY} for name in FIELDS} | {"terms": nested},
+        {name: {"a": NASTY} for name in FIELDS} | {"terms": nested, "now": {"name": NASTY}},
         dict.fromkeys(FIELDS, "NaN"),
         dict.fromkeys(FIELDS, 1e300),
         {"terms": {"legs": [NASTY]}},
@@ -113,6 +113,12 @@ def test_a_halt_names_who_and_why() -> None:
     assert "Trading halted by anna: the feed is odd" in line.html
     assert 'href="/halt/"' in line.html
     assert "Trading released by anna" in line_of(halted | {"new_state": "ACTIVE"}).html
+
+
+def test_a_saved_strategy_is_called_by_its_name() -> None:
+    saved = {"now": {"name": "breakout"}, "changed": {"mode": ["auto", "approve"]}}
+    told = event("STRATEGY_CHANGED", subject="strategy:4", document=saved, cause="changed: mode")
+    assert "Strategy breakout saved by anna as version 3: changed: mode" in line_of(told).html
 
 
 def test_what_was_no_json_says_so() -> None:

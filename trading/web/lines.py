@@ -72,8 +72,7 @@ def _template(kind: str) -> Template:
 
 def _told(document: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """What the templates know."""
-    found = document.get("document")
-    facts: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    facts = _part(document, "document")
     subject = str(document.get("subject") or "")
     side = str(facts.get("side") or _leg(facts).get("side") or "").upper()
     return {
@@ -92,6 +91,7 @@ def _told(document: Mapping[str, Any], kind: str) -> dict[str, Any]:
         "quarantined": bool(document.get("quarantined")),
         "d": _shown(facts),
         "leg": _shown(_leg(facts)),
+        "saved": _shown(_part(facts, "now")),
         "done": DONE_WORDS.get(side, "Filled"),
         "side": ORDER_WORDS.get(side, "order"),
         "symbol": NAMES.symbol(document),
@@ -101,10 +101,14 @@ def _told(document: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def _leg(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     """The first leg of an approval's terms."""
-    terms = facts.get("terms")
-    legs = terms.get("legs") if isinstance(terms, Mapping) else None
+    legs = _part(facts, "terms").get("legs")
     first = legs[0] if isinstance(legs, list) and legs else None
     return first if isinstance(first, Mapping) else {}
+
+
+def _part(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = facts.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _shown(facts: Mapping[str, Any]) -> dict[str, str]:
