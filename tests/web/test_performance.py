@@ -132,6 +132,9 @@ def test_a_flat_curve_is_drawn_and_one_moment_is_not() -> None:
     assert flat is not None
     assert flat.line == "96.0,120.0 908.0,120.0"
     assert flat.along[-1].label == "2020-08-19"
+    back = chart([(BEGIN, D(1)), (BEGIN - timedelta(days=9), D(2))], D(1), D(2), "", "")
+    assert back is not None
+    assert back.line == "908.0,228.0 96.0,12.0"
     assert chart([(BEGIN, D(0)), (BEGIN, D(0))], D(0), D(0), "", "") is None
     zero = chart([(BEGIN, D(0)), (BEGIN + timedelta(days=1), D(0))], D(0), D(0), "", "")
     assert zero is not None

@@ -34,6 +34,10 @@ class PerformanceForm(forms.Form):
         for field in self.fields.values():
             field.widget.attrs["class"] = "desk-input"
 
+    def clean_timeframe(self) -> str:
+        """All of it, where nothing is chosen."""
+        return self.cleaned_data["timeframe"] or "all"
+
     def _choose(self, name: str, known: list[str]) -> None:
         field = self.fields[name]
         assert isinstance(field, forms.ChoiceField)
@@ -53,6 +57,6 @@ def performance_view(request: HttpRequest) -> HttpResponseBase:
         account = account_named(name) if name else usual
         context["account"] = account
         if account is not None:
-            timeframe, strategy = form.cleaned_data["timeframe"] or "all", form.cleaned_data["strategy"]
-            context["found"] = performance_page(account, timeframe, strategy, system_now())
+            asked = form.cleaned_data
+            context["found"] = performance_page(account, asked["timeframe"], asked["strategy"], system_now())
     return page(request, "web/performance/page.html", context, after=after)

@@ -190,7 +190,7 @@ def _drawdown_chart(points: Sequence[EquityPoint]) -> Chart | None:
 
 def chart(told: Sequence[tuple[datetime, Decimal]], low: Decimal, high: Decimal, words: str, unit: str) -> Chart | None:
     """The points (time, value) between the values `low` and `high`; None where all are of one time."""
-    begin, end = told[0][0], told[-1][0]
+    begin, end = min(at for at, _ in told), max(at for at, _ in told)  # a clock may have been set back
     length = (end - begin) / timedelta(seconds=1)
     if length <= 0:
         return None
@@ -206,7 +206,7 @@ def chart(told: Sequence[tuple[datetime, Decimal]], low: Decimal, high: Decimal,
 
     line = [f"{across(at)},{up(value)}" for at, value in told]
     base = up(min(max(ZERO, low), high))
-    area = [f"{across(begin)},{base}", *line, f"{across(end)},{base}"]
+    area = [f"{across(told[0][0])},{base}", *line, f"{across(told[-1][0])},{base}"]
     marks = [Mark(up(value), f"{number(value)}{unit}") for value in _round_values(low, high)]
     return Chart(" ".join(line), " ".join(area), marks, _times(begin, end), words)
 
