@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import mimetypes
 import struct
 import threading
 from collections import Counter
@@ -103,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
             self._hold(int(parse_qs(path.query)["after_id"][0]))
         elif path.path == "/":
             self._answer(self.server.body.encode(), "text/html; charset=utf-8")
-        elif path.path == "/htmx.js":
+        elif path.path in ("/htmx.js", "/static/django_htmx/htmx-2.min.js"):
             self._answer(htmx(), "text/javascript")
         elif path.path.startswith("/panel/"):
             name = path.path.removeprefix("/panel/")
@@ -113,7 +114,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path.path == "/favicon.ico":
             self._answer(b"", "image/x-icon", 404)
         else:
-            self._answer((OURS / path.path.lstrip("/")).read_bytes(), "text/javascript")
+            name = path.path.rpartition("/")[2]
+            self._answer((OURS / name).read_bytes(), mimetypes.guess_type(name)[0] or "text/plain")
 
     def _answer(self, body: bytes, kind: str, status: int = 200) -> None:
         self.send_response(status)

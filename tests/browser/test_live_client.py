@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
+from autotrader.core.users.models import User
 from tests.browser.loopback import Desk, desk
 from tests.support import eventually
 
@@ -216,3 +219,50 @@ def test_old_numbers_say_their_age_and_deadlines_count_down(shown: Shown) -> Non
     assert "web-old" in shown.page.get_attribute("#old", "class")
     assert shown.page.inner_text("#fresh") == "now"
     assert shown.page.inner_text("#soon").startswith("1:")
+
+
+@pytest.fixture
+def framed(shown: Shown, db: None) -> Shown:
+    """A page of the site in its own frame and style, on a phone, with no feed."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("anna", password="x"))
+    served = str(client.get(reverse("halt")).content.decode())
+    shown.desk.body = served.replace('hx-get="/', 'hx-get="/panel/')
+    shown.page.set_viewport_size({"width": 390, "height": 844})
+    shown.page.goto(shown.desk.url, wait_until="load")
+    return shown
+
+
+def ground(shown: Shown) -> str:
+    return str(shown.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def test_light_or_dark_is_chosen_once_and_kept(framed: Shown) -> None:
+    framed.page.emulate_media(color_scheme="light")
+    light = ground(framed)
+    framed.page.get_by_role("button", name="Light or dark").click()
+    dark = ground(framed)
+    assert light != dark
+    framed.page.reload(wait_until="load")
+    assert ground(framed) == dark
+    framed.page.evaluate("localStorage.clear()")
+    framed.page.reload(wait_until="load")
+    assert ground(framed) == light
+    framed.page.emulate_media(color_scheme="dark")
+    eventually(lambda: ground(framed) == dark)
+
+
+def test_on_a_phone_the_places_are_folded_and_the_kill_switch_is_at_hand(framed: Shown) -> None:
+    page = framed.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".web-kill").is_visible()
+    assert not page.locator("#places").is_visible()
+    page.get_by_role("button", name="Menu").click()
+    assert page.locator("#places").get_by_role("link", name="Approvals").is_visible()
+    assert page.get_by_role("button", name="Menu").get_attribute("aria-expanded") == "true"
+
+
+def test_the_keyboard_reaches_the_page_past_the_places(framed: Shown) -> None:
+    framed.page.keyboard.press("Tab")
+    framed.page.keyboard.press("Enter")
+    assert framed.page.evaluate("document.activeElement.id") == "main"

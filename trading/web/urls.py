@@ -21,7 +21,7 @@ from trading.web import (
 )
 
 urlpatterns = [
-    path("login/", LoginView.as_view(template_name="web/login.html", next_page="approvals"), name="login"),
+    path("login/", LoginView.as_view(template_name="web/login.html", next_page="desk"), name="login"),
     path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
     path("desk/", desk.desk_page, name="desk"),
     *(path(f"desk/{panel.name}/", desk.panel_view(panel), name=f"desk_{panel.name}") for panel in desk.PANELS),
