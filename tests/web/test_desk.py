@@ -18,6 +18,9 @@ from django.test.utils import CaptureQueriesContext
 from autotrader.core.users.models import User
 from broker import types
 from broker.gates import HaltState
+from tests.api.test_orders import Api, entry, legs_of
+from tests.desk.conftest import Desk, bars_folder, open_desk
+from tests.desk.conftest import desk as desk
 from tests.trading.asking import asked
 from tests.trading.builders import ACCOUNT, CON_IDS, NOW, D, bought, report, status, strategy, summary
 from trading.models import Account, Cycle, Discrepancy, Instrument, Order, Strategy, Trade
@@ -27,6 +30,7 @@ from trading.web import numbers
 from trading.web.desk import PANELS
 from trading.web.numbers import Told
 
+__all__ = ["bars_folder", "desk", "open_desk"]
 pytestmark = pytest.mark.django_db
 
 VIEWER = (
@@ -190,6 +194,20 @@ def test_the_page_goes_on_from_the_last_event(tell: Tell) -> None:
 
 
 # Live numbers
+
+
+def test_a_real_broker_s_word_is_shown(desk: Desk, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbers.NUMBERS, "_until", float("-inf"))
+    assert Api("trading.request_order").post("place", entry(desk, "GAPS")).status_code == 201
+    order = legs_of()["entry"]
+    answer = person(*VIEWER, "trading.request_order").get("/desk/")
+    text = text_of(answer)
+    assert answer.context["told"].is_live, answer.context["told"].problem
+    assert f"Account {desk.account} live from the broker at" in text
+    assert "Net liquidation 1,000,000.00 USD" in text
+    assert "BUY 10 GAPS" in text
+    assert f"/orders/{order.order_ref}/cancel/" in answer.content.decode()
+    assert answer.context["orders"][0].row == order
 
 
 def test_the_account_is_told_with_its_source_and_time(tell: Tell) -> None:
