@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,14 +12,17 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from autotrader.core.users.models import User
+from tests.api.test_orders import Api, entry, legs_of
+from tests.desk.conftest import Desk, bars_folder, open_desk
+from tests.desk.conftest import desk as desk
 from tests.trading.builders import bought, bracket, strategy
 from tests.trading_admin.story import tell
 from trading.models import Order, OrderChange, OrderRequest
 from trading.selectors.pages import orders as selectors
 from trading.web.trades import cell
 
+__all__ = ["bars_folder", "desk", "open_desk"]
 pytestmark = pytest.mark.django_db
-People = Callable[..., Client]
 EVIL = "<script>alert(1)</script>"
 
 
@@ -202,6 +204,24 @@ def test_a_cancel_asks_for_a_reason_and_says_why_it_was_not_done() -> None:
     assert not OrderChange.objects.exists()
     assert "has ended" in body(client.get(f"/orders/{entry.order_ref}/cancel/"))
     assert client.get("/orders/A0-E/cancel/").status_code == 404
+
+
+def test_a_person_cancels_an_order_once(desk: Desk, transactional_db: None) -> None:
+    assert Api("trading.request_order").post("place", entry(desk, "GAPS")).status_code == 201
+    order = legs_of()["entry"]
+    client = person("trading.view_order", "trading.request_order")
+    path = f"/orders/{order.order_ref}/cancel/"
+    page = client.get(path)
+    assert "force" not in page.context["form"].fields
+    said = {"reason": "no longer wanted", "key": str(page.context["form"].initial["key"])}
+    for _ in range(2):
+        assert "is CANCELLED" in body(client.post(path, said, follow=True))
+    desk.market.broker.drain()
+    assert OrderChange.objects.get().reason == "no longer wanted; the order is CANCELLED"
+    shown = body(client.get(f"/orders/{order.order_ref}/"))
+    assert path not in shown
+    assert "no longer wanted" in shown
+    assert "the order itself" in shown
 
 
 def test_the_file_has_every_order_and_no_formula() -> None:
