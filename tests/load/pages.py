@@ -17,6 +17,7 @@ from tests.load.clients import OPENING
 SENT = re.compile(r"sent-(\d+)")
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 ACK_LINES, ACK_S = 64, 5.0
+BEGIN_ANEW = 4408
 
 
 def opening(port: int, cookie: str, after: int | None = None, **headers: str) -> bytes:
@@ -82,7 +83,10 @@ class Frames:
 
 @dataclass
 class PageReader(asyncio.Protocol):
-    """One page over all of its sockets; `lost` and `doubled` count numbers out of turn, `resyncs` beginnings anew."""
+    """One page over all of its sockets; `lost` and `doubled` count numbers out of turn, `resyncs` beginnings anew.
+
+    `refused` counts the other ends that the server said.
+    """
 
     port: int
     cookie: str
@@ -93,6 +97,7 @@ class PageReader(asyncio.Protocol):
     resyncs: int = 0
     connects: int = 0
     code: int = 0
+    refused: int = 0
     away: list[bool] = field(default_factory=list)
     late_ms: list[float] = field(default_factory=list)
 
@@ -111,6 +116,7 @@ class PageReader(asyncio.Protocol):
                 self._transport.write(frame(PONG, payload))
             elif opcode == CLOSE:
                 self.code = struct.unpack(">H", payload[:2])[0] if payload else 1005
+                self.refused += self.code != BEGIN_ANEW
                 self._transport.write(frame(CLOSE, payload[:2]))
                 self._transport.close()
 

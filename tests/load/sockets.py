@@ -10,7 +10,7 @@ import time
 
 from tests.load.frame import Figure, percentile
 from tests.load.house import House, Web, cookies, head
-from tests.load.pages import Frames, PageReader, stuck_page
+from tests.load.pages import BEGIN_ANEW, CLOSE, Frames, PageReader, stuck_page
 from tests.load.streams import _finish, _until
 
 # Fewer for a look at whether it works at all; the figures that are written down are of a thousand.
@@ -67,8 +67,9 @@ async def _fan_out(house: House, web: Web) -> list[Figure]:
 
 async def _reconnect(house: House, web: Web) -> list[Figure]:
     """Pages that are cut off again and again while many write, each a little at a time."""
-    people = await _people(COMING)
-    pages = [PageReader(web.port, people[0]) for _ in range(COMING)]
+    # Each of a person of its own: one may not open so many a minute.
+    people = await _people(COMING * A_PERSON)
+    pages = [PageReader(web.port, cookie) for cookie in people]
     await asyncio.gather(*(page.connect() for page in pages))
     before = await asyncio.to_thread(head)
     with house.writing("--threads", str(WRITERS), "--each", str(EACH)) as writer:
@@ -82,6 +83,7 @@ async def _reconnect(house: House, web: Web) -> list[Figure]:
         Figure("  lost", sum(page.lost + max(0, last - page.last) for page in pages), "events", 0),
         Figure("  doubled", sum(page.doubled for page in pages), "events", 0),
         Figure("  told to begin anew, since they were 256 behind", sum(page.resyncs for page in pages), ""),
+        Figure("  refused", sum(page.refused for page in pages), "", 0),
         Figure("  written and not on record", written - (last - before), "events", 0),
     ]
 
@@ -125,7 +127,7 @@ async def _stop_reading(house: House, web: Web) -> list[Figure]:
     return [
         Figure(f"{STUCK} pages that stop reading: memory more, each", (peak - memory) / STUCK, "MB", 1),
         Figure("  the last of them dropped after", gone, "s", 30),
-        Figure("  closed with another word than 4408", sum(code not in {0, 4408} for code in codes), "", 0),
+        Figure("  closed with a code other than 4408", sum(code not in {0, BEGIN_ANEW} for code in codes), "", 0),
         Figure("  events meanwhile", count, ""),
         Figure("  lost by one that reads beside them", page.lost + max(0, before + count - page.last), "events", 0),
     ]
@@ -144,7 +146,7 @@ def _code(silent: socket.socket) -> int:
     try:
         while more := silent.recv(65536):
             for opcode, payload in frames.feed(more):
-                code = int.from_bytes(payload[:2], "big") if opcode == 8 else code
+                code = int.from_bytes(payload[:2], "big") if opcode == CLOSE else code
     except OSError:
         return code
     finally:
