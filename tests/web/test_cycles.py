@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
@@ -352,3 +354,28 @@ def test_small_values_are_numbers_and_short_texts() -> None:
 def test_where_bears_versions_that_say_nothing() -> None:
     row = WorkflowExecution(state="RUNNING", next_step=3, started_at=system_now())
     assert where(row, ()) == "step 0 of 0: the end"
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(240)
+@pytest.mark.django_db(transaction=True)
+def test_a_running_cycle_moves_under_the_readers_eyes(browser: Any, live_server: Any) -> None:
+    """Steps that another process commits are shown without a reload, the live feed being away or not."""
+    cycle = queued()
+    execution = execution_claim("test", "worker-1", cycle.pk)
+    assert execution is not None
+    cookie = person(CYCLE, EXECUTION).cookies[settings.SESSION_COOKIE_NAME].value
+    context = browser.new_context(viewport={"width": 390, "height": 900})
+    context.set_default_timeout(60_000)
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+    page = context.new_page()
+    loads: list[str] = []
+    page.on("load", lambda loaded: loads.append(loaded.url))
+    page.goto(live_server.url + reverse("cycle", args=[cycle.pk]))
+    page.locator("#cycle-now", has_text="step 1 of 3: check session").wait_for()
+    stepped(execution, 2)
+    page.locator("#cycle-now", has_text="step 3 of 3: decide").wait_for()
+    assert page.locator(f"#work-{execution.pk} progress").evaluate("bar => bar.value") == 2
+    assert len(loads) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    context.close()

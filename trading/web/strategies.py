@@ -77,16 +77,14 @@ def strategy_head(request: HttpRequest, pk: int) -> HttpResponse:
 @shown_to(*VIEW_WORK)
 def strategy_did(request: HttpRequest, pk: int) -> HttpResponse:
     """Its schedule and its newest executions, as they are now."""
-    _found(lambda: strategy_named(pk))
-    return panel(request, "web/strategies/_work.html", {"told": strategy_work(pk, system_now())})
+    return panel(request, "web/strategies/_work.html", {"told": _found(lambda: strategy_work(pk, system_now()))})
 
 
 @require_GET
 @shown_to(VIEW_TRADES)
 def strategy_held(request: HttpRequest, pk: int) -> HttpResponse:
     """Its open trades and its results, as they are now."""
-    _found(lambda: strategy_named(pk))
-    return panel(request, "web/strategies/_trades.html", {"held": strategy_trades(pk)})
+    return panel(request, "web/strategies/_trades.html", {"held": _found(lambda: strategy_trades(pk))})
 
 
 @require_POST
@@ -98,9 +96,7 @@ def strategy_switch(request: HttpRequest, pk: int) -> HttpResponse:
     actor = request.user.get_username()
     done = _done(request, lambda: strategy_change(pk, {"enabled": enabled}, actor=actor, may_loosen=False))
     if done is not None:
-        after = (
-            "its schedule starts cycles, and it may enter" if enabled else "it enters nothing, exits go on"
-        )
+        after = "its schedule starts cycles, and it may enter" if enabled else "it enters nothing, exits go on"
         messages.success(request, f"{done} is {'on' if enabled else 'off'}: {after}.")
     return _back(pk)
 
