@@ -122,19 +122,19 @@ def test_a_chart_has_round_numbers_and_stays_in_its_picture() -> None:
     drawn = chart(told, D(9987), D(10112), "words", "")
     assert drawn is not None
     assert [mark.label for mark in drawn.up] == ["10,000", "10,050", "10,100"]
-    assert drawn.line == "96.0,228.0 502.0,12.0 908.0,146.8"
+    assert drawn.line == "0.0,100.0 50.0,0.0 100.0,62.4"
     assert drawn.along[0].label == "07-20 20:00"
-    assert drawn.along[-1].at == 908.0
+    assert drawn.along[-1].at == 100.0
 
 
 def test_a_flat_curve_is_drawn_and_one_moment_is_not() -> None:
     flat = chart([(BEGIN, D(100)), (BEGIN + timedelta(days=30), D(100))], D(100), D(100), "", " %")
     assert flat is not None
-    assert flat.line == "96.0,120.0 908.0,120.0"
+    assert flat.line == "0.0,50.0 100.0,50.0"
     assert flat.along[-1].label == "2020-08-19"
     back = chart([(BEGIN, D(1)), (BEGIN - timedelta(days=9), D(2))], D(1), D(2), "", "")
     assert back is not None
-    assert back.line == "908.0,228.0 96.0,12.0"
+    assert back.line == "100.0,100.0 0.0,0.0"
     assert chart([(BEGIN, D(0)), (BEGIN, D(0))], D(0), D(0), "", "") is None
     zero = chart([(BEGIN, D(0)), (BEGIN + timedelta(days=1), D(0))], D(0), D(0), "", "")
     assert zero is not None

@@ -22,9 +22,8 @@ from trading.selectors.trade_figures import ClosedTrade, TradeFigures, trade_fig
 CHUNK = 2000
 BY_HAND = "a person or a program"
 NO_STRATEGY = "no strategy"
-# The picture, in its own units: it is drawn as wide as the page.
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 920, 260, 96, 908, 12, 228
 GAPS_UP, MARKS_ALONG = 5, 5
+WHOLE = 100  # the picture in its own units, in both directions: per cent of it
 ZERO, HUNDRED = Decimal(0), Decimal(100)
 Kind = Literal["percent", "gain", "money", "ratio"]
 
@@ -42,7 +41,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A number or a time beside an axis."""
+    """A number or a time beside an axis, in per cent from the top or from the left."""
 
     at: float
     label: str
@@ -50,7 +49,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A curve in the units of the picture; `line` and `area` are the points of a polyline and of a polygon."""
+    """A curve in per cent of the picture; `line` and `area` are the points of a polyline and of a polygon."""
 
     line: str
     area: str
@@ -199,10 +198,10 @@ def chart(told: Sequence[tuple[datetime, Decimal]], low: Decimal, high: Decimal,
     spread = high - low
 
     def across(at: datetime) -> float:
-        return round(LEFT + (RIGHT - LEFT) * ((at - begin) / timedelta(seconds=1)) / length, 1)
+        return round(WHOLE * ((at - begin) / timedelta(seconds=1)) / length, 2)
 
     def up(value: Decimal) -> float:
-        return round(TOP + (BOTTOM - TOP) * float((high - value) / spread), 1)
+        return round(WHOLE * float((high - value) / spread), 2)
 
     line = [f"{across(at)},{up(value)}" for at, value in told]
     base = up(min(max(ZERO, low), high))
@@ -227,5 +226,5 @@ def _round_values(low: Decimal, high: Decimal) -> list[Decimal]:
 def _times(begin: datetime, end: datetime) -> list[Mark]:
     """Times at even distances, in UTC; with the hour where the whole is short."""
     form = "%Y-%m-%d" if end - begin > timedelta(days=MARKS_ALONG) else "%m-%d %H:%M"
-    gap, wide = (end - begin) / (MARKS_ALONG - 1), (RIGHT - LEFT) / (MARKS_ALONG - 1)
-    return [Mark(round(LEFT + wide * n, 1), (begin + gap * n).strftime(form)) for n in range(MARKS_ALONG)]
+    gap, wide = (end - begin) / (MARKS_ALONG - 1), WHOLE / (MARKS_ALONG - 1)
+    return [Mark(wide * n, (begin + gap * n).strftime(form)) for n in range(MARKS_ALONG)]
