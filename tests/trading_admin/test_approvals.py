@@ -231,3 +231,43 @@ def test_without_a_broker_nothing_is_swept(db: None) -> None:
     assert sweep() == 0
     approval.refresh_from_db()
     assert approval.state == "PENDING"
+
+
+def chosen(approval: Approval, action: str, **more: str) -> dict[str, Any]:
+    key = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+    return {"action": action, "_selected_action": [str(approval.pk)], "confirmed": "yes", "key": key, **more}
+
+
+def test_orders_are_rejected_from_the_list_as_they_were_shown(login: Any) -> None:
+    approval, path = asked(), reverse("admin:trading_approval_changelist")
+    client, name = login(*MAY_DECIDE), f"digest-{approval.pk}"
+    page = client.post(path, {"action": "reject_chosen", "_selected_action": [str(approval.pk)], "index": "0"})
+    assert f'name="{name}" value="{approval.digest}"' in page.content.decode()
+    assert str(approval.instrument) in page.content.decode()
+    client.post(path, chosen(approval, "reject_chosen", **{name: approval.digest}))
+    other = client.post(
+        path, chosen(approval, "reject_chosen", **{name: "f" * 64, "reason": "not this one"}), follow=True
+    )
+    assert [str(message) for message in other.context["messages"]][0].startswith(f"approval {approval.pk}: ")
+    assert not ApprovalVote.objects.exists()
+    client.post(path, chosen(approval, "reject_chosen", **{name: approval.digest, "reason": "not this one"}))
+    approval.refresh_from_db()
+    assert approval.state == "REJECTED"
+    assert ApprovalVote.objects.get().reason == "not this one"
+
+
+def test_who_may_only_look_decides_nothing_from_the_list(login: Any) -> None:
+    approval, path = asked(), reverse("admin:trading_approval_changelist")
+    client, said = login("trading.view_approval"), {f"digest-{approval.pk}": approval.digest, "reason": "not this one"}
+    assert "Approve…" not in client.get(path).content.decode()
+    for action in ("approve_chosen", "reject_chosen"):
+        client.post(path, chosen(approval, action, **said))
+    assert not ApprovalVote.objects.exists()
+
+
+def test_a_yes_from_the_list_needs_the_markets_time(login: Any) -> None:
+    approval, path = asked(), reverse("admin:trading_approval_changelist")
+    yes = chosen(approval, "approve_chosen", **{f"digest-{approval.pk}": approval.digest})
+    answer = login(*MAY_DECIDE).post(path, yes, follow=True)
+    assert [str(message) for message in answer.context["messages"]][0].startswith(f"approval {approval.pk}: ")
+    assert not ApprovalVote.objects.exists()

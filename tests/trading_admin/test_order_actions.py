@@ -14,7 +14,7 @@ from tests.desk.conftest import Desk, bars_folder, open_desk
 from tests.desk.conftest import desk as desk
 from tests.trading_admin.conftest import Login
 from tests.trading_admin.story import Told
-from trading.models import Order, OrderChange, OrderRequest
+from trading.models import Order, OrderChange, OrderRequest, Reconciliation
 
 __all__ = ["bars_folder", "desk", "open_desk"]
 
@@ -76,3 +76,33 @@ def test_a_cancel_without_a_reason_or_a_broker_does_nothing(bought: Told, login:
     assert client.post(path, {"reason": "", "key": form_key(page)}).status_code == 200
     assert not OrderRequest.objects.exists()
     assert not OrderChange.objects.exists()
+
+
+def test_a_person_cancels_orders_from_the_list_and_compares_with_the_broker(desk: Desk, transactional_db: None) -> None:
+    api = Api("trading.request_order")
+    assert api.post("place", entry(desk, "GAPS")).status_code == 201
+    order = legs_of()["entry"]
+    client = staff("view_order", "request_order", "view_reconciliation", "resolve_discrepancy")
+    chosen = {"action": "cancel_chosen", "_selected_action": [str(order.pk)]}
+    page = client.post("/admin/trading/order/", chosen | {"index": "0"})
+    assert "Cancel these orders?" in page.content.decode()
+    yes = {"confirmed": "yes", "key": form_key(page), "reason": "no longer wanted"}
+    told = []
+    for _ in range(2):
+        answer = client.post("/admin/trading/order/", chosen | yes, follow=True)
+        told += [str(message) for message in answer.context["messages"]]
+    assert told == [
+        f"{order.order_ref} is CANCELLED.",
+        f"Left out, since they have ended, are stops or not ours to cancel: {order.order_ref}.",
+    ]
+    assert OrderRequest.objects.filter(kind="cancel").count() == 1
+    order.refresh_from_db()
+    assert order.state == "CANCELLED"
+    desk.market.broker.reconcile()
+    desk.market.broker.drain()
+    looks = {"action": "compare_now", "_selected_action": [str(Reconciliation.objects.get().pk)]}
+    asked = client.post("/admin/trading/reconciliation/", looks | {"index": "0"})
+    assert "Compare with the broker now?" in asked.content.decode()
+    yes = {"confirmed": "yes", "key": form_key(asked)}
+    said = client.post("/admin/trading/reconciliation/", looks | yes, follow=True).content.decode()
+    assert "Compared" in said

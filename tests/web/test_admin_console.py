@@ -27,7 +27,7 @@ from tests.trading_admin.conftest import bought as bought
 from tests.trading_admin.conftest import login as login
 from tests.trading_admin.story import Told, tell
 from trading.admin.kit_export import MOST_ROWS, cell
-from trading.models import Account, Cycle, Decision, Instrument, Order, Strategy
+from trading.models import Account, Cycle, Decision, Instrument, Order, Reconciliation, Strategy
 from trading.services.cycles import cycle_queue
 from trading.services.demo import demo_seed
 
@@ -36,6 +36,7 @@ MANY = 20_000
 BORN = datetime(2024, 1, 2, tzinfo=UTC)
 KEY = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 INDEX_QUERIES = 30
+COMPARING = ("trading.view_reconciliation", "trading.resolve_discrepancy")
 
 
 @pytest.fixture(autouse=True)
@@ -396,6 +397,16 @@ def test_stops_are_not_cancelled_from_the_list(login: Any, bought: Told) -> None
     failed = client.post(path, select("cancel_chosen", target, confirmed="yes", key=KEY, reason="not wanted"))
     assert said(failed)
     assert Order.objects.get(role="target").cancel_requested_at is None
+
+
+def test_comparing_needs_the_permission_and_a_broker(login: Any, bought: Told) -> None:
+    looked = {"at": BORN, "market_at": BORN, "orders": 0, "executions": 0, "positions": 0}
+    row = Reconciliation.objects.create(account_id="DU1234567", **looked)
+    path, yes = changelist("trading_reconciliation"), {"confirmed": "yes", "key": KEY}
+    reader, operator = login("trading.view_reconciliation"), login(*COMPARING)
+    assert "Compare with the broker" not in reader.get(path).content.decode()
+    assert "nothing is concluded" in said(operator.post(path, select("compare_now", row, **yes)))
+    assert "nothing is concluded" not in said(reader.post(path, select("compare_now", row, **yes)))
 
 
 def test_what_is_asked_about_is_escaped(login: Any, strategy: Strategy) -> None:

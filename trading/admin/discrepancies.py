@@ -12,9 +12,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import HistoryAdmin, link
+from autotrader.core.admin_kit import link
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import badge, instant, money
+from trading.admin.reconcile_actions import ComparingAdmin
 from trading.models import Discrepancy, Reconciliation, Strategy
 from trading.selectors.discrepancies import discrepancy_story
 from trading.services import resolutions
@@ -75,7 +76,7 @@ class ResolveForm(forms.Form):
 
 
 @admin.register(Discrepancy)
-class DiscrepancyAdmin(HistoryAdmin):
+class DiscrepancyAdmin(ComparingAdmin):
     """What differs, since when, and who resolved it."""
 
     list_display = (
@@ -163,7 +164,7 @@ class DiscrepancyAdmin(HistoryAdmin):
 
 
 @admin.register(Reconciliation)
-class ReconciliationAdmin(HistoryAdmin):
+class ReconciliationAdmin(ComparingAdmin):
     """What the last look at the broker's book compared."""
 
     list_display = ("account", "when", "orders", "executions", "positions", "broker_cash", "our_cash", "cash_note")

@@ -78,7 +78,7 @@ class EventListAdmin(BigHistoryAdmin, EventAdmin):
     search_help_text = "Symbol, order ref, subject or correlation id"
     ordering = ("-seq",)
     show_full_result_count = False
-    actions: ClassVar[Any] = ("export_chosen",)
+    actions: Any = ("export_chosen",)
     finders = (by_number(), by_field("correlation_id"), by_field("subject"), by_order, by_symbol)
     exported = (
         "seq", "at", "market_at", "type", "account", "actor", "correlation_id", "subject", "subject_version",

@@ -72,7 +72,7 @@ class KeysetList(ChangeList):
             rows = rows[:size]
         self.result_list = rows
         self.result_count = len(rows)
-        self.full_result_count = None
+        self.full_result_count = len(rows)  # as many as are shown: the head line then names no number
         self.show_full_result_count = False
         self.show_admin_actions = True
         self.can_show_all = self.multi_page = False
@@ -113,7 +113,7 @@ class BigHistoryAdmin(HistoryAdmin):
     show_facets = ShowFacets.NEVER
     sortable_by: ClassVar[Any] = ()
     change_list_template = "admin/desk/big_list.html"
-    actions: ClassVar[Any] = ("export_chosen",)
+    actions: Any = ("export_chosen",)
     finders: ClassVar[Sequence[Finder]] = ()
     exported: ClassVar[Sequence[str]] = ()
 
