@@ -248,7 +248,7 @@ def test_orders_are_rejected_from_the_list_as_they_were_shown(login: Any) -> Non
     other = client.post(
         path, chosen(approval, "reject_chosen", **{name: "f" * 64, "reason": "not this one"}), follow=True
     )
-    assert [str(message) for message in other.context["messages"]][0].startswith(f"approval {approval.pk}: ")
+    assert next(str(message) for message in other.context["messages"]).startswith(f"approval {approval.pk}: ")
     assert not ApprovalVote.objects.exists()
     client.post(path, chosen(approval, "reject_chosen", **{name: approval.digest, "reason": "not this one"}))
     approval.refresh_from_db()
@@ -269,5 +269,5 @@ def test_a_yes_from_the_list_needs_the_markets_time(login: Any) -> None:
     approval, path = asked(), reverse("admin:trading_approval_changelist")
     yes = chosen(approval, "approve_chosen", **{f"digest-{approval.pk}": approval.digest})
     answer = login(*MAY_DECIDE).post(path, yes, follow=True)
-    assert [str(message) for message in answer.context["messages"]][0].startswith(f"approval {approval.pk}: ")
+    assert next(str(message) for message in answer.context["messages"]).startswith(f"approval {approval.pk}: ")
     assert not ApprovalVote.objects.exists()
