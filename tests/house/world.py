@@ -18,12 +18,13 @@ from trading.models import Approval, Discrepancy, Strategy
 from trading.models.discrepancy import DiscrepancyKind
 from trading.services.discrepancies import discrepancy_open
 
-# The first part of an address below /api/ and the model whose ids follow it.
+# A part of an address of the API or of a page, and the model whose ids follow it.
 OF_API = {
     "approvals": "trading.Approval",
     "cycles": "trading.Cycle",
     "decisions": "trading.Decision",
     "discrepancies": "trading.Discrepancy",
+    "executions": "trading.WorkflowExecution",
     "instruments": "trading.Instrument",
     "strategies": "trading.Strategy",
     "workflows": "trading.Workflow",
