@@ -113,7 +113,7 @@
       if (!panel) return;
       const since = new Date(serverNow()).toISOString().slice(11, 19);
       if (!(panel.dataset.stale || "").startsWith("Out of date")) {
-        panel.dataset.stale = `Out of date since ${since} UTC: the server did not answer. It is asked again.`;
+        panel.dataset.stale = `Out of date since ${since} UTC: the server does not answer.`;
       }
     });
   }
