@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -58,14 +57,6 @@ def cycle(request: HttpRequest, pk: int) -> HttpResponse:
 def cycle_now(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that moves."""
     return panel(request, "web/cycles/_cycle.html", _context(request, pk))
-
-
-@require_GET
-@shown_to(FEED)
-def cycle_feed(request: HttpRequest, pk: int) -> HttpResponse:
-    """What happened in it: its own events and those of its executions."""
-    about = get_object_or_404(Cycle, pk=pk).correlation_id
-    return panel(request, "web/cycles/_feed.html", {"lines": lines_recent(SHOWN_LINES, about), "about": about})
 
 
 @require_http_methods(["GET", "POST"])

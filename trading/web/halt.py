@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from autotrader.core.errors import AutoTraderError
 from trading.selectors.halts import halt_story
 from trading.services.halts import HALT_PERMISSION, HaltOutcome, halt, may_halt, may_release, reason_of_halt, release
+from trading.web.kit import head, page, panel, shown_to
 
 BY_BUTTON = "halted by the button on the page"
 
 
 @require_http_methods(["GET", "POST"])
+@shown_to()
 def halt_page(request: HttpRequest) -> HttpResponse:
     """What is in force and what still works; a POST halts, or releases with a reason."""
-    if not request.user.is_authenticated:
-        return redirect_to_login(request.get_full_path(), reverse("login"))
     if request.method == "GET":
-        return render(request, "web/halt.html", _context(request))
+        return page(request, "web/halt.html", _context(request), after=head())
     try:
         outcome = _released(request) if request.POST.get("action") == "release" else _halted(request)
     except AutoTraderError as error:
@@ -34,11 +32,10 @@ def halt_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET"])
+@shown_to()
 def halt_now(request: HttpRequest) -> HttpResponse:
     """The part that changes by itself while cancels are under way."""
-    if not request.user.is_authenticated:
-        raise PermissionDenied("Log in first.")
-    return render(request, "admin/trading/_halt_now.html", _context(request))
+    return panel(request, "admin/trading/_halt_now.html", _context(request))
 
 
 def _context(request: HttpRequest) -> dict[str, object]:

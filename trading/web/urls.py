@@ -49,7 +49,6 @@ urlpatterns = [
     path("cycles/<int:pk>/", cycles.cycle, name="cycle"),
     path("cycles/<int:pk>/now/", cycles.cycle_now, name="cycle_now"),
     path("cycles/<int:pk>/cancel/", cycles.cycle_cancelled, name="cycle_cancel"),
-    path("cycles/<int:pk>/feed/", cycles.cycle_feed, name="cycle_feed"),
     path("executions/<int:pk>/", cycles.execution, name="execution"),
     path("executions/<int:pk>/now/", cycles.execution_now, name="execution_now"),
     path("panels/cycles/", cycles.cycles_now, name="cycles_now"),

@@ -63,7 +63,7 @@
   const pokeWaiting = () => panels().filter((panel) => memory(panel).waits).forEach(poke);
   const isAbout = (element, cause) => {
     const about = element.dataset.about;
-    return !about || cause === about || String(cause).startsWith(`${about}:`);
+    return !about || cause === about || String(cause).startsWith(`${about}.`); // an execution's is its cycle's and a number
   };
   function pokeFor(line) {
     for (const panel of panels()) {
