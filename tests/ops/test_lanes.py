@@ -74,6 +74,22 @@ async def test_who_finds_all_lanes_held_up_gets_one_of_its_own() -> None:
     assert not any(name.startswith("lane-own") for name in names)
 
 
+async def test_a_lane_whose_caller_left_is_free_when_its_thread_is() -> None:
+    site = Site()
+    lanes = Lanes(site, 1, patience_s=0.05)
+    left = asyncio.create_task(ask(lanes, "/slow"))
+    async with asyncio.timeout(5):
+        while not site.threads:
+            await asyncio.sleep(0.01)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        await ask(lanes, "/")
+        assert site.threads[-1].startswith("lane-own")
+        site.let_go.set()
+        while site.threads[-1].startswith("lane-own"):
+            await ask(lanes, "/")
+
+
 async def test_a_site_with_too_much_to_do_opens_no_more_threads() -> None:
     site = Site()
     lanes = Lanes(site, 2, patience_s=0.3)

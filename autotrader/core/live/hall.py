@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from django.db import Error
-
 from autotrader.core.live.doors import Doors
 from autotrader.core.live.rules import Rules
 from autotrader.core.live.tailer import Tailer
@@ -76,7 +74,10 @@ class Hall:
             await asyncio.sleep(min(TICK_S, self.rules.keep_alive_s / 4))
             now = asyncio.get_running_loop().time()
             for guest in list(self.guests):
-                guest.tick(now)
+                try:
+                    guest.tick(now)
+                except Exception:
+                    logger.exception("a stream could not be looked after")
 
     async def _recheck(self) -> None:
         while self.guests:
@@ -84,7 +85,9 @@ class Hall:
             guests, now = list(self.guests), asyncio.get_running_loop().time()
             try:
                 valid = await self.doors.still_valid({guest.access for guest in guests})
-            except Error as error:  # nobody is sent off, and nobody is told an event until somebody could look
+            except (
+                Exception
+            ) as error:  # whatever it is: nobody is sent off, and nobody is told an event until somebody could look
                 logger.warning("logins of event streams could not be looked at: %s", error)
                 continue
             for guest in guests:

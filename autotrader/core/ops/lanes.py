@@ -75,13 +75,16 @@ class SyncSite(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        with body:
-            response = await sync_to_async(self._answer, thread_sensitive=True)(scope, body)
-            try:
-                await self.send_response(response, send)
-            finally:
-                if response.streaming:
-                    await sync_to_async(response.close, thread_sensitive=True)()
+        response = await sync_to_async(self._read_and_answer, thread_sensitive=True)(scope, body)
+        try:
+            await self.send_response(response, send)
+        finally:
+            if response.streaming:
+                await sync_to_async(response.close, thread_sensitive=True)()
+
+    def _read_and_answer(self, scope: Any, body: IO[bytes]) -> HttpResponseBase:
+        with body:  # closed by who reads it, also where nobody waits for the answer any more
+            return self._answer(scope, body)
 
     def _answer(self, scope: Any, body: IO[bytes]) -> HttpResponseBase:
         set_script_prefix(get_script_prefix(scope))
@@ -138,9 +141,20 @@ class Lanes:
             return
         try:
             yield lane
-        finally:
-            self._freed_at = asyncio.get_running_loop().time()
-            self._free.put_nowait(lane)
+        except asyncio.CancelledError:
+            # Its thread cannot be stopped and may hang for a minute more: the lane is free when that has ended.
+            loop = asyncio.get_running_loop()
+            ended = lane.submit(_nothing)
+            ended.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back, lane))
+            raise
+        except BaseException:
+            self._give_back(lane)
+            raise
+        self._give_back(lane)
+
+    def _give_back(self, lane: ThreadPoolExecutor) -> None:
+        self._freed_at = asyncio.get_running_loop().time()
+        self._free.put_nowait(lane)
 
     async def _free_lane(self) -> ThreadPoolExecutor | None:
         """The next that comes free; None where none has for as long as patience lasts."""
@@ -176,6 +190,10 @@ async def _own_lane() -> AsyncIterator[ThreadPoolExecutor]:
     finally:
         lane.submit(_close_connections)
         lane.shutdown(wait=False)
+
+
+def _nothing() -> None:
+    """Runs when what a thread does before has ended."""
 
 
 def _close_connections() -> None:
