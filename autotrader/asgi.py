@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import django
 from channels.routing import ProtocolTypeRouter
@@ -22,7 +23,7 @@ from autotrader.core.ops.database_away import InFlightGuard  # noqa: E402
 from autotrader.core.ops.lanes import Sorted, SyncSite, favour_answers  # noqa: E402
 from autotrader.core.ops.utc_times import read_times_quickly  # noqa: E402
 from trading.web.line_kinds import POKES  # noqa: E402
-from trading.web.lines import line_of  # noqa: E402
+from trading.web.lines import learn_names, line_of  # noqa: E402
 
 # Method → permission of what is served here and stands in no URL map, for those who list all routes.
 ROUTES = {ROUTE: {"GET": "audit.view_event"}}
@@ -41,4 +42,5 @@ application = ProtocolTypeRouter(
 )
 if os.environ["AUTOTRADER_PROCESS_ROLE"] == "web":
     beats.start("web")
+    threading.Thread(target=learn_names, name="names", daemon=True).start()
     favour_answers()

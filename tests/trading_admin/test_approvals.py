@@ -159,7 +159,7 @@ def test_the_page_keeps_itself_fresh_and_loads_anew_when_the_state_changes(peopl
     approval = asked()
     client = people(*MAY_DECIDE)
     page = client.get(reverse("approval", args=[approval.pk])).content.decode()
-    assert 'hx-trigger="every 2s"' in page
+    assert 'data-panel="approvals" data-every="2"' in page
     assert "//unpkg" not in page
     assert "cdn" not in page
     url = reverse("approval_now", args=[approval.pk])

@@ -15,9 +15,11 @@ from trading.selectors.approvals import ApprovalStory, approval_story, approvals
 from trading.services.approvals import PERMISSION, Word
 from trading.services.charts import ChartUnavailable, decision_chart
 from trading.web.kit import head, page, panel, shown_to
+from trading.web.numbers import NUMBERS
 from trading.workflow.approving import decide, glance
 
 VIEW_PERMISSION = "trading.view_approval"
+LONGEST_REASON = 500
 for_people = shown_to(VIEW_PERMISSION, PERMISSION)
 
 
@@ -38,7 +40,9 @@ def _context(request: HttpRequest, story: ApprovalStory) -> dict[str, Any]:
 def approval_list(request: HttpRequest) -> HttpResponse:
     """Those that wait first, then what became of the others; asks itself anew every two seconds."""
     after = head()
-    context = {"approvals": approvals_recent(50), "now": glance()}
+    told = NUMBERS.get()
+    now = {"market_now": told.status.market_now if told.status else None, "problem": told.problem}
+    context = {"approvals": approvals_recent(50), "now": now}
     if request.headers.get("HX-Request"):
         return panel(request, "web/_approvals.html", context)
     return page(request, "web/approvals.html", context, after=after)
@@ -57,6 +61,9 @@ def approval_page(request: HttpRequest, pk: int) -> HttpResponse:
         raise PermissionDenied(f"This needs the permission {PERMISSION}.")
     approve = request.POST.get("said") == "approve"
     digest, reason = request.POST.get("digest", ""), request.POST.get("reason", "").strip()
+    if len(reason) > LONGEST_REASON or "\x00" in reason or not digest.isascii():
+        messages.error(request, f"Say why in at most {LONGEST_REASON} characters.")
+        return HttpResponseRedirect(reverse("approval", args=[pk]))
     if not request.POST.get("confirmed"):
         return page(request, "web/confirm.html", context | {"approve": approve, "digest": digest, "reason": reason})
     try:

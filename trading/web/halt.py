@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from autotrader.core.errors import AutoTraderError
+from autotrader.core.errors import AutoTraderError, Invalid
 from trading.selectors.halts import halt_story
 from trading.services.halts import HALT_PERMISSION, HaltOutcome, halt, may_halt, may_release, reason_of_halt, release
 from trading.web.kit import head, page, panel, shown_to
@@ -56,4 +56,7 @@ def _halted(request: HttpRequest) -> HaltOutcome:
 
 
 def _released(request: HttpRequest) -> HaltOutcome:
-    return release(user=request.user, reason=request.POST.get("reason", ""), seen=request.POST.get("seen", ""))
+    seen = request.POST.get("seen", "")
+    if not seen:
+        raise Invalid("Look at the page again: it did not say which halt was seen.", details={"field": "seen"})
+    return release(user=request.user, reason=request.POST.get("reason", ""), seen=seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
+from django.db import DatabaseError, connection
 from django.template.base import Template
 from django.template.context import Context
 from django.template.exceptions import TemplateDoesNotExist
@@ -22,6 +24,7 @@ from trading.selectors.pages.lines import events_recent, symbols_of
 from trading.web.line_kinds import POKES, tone
 from trading.web.line_names import NAMES
 
+logger = logging.getLogger(__name__)
 LONGEST = 300
 OTHER = "web/lines/_other.html"
 QUANTITIES = frozenset({"quantity", "open", "filled_quantity"})
@@ -57,6 +60,16 @@ def lines_recent(limit: int, about: str = "") -> list[Line]:
     documents = [event_document(event) for event in events_recent(limit, about)]
     NAMES.learn(symbols_of(NAMES.unknown(reversed(documents))))
     return [line_of(document) for document in documents]
+
+
+def learn_names() -> None:
+    """Know the instruments before the first event comes; a database that is away leaves the references alone."""
+    try:
+        NAMES.learn(symbols_of(set()))
+    except DatabaseError as error:
+        logger.info("the names of the instruments are not known yet: %s", error)
+    finally:
+        connection.close()
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from autotrader.core.errors import AutoTraderError
@@ -12,6 +13,7 @@ from broker.errors import AccountError
 from broker.port import Broker
 
 KEPT_S = 1.0
+WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,34 @@ class Told:
 
 
 class Numbers:
-    """One question at a time; who asks within a second of the last is told the same. For any thread."""
+    """One question at a time, by a thread of its own: a broker that is silent holds up no page for longer than WAIT_S.
+
+    Who asks within a second of the last answer is told the same. For any thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="numbers")
+        self._asked: Future[Told] | None = None
+        self._asked_at = self._until = float("-inf")
         self._told = Told(problem="not asked yet")
-        self._until = float("-inf")
 
     def get(self) -> Told:
         """The broker's numbers, or why there are none. Never raises."""
         with self._lock:
-            if time.monotonic() >= self._until:
-                self._told = _ask()
-                self._until = time.monotonic() + KEPT_S
+            if self._asked is None:
+                if time.monotonic() < self._until:
+                    return self._told
+                self._asked_at = time.monotonic()
+                self._asked = self._pool.submit(lambda: _ask())
+            asked, asked_at = self._asked, self._asked_at
+        try:
+            told = asked.result(max(0.0, asked_at + WAIT_S - time.monotonic()))
+        except TimeoutError:
+            return Told(problem=f"The broker has not answered for {time.monotonic() - asked_at:.0f} s.")
+        with self._lock:
+            if self._asked is asked:
+                self._told, self._asked, self._until = told, None, time.monotonic() + KEPT_S
             return self._told
 
 

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const POLL_MS = 5000, POKE_MS = 500, ACK_LINES = 64, ACK_MS = 5000, SILENCE_MS = 40000, LONGEST_WAIT_MS = 3000;
-  const LATER_MS = 10000, MOST_LINES = 100, OLD_S = 15;
+  const LATER_MS = 10000, OPENING_MS = 5000, AGAIN_MS = 3000, MOST_LINES = 100, OLD_S = 15;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const { feed, after, now: told } = document.body.dataset;
   const skew = told ? Date.parse(told) - Date.now() : 0;
@@ -115,6 +115,7 @@
       if (!(panel.dataset.stale || "").startsWith("Out of date")) {
         panel.dataset.stale = `Out of date since ${since} UTC: the server does not answer.`;
       }
+      memory(panel).waits = true;
     });
   }
 
@@ -134,18 +135,28 @@
     all(":scope > [data-seq]", list).slice(MOST_LINES).forEach((old) => old.remove());
   }
   const lists = (within = document) => all("[data-lines]", within);
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+  async function freshPage() {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10000) });
+      return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+    } catch { return null; }
+  }
+  // Until it has come: the lines between are told nowhere else. The feed goes on where the page that came ends.
   async function reloadLists() {
     if (!lists().length) return;
-    try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(5000) });
-      if (!answer.ok) return;
-      const fresh = lists(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      lists().forEach((list, index) => { if (fresh[index]) list.replaceChildren(...fresh[index].childNodes); });
-    } catch { /* the next resync or visit reads them */ }
+    let page = await freshPage();
+    for (let wait = 1000; !page; wait = Math.min(LATER_MS, 2 * wait)) {
+      await pause(wait);
+      page = await freshPage();
+    }
+    const fresh = lists(page);
+    lists().forEach((list, index) => { if (fresh[index]) list.replaceChildren(...fresh[index].childNodes); });
+    if (page.body.dataset.after) place = Number(page.body.dataset.after);
   }
 
   // -- The socket --------------------------------------------------------------------------------------------------
-  let place = Number(after), socket = null, tries = 0, isUp = false, wasUp = false, hasFeed = Boolean(feed);
+  let place = Number(after), socket = null, tries = 0, isUp = false, wasUp = false, isOver = false, hasFeed = Boolean(feed);
   let unacked = 0, owes = false, ackedAt = 0, heardAt = 0, downAt = performance.now(), pollAt = performance.now(), settles = Promise.resolve();
 
   function connect() {
@@ -194,10 +205,11 @@
     if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ ack: place }));
   }
   function lost(code) {
+    const wasOpen = isUp;
     if (isUp) downAt = pollAt = performance.now();
     isUp = owes = false;
     unacked = 0;
-    if (code === 4401) return ended();
+    if (code === 4401 && !wasOpen) return ended(); // an open feed also ends where rights changed: it may come back
     if (code === 4403) { hasFeed = false; return say("polling"); }
     const isLong = code === 4410 || code === 4429;
     say(isLong || performance.now() - downAt >= POLL_MS ? "error" : "reconnecting");
@@ -217,7 +229,8 @@
     link.textContent = "Log in again";
     banner.append(link);
     (document.querySelector(".web-bar") || document.body.firstElementChild).after(banner);
-    clearInterval(beat);
+    isOver = true;
+    for (const panel of panels()) panel.dataset.stale = "Not renewed any more: your login ended.";
   }
 
   // -- Once a second: ages, clocks, live numbers, polls, acknowledgements ------------------------------------------
@@ -251,18 +264,24 @@
   function second() {
     const at = performance.now();
     tick();
-    if (socket && isUp && at - heardAt > SILENCE_MS) socket.close();
+    if (isOver) return;
+    if (socket && socket.readyState <= WebSocket.OPEN && at - heardAt > (isUp ? SILENCE_MS : OPENING_MS)) {
+      socket.onclose = socket.onmessage = null; // a network that is gone tells nobody
+      socket.close();
+      lost(1006);
+    }
     if (owes && at - ackedAt >= ACK_MS) acknowledge();
     if (!isUp && at - pollAt >= POLL_MS) {
       pollAt = at;
       if (hasFeed && at - downAt >= POLL_MS) say("error");
       pokeAll();
     } else if (!document.hidden) {
-      panels().filter((panel) => at - memory(panel).at >= 1000 * panel.dataset.every - 100).forEach(poke);
+      const isDue = (panel, age) => age >= 1000 * panel.dataset.every - 100 || (memory(panel).waits && age >= AGAIN_MS);
+      panels().filter((panel) => isDue(panel, at - memory(panel).at)).forEach(poke);
     }
   }
   tick();
-  const beat = setInterval(second, 1000);
+  setInterval(second, 1000);
   if (hasFeed) { say("connecting"); connect(); } else if (panels().length) say("polling");
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 })();
