@@ -162,7 +162,7 @@ def test_a_running_cycle_shows_each_symbol_at_its_step() -> None:
     assert "SPY" in after
     page = shown(client, "cycle", cycle.pk)
     assert cycle.correlation_id in page
-    assert 'data-panel="executions cycles decisions orders approvals" data-every="5"' in page
+    assert f'data-about="{execution.cycle.correlation_id}" data-every="5"' in page
     assert reverse("cycle_now", args=[cycle.pk]) in page
 
 

@@ -251,26 +251,27 @@ def test_run_now_leads_to_the_new_cycle() -> None:
     row = demo_seed()
     client = person(VIEW, RUN, CYCLE)
     assert reverse("strategy_run", args=[row.pk]) in shown(client, "strategy", row.pk)
-    answer = client.post(reverse("strategy_run", args=[row.pk]))
+    answer = client.post(reverse("strategy_run", args=[row.pk]), {"version": row.version})
     cycle = Cycle.objects.get()
     assert answer["Location"] == reverse("cycle", args=[cycle.pk])
     assert (cycle.trigger, cycle.dry_run, cycle.executions.count()) == ("manual", False, 3)
     page = client.get(answer["Location"]).content.decode()
     assert "is queued; a worker takes it up" in page
-    client.post(reverse("strategy_run", args=[row.pk]), {"dry_run": "yes"})
+    client.post(reverse("strategy_run", args=[row.pk]), {"dry_run": "yes", "version": row.version})
     assert Cycle.objects.order_by("-id")[0].dry_run
 
 
 def test_who_may_not_see_cycles_stays_on_the_page() -> None:
     row = demo_seed()
-    answer = person(VIEW, RUN).post(reverse("strategy_run", args=[row.pk]))
+    answer = person(VIEW, RUN).post(reverse("strategy_run", args=[row.pk]), {"version": row.version})
     assert answer["Location"] == reverse("strategy", args=[row.pk])
     assert Cycle.objects.count() == 1
 
 
 def test_what_cannot_run_says_why() -> None:
     row = strategy("bare", ())
-    answer = person(VIEW, RUN, CYCLE).post(reverse("strategy_run", args=[row.pk]), follow=True)
+    told = {"version": row.version}
+    answer = person(VIEW, RUN, CYCLE).post(reverse("strategy_run", args=[row.pk]), told, follow=True)
     assert "has no instruments; add at least one" in answer.content.decode()
     assert not Cycle.objects.exists()
 
@@ -284,14 +285,15 @@ def test_it_is_turned_off_and_on() -> None:
     row.refresh_from_db()
     assert (row.enabled, row.version) == (False, 2)
     assert "off: no cycle begins by itself" in shown(person(VIEW), "strategies")
-    client.post(address, {"enabled": "yes"})
+    client.post(address, {"enabled": "yes", "version": row.version})
     row.refresh_from_db()
     assert row.enabled
 
 
 def test_what_cannot_be_on_says_why() -> None:
     row = strategy("bare", (), enabled=False)
-    answer = person(VIEW, CHANGE).post(reverse("strategy_switch", args=[row.pk]), {"enabled": "yes"}, follow=True)
+    told = {"enabled": "yes", "version": row.version}
+    answer = person(VIEW, CHANGE).post(reverse("strategy_switch", args=[row.pk]), told, follow=True)
     assert "needs at least one instrument" in answer.content.decode()
     row.refresh_from_db()
     assert not row.enabled
@@ -299,14 +301,38 @@ def test_what_cannot_be_on_says_why() -> None:
 
 def test_who_may_resumes_it_with_a_reason() -> None:
     row = suspended()
+    row.refresh_from_db()
     client, address = person(VIEW, RESUME), reverse("strategy_resume", args=[row.pk])
     assert address in shown(client, "strategy", row.pk)
     for reason in ("", "  ", "x" * 501, "a\x00"):
-        assert "Say why" in client.post(address, {"reason": reason}, follow=True).content.decode()
-    assert "may enter again" in client.post(address, {"reason": "looked"}, follow=True).content.decode()
+        told = {"reason": reason, "version": row.version}
+        assert "Say why" in client.post(address, told, follow=True).content.decode()
+    told = {"reason": "looked", "version": row.version}
+    assert "may enter again" in client.post(address, told, follow=True).content.decode()
     row.refresh_from_db()
     assert row.suspended_at is None
-    assert "is not suspended" in client.post(address, {"reason": "again"}, follow=True).content.decode()
+    told = {"reason": "again", "version": row.version}
+    assert "is not suspended" in client.post(address, told, follow=True).content.decode()
+
+
+def test_a_button_pressed_twice_is_one_cycle() -> None:
+    row = demo_seed()
+    client, address = person(VIEW, RUN, CYCLE), reverse("strategy_run", args=[row.pk])
+    told = {"version": row.version, "key": "6f1c1d9ad3a94d8d9f4f5a0a3f0c5a11"}
+    answers = [client.post(address, told)["Location"] for _ in range(2)]
+    assert answers == [reverse("cycle", args=[Cycle.objects.get().pk])] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("run", {}), ("switch", {"enabled": "yes"}), ("resume", {"reason": "looked"})]
+)
+def test_a_page_of_another_version_starts_nothing(name: str, told: dict[str, str]) -> None:
+    row = demo_seed()
+    address = reverse(f"strategy_{name}", args=[row.pk])
+    client = person(VIEW, RUN, CHANGE, RESUME)
+    for version in ({}, {"version": row.version + 1}):
+        assert "was changed meanwhile" in client.post(address, told | version, follow=True).content.decode()
+    assert not Cycle.objects.exists()
 
 
 # The cost of looking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,7 +19,8 @@ from autotrader.core.clock import system_now
 EXPORT = "_export"
 MOST_ROWS = 50_000
 PART = 1_000
-BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+BLANKS = " \u00a0\u200b\u200c\u200d\u2060\ufeff"
 
 
 class _Echo:
@@ -57,7 +59,8 @@ def cell(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     text = str(value)
-    return f"'{text}" if text.startswith(BEGINS_A_FORMULA) else text
+    begin = unicodedata.normalize("NFKC", text).lstrip(BLANKS)
+    return f"'{text}" if text.startswith(BEGINS_A_FORMULA) or begin.startswith(BEGINS_A_FORMULA) else text
 
 
 def _parts(fields: list[str], rows: QuerySet[Any]) -> Iterator[str]:

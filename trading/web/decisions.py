@@ -35,7 +35,7 @@ PARTS = {"outcome": "web/decisions/_outcome.html", "course": "web/decisions/_cou
 def decision_list(request: HttpRequest) -> HttpResponse:
     """The newest first; `symbol`, `strategy`, `type` and `state` narrow it, `before` goes on to older ones."""
     after = head()
-    asked = {name: value for name in FILTERS if (value := request.GET.get(name, "").strip())}
+    asked = {name: value for name in FILTERS if (value := request.GET.get(name, "").replace("\x00", "").strip())}
     if "symbol" in asked:
         asked["symbol"] = asked["symbol"].upper()
     before = _key(request.GET.get("before", ""))

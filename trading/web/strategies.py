@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
@@ -16,6 +19,7 @@ from autotrader.core.errors import AutoTraderError
 from trading.models import Strategy
 from trading.selectors.pages.strategies import (
     StrategyPage,
+    cycle_caused,
     strategies_page,
     strategy_page,
     strategy_trades,
@@ -93,6 +97,8 @@ def strategy_switch(request: HttpRequest, pk: int) -> HttpResponse:
     """Turn it on or off; who was faster does not matter."""
     _needs(request, CHANGE)
     enabled = request.POST.get("enabled") == "yes"
+    if enabled and _has_changed(request, _found(lambda: strategy_named(pk))):
+        return _back(pk)
     actor = request.user.get_username()
     done = _done(request, lambda: strategy_change(pk, {"enabled": enabled}, actor=actor, may_loosen=False))
     if done is not None:
@@ -104,11 +110,17 @@ def strategy_switch(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @shown_to(VIEW)
 def strategy_run(request: HttpRequest, pk: int) -> HttpResponse:
-    """Queue a cycle of it, and go to the cycle's page."""
+    """Queue a cycle of it, and go to the cycle's page; the same form sent twice is one cycle."""
     _needs(request, RUN)
-    row = _found(lambda: strategy_named(pk))
+    row, key = _found(lambda: strategy_named(pk)), _key(request)
+    if _has_changed(request, row):
+        return _back(pk)
     actor, dry = request.user.get_username(), request.POST.get("dry_run") == "yes"
-    cycle = _done(request, lambda: cycle_queue(strategies=[row], trigger="manual", actor=actor, dry_run=dry))
+    asked = partial(cycle_queue, strategies=[row], trigger="manual", actor=actor, dry_run=dry, correlation_id=key)
+    try:
+        cycle = _done(request, asked)
+    except IntegrityError:
+        cycle = cycle_caused(key)
     if cycle is None:
         return _back(pk)
     messages.success(request, f"Cycle {cycle.pk} is queued; a worker takes it up.")
@@ -122,6 +134,8 @@ def strategy_resumed(request: HttpRequest, pk: int) -> HttpResponse:
     """Let it enter again after a control suspended it."""
     _needs(request, RESUME)
     row = _found(lambda: strategy_named(pk))
+    if _has_changed(request, row):
+        return _back(pk)
     reason, actor = request.POST.get("reason", ""), request.user.get_username()
     if len(reason) > LONGEST_REASON or "\x00" in reason:
         messages.error(request, f"Say why in at most {LONGEST_REASON} characters.")
@@ -132,7 +146,29 @@ def strategy_resumed(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _head(request: HttpRequest, pk: int) -> dict[str, object]:
     shown: StrategyPage = _found(lambda: strategy_page(pk))
-    return {"shown": shown, "strategy": shown.strategy, "longest": LONGEST_REASON, "profile": _profile(shown.strategy)}
+    return {
+        "shown": shown,
+        "strategy": shown.strategy,
+        "longest": LONGEST_REASON,
+        "profile": _profile(shown.strategy),
+        "key": uuid4().hex,
+    }
+
+
+def _has_changed(request: HttpRequest, row: Strategy) -> bool:
+    """Whether the page that was pressed showed another version of it, which is said."""
+    if request.POST.get("version") == str(row.version):
+        return False
+    messages.error(request, f"{row} was changed meanwhile. Look at it again, and press once more.")
+    return True
+
+
+def _key(request: HttpRequest) -> str:
+    """The form's own id, which becomes the cycle's correlation id; a new one where it has none."""
+    try:
+        return UUID(request.POST.get("key", "")).hex
+    except ValueError:
+        return uuid4().hex
 
 
 def _profile(row: Strategy) -> list[tuple[str, object, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -38,7 +39,7 @@ MOST_ROWS = 100_000
 EARLIEST, LATEST = date(1970, 1, 1), date(2200, 1, 1)
 DAY = timedelta(days=1)
 # A cell that begins so is a formula to a spreadsheet, whoever wrote the text.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def choice(values: Sequence[str]) -> forms.ChoiceField:
@@ -143,7 +144,13 @@ def cell(value: object) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     written = str(value)
-    return f"'{written}" if written.startswith(FORMULA) else written
+    return f"'{written}" if is_formula(written) else written
+
+
+def is_formula(written: str) -> bool:
+    """Whether a spreadsheet may run it: by its first character, also a full-width one, or one behind blanks."""
+    begin = unicodedata.normalize("NFKC", written).lstrip(" \u00a0\u200b\u200c\u200d\u2060\ufeff")
+    return begin.startswith(FORMULA) or written.startswith(FORMULA)
 
 
 class TradeFilters(ListFilters):

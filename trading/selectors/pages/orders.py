@@ -100,7 +100,8 @@ def account_names() -> list[str]:
 
 def order_found(order_ref: str) -> Order | None:
     """The order of this reference."""
-    return Order.objects.select_related("instrument", "account").filter(order_ref=order_ref).first()
+    found = Order.objects.select_related("instrument", "account").filter(order_ref=order_ref)
+    return found.first() if order_ref.isprintable() else None
 
 
 def order_read(order_ref: str, *, with_events: bool) -> OrderPage | None:

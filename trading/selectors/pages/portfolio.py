@@ -37,6 +37,7 @@ class Holding:
 
     trade_id: int
     symbol: str
+    currency: str
     strategy: str
     quantity: Decimal
     entry_price: Decimal
@@ -105,6 +106,7 @@ def _holdings(account_id: str, held: dict[int, types.Position]) -> list[Holding]
         Holding(
             trade_id=trade.pk,
             symbol=trade.instrument.symbol,
+            currency=trade.instrument.currency,
             strategy=trade.strategy.name if trade.strategy else NOT_KNOWN,
             quantity=_signed(trade),
             entry_price=trade.entry_price,

@@ -265,3 +265,8 @@ def _tallies(cycles: Collection[int], strategies: Collection[int]) -> defaultdic
     for cycle, strategy, state, outcome, count in counted:
         found[cycle, strategy].add(state, outcome, count)
     return found
+
+
+def cycle_caused(correlation_id: str) -> Cycle | None:
+    """The cycle of this correlation id."""
+    return Cycle.objects.filter(correlation_id=correlation_id).first()
