@@ -83,7 +83,7 @@ def _test_stages(report: Report, folder: Path) -> None:
 
     _stage(report, "SQLite", lambda: _pytest(report, folder, "SQLite", on_sqlite))
     _stage(report, "PostgreSQL", postgres)
-    _stage(report, "browser", lambda: _pytest(report, folder, "browser", ("-m", "browser")))
+    _stage(report, "browser", lambda: _pytest(report, folder, "browser", (*PARALLEL, "-m", "browser")))
     _stage(report, "crash", lambda: _pytest(report, folder, "crash", (*PARALLEL, "-m", "crash and not browser")))
 
 

@@ -133,6 +133,9 @@ class Relay:
         self._open.wait()
         server = _database()
         self._ends |= {client, server}
+        if self._listener is None:  # it was told to refuse while this one came in
+            self.refuse()
+            return
         for source, sink in ((client, server), (server, client)):
             threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
 
