@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 from typing import Any
 
@@ -22,13 +23,14 @@ OF_THE_ACCOUNT = (
     "account/summary", "account/positions", "account/pnl", "account/pnl?timeframe=week", "live/account-summary",
     "live/positions", "live/open-orders",
 )  # fmt: skip
+NUMBERS = itertools.count()
 
 
 class Program:
     """A key of somebody who sees the account, with what it is limited to."""
 
     def __init__(self, **limits: Any) -> None:
-        _, self.text = key_of(person(f"p{id(self)}", *SEES), "read", **limits)
+        _, self.text = key_of(person(f"p{next(NUMBERS)}", *SEES), "read", **limits)
         self.client = Client()
 
     def get(self, path: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from trading.selectors.performance import Performance
 from trading.services.accounts import account_ensure, shadow_account, snapshot_take
 
 CLOSE = datetime(2020, 7, 20, 20, 0, tzinfo=UTC)
+NUMBERS = itertools.count()
 
 
 class Program:
     """A key of somebody who sees performance, with what it is limited to."""
 
     def __init__(self, **limits: Any) -> None:
-        _, self.text = key_of(person(f"p{id(self)}", "trading.view_accountsnapshot"), "read", **limits)
+        _, self.text = key_of(person(f"p{next(NUMBERS)}", "trading.view_accountsnapshot"), "read", **limits)
         self.client = Client()
 
     def get(self, query: str = "", **headers: str) -> Any:

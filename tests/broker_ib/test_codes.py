@@ -157,11 +157,11 @@ def test_a_refusal_ends_the_request_that_waits(
         asking = threading.Thread(target=ask)
         asking.start()
         frames = eventually(lambda: control.frames("reqHeadTimeStamp")[before:])
-        proxy.muted = False
         request_id = int(frames[0][1])
         _error(proxy, request_id, 2107, "a warning of any kind ends nothing:ushmds")
         _error(proxy, request_id, code)
         asking.join(TIMEOUT)
+        proxy.muted = False
     (error,) = outcome
     assert isinstance(error, MarketDataError)
 
