@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
 from django.http import HttpResponse
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -56,9 +57,14 @@ class HealthEndpoint(AlwaysJson):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.look = database_look()
+        if self.look.ok:
+            try:
+                super().initial(request, *args, **kwargs)
+            except DatabaseError as error:  # it went away just now, and nobody has noticed yet
+                self.look = Look(ok=False, reason=str(error).strip().partition("\n")[0], since_s=0.0)
         if not self.look.ok:
             request.user, request.auth = AnonymousUser(), None
-        super().initial(request, *args, **kwargs)
+            super().initial(request, *args, **kwargs)
 
     def get(self, request: Request) -> Response:
         found = parts.health(self.look, broker=_broker.get)

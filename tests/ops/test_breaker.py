@@ -240,6 +240,8 @@ def test_the_web_answers_at_once_while_postgresql_hangs_or_refuses(transactional
             away()
             _first_requests(web, key)
             eventually(lambda: not web.get("/health").json["db_ok"], 2)
+            # A request that meets the failure says so before the probe has noticed.
+            eventually(lambda: web.get("/api/history/events", **key).json["detail"] == database_away.NOT_DONE, 2)
             _known(web, key)
             relay.open()
             eventually(lambda: web.get("/health").json["db_ok"], 3)

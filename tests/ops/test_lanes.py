@@ -16,6 +16,7 @@ from django.core.signals import request_finished, request_started
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
+from autotrader.core.ops import lanes
 from autotrader.core.ops.lanes import PATIENCE_S, TRUSTED_S, Lanes, Sorted, SyncSite
 
 
@@ -43,32 +44,32 @@ async def ask(lanes: Lanes | Sorted, path: str) -> None:
 
 async def test_one_request_after_another_runs_on_one_thread() -> None:
     site = Site()
-    lanes = Lanes(site)
+    shared = Lanes(site)
     for _ in range(5):
-        await ask(lanes, "/")
+        await ask(shared, "/")
     assert len(set(site.threads)) == 1
 
 
 async def test_many_at_once_share_the_lanes() -> None:
     site = Site()
-    lanes = Lanes(site, 3, patience_s=10)
-    await asyncio.gather(*(ask(lanes, "/") for _ in range(30)))
+    shared = Lanes(site, 3, patience_s=10)
+    await asyncio.gather(*(ask(shared, "/") for _ in range(30)))
     assert len(site.threads) == 30
     assert len(set(site.threads)) <= 3
 
 
 async def test_who_finds_all_lanes_held_up_gets_one_of_its_own() -> None:
     site = Site()
-    lanes = Lanes(site, 2, patience_s=0.05)
-    slow = [asyncio.create_task(ask(lanes, "/slow")) for _ in range(2)]
+    shared = Lanes(site, 2, patience_s=0.05)
+    slow = [asyncio.create_task(ask(shared, "/slow")) for _ in range(2)]
     async with asyncio.timeout(5):
         while len(site.threads) < 2:
             await asyncio.sleep(0.01)
-        await ask(lanes, "/")
+        await ask(shared, "/")
     assert site.threads[-1].startswith("lane-own")
     site.let_go.set()
     await asyncio.gather(*slow)
-    await ask(lanes, "/")
+    await ask(shared, "/")
     assert not site.threads[-1].startswith("lane-own")
     names = {thread.name for thread in threading.enumerate()}
     assert not any(name.startswith("lane-own") for name in names)
@@ -76,37 +77,37 @@ async def test_who_finds_all_lanes_held_up_gets_one_of_its_own() -> None:
 
 async def test_a_lane_whose_caller_left_is_free_when_its_thread_is() -> None:
     site = Site()
-    lanes = Lanes(site, 1, patience_s=0.05)
-    left = asyncio.create_task(ask(lanes, "/slow"))
+    shared = Lanes(site, 1, patience_s=0.05)
+    left = asyncio.create_task(ask(shared, "/slow"))
     async with asyncio.timeout(5):
         while not site.threads:
             await asyncio.sleep(0.01)
         left.cancel()
         await asyncio.gather(left, return_exceptions=True)
-        await ask(lanes, "/")
+        await ask(shared, "/")
         assert site.threads[-1].startswith("lane-own")
         site.let_go.set()
         while site.threads[-1].startswith("lane-own"):
-            await ask(lanes, "/")
+            await ask(shared, "/")
 
 
 async def test_a_site_with_too_much_to_do_opens_no_more_threads() -> None:
     site = Site()
-    lanes = Lanes(site, 2, patience_s=0.3)
-    await asyncio.gather(*(ask(lanes, "/busy") for _ in range(60)))  # the last waits twice as long as patience lasts
+    shared = Lanes(site, 2, patience_s=0.3)
+    await asyncio.gather(*(ask(shared, "/busy") for _ in range(60)))  # the last waits twice as long as patience lasts
     assert len(site.threads) == 60
     assert not any(name.startswith("lane-own") for name in site.threads)
 
 
 async def test_what_our_own_rows_answer_waits_for_nobody_who_asks_the_broker() -> None:
     site = Site()
-    lanes = Sorted(site, ("/history/",))
-    slow = [asyncio.create_task(ask(lanes, "/slow")) for _ in range(2)]
+    shared = Sorted(site, ("/history/",))
+    slow = [asyncio.create_task(ask(shared, "/slow")) for _ in range(2)]
     async with asyncio.timeout(5):
         while len(site.threads) < 2:
             await asyncio.sleep(0.01)
         began = time.monotonic()
-        await ask(lanes, "/history/orders")
+        await ask(shared, "/history/orders")
     assert time.monotonic() - began < PATIENCE_S
     assert not site.threads[-1].startswith("lane-own")
     site.let_go.set()
@@ -203,7 +204,10 @@ async def test_a_view_that_fails_is_answered_500() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_connection_that_was_just_used_is_looked_at_only_by_what_changes_something() -> None:
+async def test_a_connection_that_was_just_used_is_looked_at_only_by_what_changes_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes, "_is_steady", lambda: True)
     looked: list[bool] = []
 
     def view(request: HttpRequest) -> HttpResponse:

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import IO, Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.core.signals import request_started
@@ -22,6 +23,8 @@ from django.db import connections
 from django.http import FileResponse, HttpResponseBase
 from django.urls import set_script_prefix
 from django.utils.http import parse_header_parameters
+
+from autotrader.core.ops.breaker import breaker
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 # More of them only take the interpreter from each other: at 150 requests a second eight made the latest 1 % wait 4 s,
@@ -33,6 +36,7 @@ LANES = 2
 PATIENCE_S = 0.5
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 TRUSTED_S = 1.0
+STEADY_S = 5.0
 _used = threading.local()
 
 
@@ -110,9 +114,17 @@ def _trust_connection() -> None:
     """
     now, before = time.monotonic(), getattr(_used, "at", float("-inf"))
     _used.at = now
-    if now - before < TRUSTED_S:
+    if now - before < TRUSTED_S and _is_steady():
         for connection in connections.all(initialized_only=True):
             connection.health_check_done = True  # type: ignore[attr-defined]
+
+
+def _is_steady() -> bool:
+    """Whether the database has answered for some time: connections may have died with what it was before."""
+    if not settings.AUTOTRADER_WATCHES_DATABASE:
+        return False
+    look = breaker().peek()
+    return look.ok and look.since_s > STEADY_S
 
 
 class Lanes:
