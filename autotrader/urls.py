@@ -17,11 +17,12 @@ spending.tell()
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="desk")),
     path("admin/", admin.site.urls),
-    path("", include("trading.web.urls")),
     path("api/schema", SchemaEndpoint.as_view(), name="api_schema"),
     path("api/docs", DocsPage.as_view(), name="api_docs"),
     path("health", HealthEndpoint.as_view(), name="health"),
     path("api/health", HealthEndpoint.as_view(), name="api_health"),
     path("api/metrics", MetricsEndpoint.as_view(), name="api_metrics"),
     path("api/", include("trading.api.urls")),
+    # Last, so that no program's request is compared with every page's address.
+    path("", include("trading.web.urls")),
 ]

@@ -7,9 +7,16 @@ import re
 import socket
 import time
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 SENT = re.compile(rb'"sent_ns":(\d+)')
-OPENING = asyncio.Semaphore(40)  # a server's backlog is 50
+AT_ONCE = 40  # a server's backlog is 50
+_openings: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def opening() -> asyncio.Semaphore:
+    """To be held while a connection is opened; one for each event loop."""
+    return _openings.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
 
 
 def request(path: str, key: str, *more: str) -> bytes:
@@ -97,7 +104,7 @@ class Reader(asyncio.Protocol):
     async def connect(self) -> None:
         """Come (again), from the last number seen."""
         self._begun, self._closed = asyncio.Event(), asyncio.Event()
-        async with OPENING:
+        async with opening():
             await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self.port)
             self.connects += 1
             await asyncio.wait_for(

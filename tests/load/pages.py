@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.load.clients import OPENING
+from tests.load.clients import opening as one_of_few
 
 SENT = re.compile(r"sent-(\d+)")
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
@@ -152,7 +152,7 @@ class PageReader(asyncio.Protocol):
     async def connect(self) -> None:
         """Come (again), from the last number seen."""
         self._begun, self._closed = asyncio.Event(), asyncio.Event()
-        async with OPENING:
+        async with one_of_few():
             await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self.port)
             self.connects += 1
             waits = [asyncio.create_task(event.wait()) for event in (self._begun, self._closed)]
