@@ -20,7 +20,7 @@ from trading.services.halts import halt
 from trading.web import banner, numbers
 from trading.web.numbers import Told
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 EVIL = "<script>alert(1)</script>"
 URL = "/live/banner/"
 Tell = Callable[[Told], None]

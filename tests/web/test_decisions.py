@@ -26,7 +26,7 @@ from trading.selectors.pages.decisions import chart_facts
 from trading.services.bars import bars_load, bars_store
 from trading.web.charts import chart_data, marks, unit_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 VIEW = "view_decision"
 LIST = "/decisions/"
 People = Callable[..., Client]

@@ -27,7 +27,7 @@ from trading.web import numbers
 from trading.web.numbers import Told
 
 __all__ = ["bars_folder", "desk", "open_desk"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 EVIL = "<script>alert(1)</script>"
 SEES = ("trading.view_account", "trading.view_discrepancy", "audit.view_event")
 PARTS = ("/gateway/", "/gateway/now/", "/gateway/compared/", "/gateway/history/")

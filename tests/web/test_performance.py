@@ -18,7 +18,7 @@ from trading.selectors.pages.performance import chart
 from trading.services.accounts import account_ensure
 
 __all__ = ["account", "week"]
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 BEGIN = datetime(2020, 7, 20, 20, 0, tzinfo=UTC)
 
 
