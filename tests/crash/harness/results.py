@@ -25,6 +25,7 @@ SKINS = (
     "autotrader/management",
     "autotrader/operations",
     "autotrader/static",
+    "autotrader/static_src",
     "autotrader/urls.py",
     "broker/admin",
     "research/admin",
