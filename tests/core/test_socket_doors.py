@@ -49,7 +49,7 @@ async def test_nobody_comes_in_without_a_session(ann: User) -> None:
 async def test_a_key_beside_a_session_is_not_looked_at(ann: User) -> None:
     headers = await elsewhere(login, ann)
     async with serving() as app, opened(app, {**headers, "X-API-Key": "nonsense"}) as page:
-        await page.named("start")
+        assert set(await page.named("start")) == {"after", "head"}
 
 
 async def test_it_needs_the_permission(ann: User) -> None:
@@ -76,7 +76,7 @@ async def test_a_page_of_an_origin_that_is_trusted_may(ann: User, settings: obje
     settings.CSRF_TRUSTED_ORIGINS = ["https://desk.example"]  # type: ignore[attr-defined]
     headers = await elsewhere(login, ann)
     async with serving() as app, opened(app, {**headers, "Origin": "https://desk.example"}) as page:
-        await page.named("start")
+        assert set(await page.named("start")) == {"after", "head"}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "", "a b"])

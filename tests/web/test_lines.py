@@ -188,5 +188,5 @@ def test_a_line_asks_no_database(django_assert_num_queries: DjangoAssertNumQueri
     tell("buy")
     documents = [event_document(row) for row in Event.objects.all()]
     with django_assert_num_queries(0):
-        for document in documents:
-            line_of(document)
+        lines = [line_of(document) for document in documents]
+    assert [line.seq for line in lines] == [document["seq"] for document in documents]
