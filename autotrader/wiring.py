@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -23,6 +24,12 @@ class TradingDesk:
         from trading.services.evidence import apply
 
         apply(event)
+
+    def together(self, events: Sequence[types.BrokerEvent]) -> AbstractContextManager[None]:
+        """Book several events in one transaction of the writer's."""
+        from trading.services.evidence import together
+
+        return together(events)
 
     def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
         """Orders whose life at the broker is not over."""

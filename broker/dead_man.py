@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError, connections
@@ -96,9 +97,10 @@ class DeadMan:
         except OSError:
             logger.exception("the dead man's switch could not write the file latch")
             return
-        request = types.Kill("HALTED", "entries", ACTOR, reason, stands.run, WAIT_S)
+        in_file = latches.carries(stands, wish)
+        request = types.Kill("HALTED", "entries", ACTOR, reason, stands.run if in_file else wish.run, WAIT_S)
         while not self._stopping.is_set() and self._stands(stands.run):
-            report = end_orders(self._place, request, lambda text: self._say("dead man", text))
+            report = end_orders(self._place, request, partial(self._say, "dead man"), in_file=in_file)
             self._write_row()
             if report.done:
                 self._say("dead man", f"{report.confirmed} of {report.asked} entries ended")

@@ -13,7 +13,7 @@ from autotrader.core.build import build_id
 from autotrader.core.ops import measures
 from broker import latch as latches
 from broker import types
-from broker.errors import TradingDisabled
+from broker.errors import BrokerUnavailable, TradingDisabled
 from broker.halts import HaltReading, halt_reading, halt_release, halt_set, halt_state, halt_sync
 from broker.latch import STRICTNESS, Cancel, HaltState
 
@@ -86,11 +86,15 @@ def check_broker(status: types.BrokerStatus) -> None:
 
 
 def check_cancel(*, account: str, status: types.BrokerStatus) -> None:
-    """The gates of a cancel: orders enabled, the account's proof and the connection; a Halt leaves it open."""
+    """The gates of a cancel: orders enabled and the account's proof; a Halt leaves it open.
+
+    Raises BrokerUnavailable where only the connection is missing: it comes back without a person, so that a wish to
+    cancel must not end by it.
+    """
     _check_enabled()
     _check_account(account, status)
     if not status.connected:
-        raise TradingDisabled(f"The broker is not connected: {status.reason}", code="BROKER_NOT_READY")
+        raise BrokerUnavailable(f"The broker is not connected: {status.reason}")
 
 
 def check_kill(account: str) -> None:

@@ -116,11 +116,12 @@ def wish_of(state: HaltState, actor: str, reason: str, cancel: Cancel) -> Latch:
     return Latch(state.value, actor[:LONGEST_ACTOR], reason, system_now(), cancel, mark=latches.new_mark(), run=run)
 
 
-def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, seen: str = "") -> HaltReading:
+def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, seen: str | None = None) -> HaltReading:
     """Loosen row, then file; where a crash comes in between, `halt_sync` finishes it. A wish to cancel ends with it.
 
-    Raises Conflict: HALT_CHANGED where the Halt in force is not the one `seen`, LATCH_UNREADABLE where the file is
-    none that a release may remove.
+    `seen` names the Halt that is meant; None is whatever is in force. The file of another host goes once its owner
+    compares it with the row. Raises Conflict: HALT_CHANGED where the Halt in force is not the one `seen`,
+    LATCH_UNREADABLE where the file is none that a release may remove.
     """
     folder = _state_dir()
     with audit.acting(actor=actor), audit.recording(point="halt_release"):
@@ -130,40 +131,61 @@ def halt_release(actor: str, reason: str, *, to: HaltState = HaltState.ACTIVE, s
         row.cancel, row.cancelled_at, row.asked, row.confirmed, row.working = "", None, None, None, []
         row.released_for = settings.AUTOTRADER_BROKER
         _write_row(row, to, actor, reason, system_now())
+        wish = _wish_of_row(row)
         if file is not None:
             # Who reads both between the commit and the file's end must not take the file for a newer halt.
             latches.release_at(folder, file.mark, row.version)
         # Not before the row is committed.
-        transaction.on_commit(lambda: _loosen_file(folder, file, wish_of(to, actor, reason, "")))
+        transaction.on_commit(lambda: _loosen_file(folder, file, wish))
     return halt_reading()
 
 
-def halt_sync(*, grace: float = GRACE) -> None:
+def halt_sync(*, grace: float = GRACE, kept: Latch | None = None) -> None:
     """Make row and file agree, the stricter one winning, and record what has become of the cancels.
 
-    `grace`: the seconds that a halt has for writing its row itself.
+    `grace`: the seconds that a halt has for writing its row itself. `kept`: the wish, with its progress, that an owner
+    has in memory where the disk did not take it.
     """
     folder, before = _state_dir(), system_now() - timedelta(seconds=paced(grace))
     file, row = latches.read(folder), Halt.objects.filter(pk=1).first()
     if file is not None and file.problem:
         return  # it halts as long as it cannot be read, and no longer
     behind = _row_is_behind(row, file, before) or _file_is_behind(row, file) or _is_released(row, file)
-    if not (behind or _is_news(row, file)):
+    if not (behind or _is_news(row, kept or file) or _agrees_anew(row, file)):
         return
     with audit.recording(point="halt_sync"):
         row, file = _locked_row(), latches.read(folder)
         if file is not None and _is_released(row, file):
             # Its releaser is about to remove it, or died before it could.
-            _loosen_file(folder, file, wish_of(HaltState(row.state), row.actor, row.reason, ""))
+            _loosen_file(folder, file, _wish_of_row(row))
             return
         if _row_is_behind(row, file, before) and file is not None:
             with audit.acting(actor=file.actor):
-                row = _tighten_row(file)
+                row = _tighten_row(_own_wish(file))
         if _file_is_behind(row, file):
-            # The row is locked until the file stands there, so that no release can come in between.
-            file = latches.tighten(folder, wish_of(HaltState(row.state), row.actor, row.reason, _open_cancel(row)))
-        if file is not None and _is_news(row, file):
-            _record_progress(row, file)
+            file = _tighten_file(folder, row, file) or file
+        if file is not None and _agrees_anew(row, file):
+            file = latches.agree_at(folder, file.mark, row.version)
+        told = kept or file
+        if told is not None and _is_news(row, told):
+            _record_progress(row, told)
+
+
+def _wish_of_row(row: Halt, cancel: Cancel = "") -> Latch:
+    """The row's halt as a wish, of the row's own time."""
+    return replace(wish_of(HaltState(row.state), row.actor, row.reason, cancel), at=row.at)
+
+
+def _tighten_file(folder: Path, row: Halt, file: Latch | None) -> Latch | None:
+    """The row is locked until the file stands there, so that no release can come in between."""
+    wish = _wish_of_row(row, _open_cancel(row))
+    if file is not None and _is_unheld(row, file):  # it stays a newer halt than the row's
+        wish = replace(wish, actor=file.actor, reason=file.reason, at=file.at)
+    try:
+        return latches.tighten(folder, wish)
+    except OSError:
+        logger.exception("the file latch cannot be written; the row holds")
+        return None
 
 
 def _state_dir() -> Path:
@@ -231,6 +253,12 @@ def _tighten_row(wish: Latch) -> Halt:
     return _write_row(row, HaltState(wish.state), wish.actor, wish.reason, wish.at or system_now())
 
 
+def _own_wish(file: Latch) -> Latch:
+    """The file's wish without cancels that had ended before it came: the row must not ask for them again."""
+    is_older = file.cancelled_at is not None and file.at is not None and file.cancelled_at < file.at
+    return replace(file, cancel="") if is_older else file
+
+
 def _write_row(row: Halt, state: HaltState, actor: str, reason: str, at: datetime, *, cause: str = "") -> Halt:
     """Save the locked row, with its Event."""
     old = row.state if row.version else ""
@@ -249,11 +277,11 @@ def _write_row(row: Halt, state: HaltState, actor: str, reason: str, at: datetim
     return row
 
 
-def _refuse_release(row: Halt, file: Latch | None, seen: str) -> None:
+def _refuse_release(row: Halt, file: Latch | None, seen: str | None) -> None:
     if file is not None and file.problem:
         raise Conflict(f"{file.problem}; put that right on its machine, then release.", code="LATCH_UNREADABLE")
     version = row.version
-    if seen and seen != f"{version}.{file.mark if file else ''}":
+    if seen is not None and seen != f"{version}.{file.mark if file else ''}":
         raise Conflict("The Halt has changed since you looked; read why, then decide anew.", code="HALT_CHANGED")
 
 
@@ -276,23 +304,63 @@ def _row_is_behind(row: Halt | None, file: Latch | None, before: datetime) -> bo
         return False
     if row is None:
         return True
-    return latches.stricter(file.state, row.state) or (file.is_cancelling and row.cancel != file.cancel)
+    is_more = latches.stricter(file.state, row.state) or (file.is_cancelling and row.cancel != file.cancel)
+    return is_more or _is_unheld(row, file)
+
+
+def _is_unheld(row: Halt, file: Latch) -> bool:
+    """True where the file has a newer halt, as strict as the row's, that the row never held.
+
+    In the same words it is the row's own, which the owner of another host was told of a moment later.
+    """
+    if file.by_hand or file.agreed or file.released or file.at is None or file.state != row.state:
+        return False
+    later = timedelta(seconds=paced(GRACE) if _has_words_of(row, file) else 0)
+    return file.at > row.at + later
+
+
+def _has_words_of(row: Halt, file: Latch) -> bool:
+    return (row.actor, row.reason, row.state) == (file.actor[:LONGEST_ACTOR], file.reason, file.state)
 
 
 def _is_released(row: Halt | None, file: Latch | None) -> bool:
-    return row is not None and file is not None and 0 < file.released <= row.version
+    """By the releaser's own note, or because the row held this wish once and is looser now: only a release loosens."""
+    if row is None or file is None:
+        return False
+    is_looser = latches.stricter(file.state, row.state) or (bool(file.cancel) and not row.cancel)
+    return 0 < file.released <= row.version or (is_looser and 0 < file.agreed < row.version)
+
+
+def _agrees_anew(row: Halt | None, file: Latch | None) -> bool:
+    """True where the row holds this very wish, not only one as strict, and the file does not say so yet."""
+    if row is None or file is None or file.agreed or file.released or file.by_hand or file.problem:
+        return False
+    is_same = file.at is not None and _has_words_of(row, file) and not _is_unheld(row, file)
+    return is_same and (not file.cancel or row.cancel == file.cancel)
 
 
 def _file_is_behind(row: Halt | None, file: Latch | None) -> bool:
     if row is None or row.state == HaltState.ACTIVE:
         return False
-    return file is None or latches.stricter(row.state, file.state)
+    if file is None or latches.stricter(row.state, file.state):
+        return True
+    # A full disk kept the halt and not what it was to cancel; or an owner elsewhere has a file of its own.
+    return latches.more(_open_cancel(row), file.cancel) != file.cancel or _is_of_before(row, file)
+
+
+def _is_of_before(row: Halt, file: Latch) -> bool:
+    """True where the file's cancels had ended before the row's halt came: they say nothing of its own."""
+    return bool(_open_cancel(row)) and file.cancelled_at is not None and file.cancelled_at < row.at
 
 
 def _is_news(row: Halt | None, file: Latch | None) -> bool:
     """True where the cancels are further on than the row tells."""
     if file is None or file.asked_at is None or row is None or row.cancel != file.cancel or not file.cancel:
         return False
+    if _is_of_before(row, file):
+        return False
+    if row.cancelled_at and not file.cancelled_at and file.at and file.at <= row.cancelled_at:
+        return False  # a full disk did not take the end, which its owner has told
     told = (row.asked, row.confirmed, tuple(row.working), row.cancelled_at)
     return told != (file.asked, file.confirmed, file.working, file.cancelled_at)
 

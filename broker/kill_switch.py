@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
@@ -34,29 +35,32 @@ class Silent(Exception):
     """Nobody answers for the connection: the text says who should."""
 
 
-def end_orders(place: Place, request: types.Kill, say: Say = lambda text: None) -> types.KillReport:
+def end_orders(
+    place: Place, request: types.Kill, say: Say = lambda text: None, *, in_file: bool = True
+) -> types.KillReport:
     """Have the orders ended by the owner; where it gives no answer for 2 s, end it and do its work here.
 
-    The file latch of this state folder stands already. Answers what is proven, never raises. `say` gets a line for
-    people where something out of the ordinary is done.
+    The file latch of this state folder stands already. `in_file`: it also says what is to be ended; where a full disk
+    did not take that, the request alone does. Answers what is proven, never raises. `say` gets a line for people where
+    something out of the ordinary is done.
     """
     try:
-        return _ended(place, request, say)
+        return _ended(place, request, say, in_file)
     except OSError as error:  # a lock that is another user's, a folder that is gone
         return _unproven(request, f"the owner's lock cannot be used ({error.strerror})")
 
 
-def _ended(place: Place, request: types.Kill, say: Say) -> types.KillReport:
+def _ended(place: Place, request: types.Kill, say: Say, in_file: bool) -> types.KillReport:
     until = time.monotonic() + request.wait_s + CONNECT_LIMIT
     while True:
         try:
-            return _asked(place, request)
+            return _asked(place, request, in_file)
         except Silent as silent:
             if settings.AUTOTRADER_BROKER_URL:
                 return _unproven(request, f"{silent}; run this command on its host")
             say(f"{silent}; taking over its connection")
         try:
-            return _taken_over(place, request)
+            return _taken_over(place, request, in_file)
         except lock.AlreadyOwned as error:  # a supervisor was quicker: its new owner reads the same file
             if time.monotonic() > until:
                 return _unproven(request, error.message)
@@ -64,17 +68,17 @@ def _ended(place: Place, request: types.Kill, say: Say) -> types.KillReport:
             return _unproven(request, error.message)
 
 
-def _asked(place: Place, request: types.Kill) -> types.KillReport:
+def _asked(place: Place, request: types.Kill, in_file: bool) -> types.KillReport:
     """The owner's report. Raises Silent where there is no owner, or none that answers."""
     until = time.monotonic() + paced(SILENCE)
     while True:
         try:
             url = settings.AUTOTRADER_BROKER_URL or _url(place)
-            report = _call(url, request) if url else _followed(place, request, until)
+            report = _call(url, request) if url else _followed(place, request, until, in_file)
         except BrokerUnavailable as error:
             problem = error.message
             if error.reason == WRONG_SECRET and not settings.AUTOTRADER_BROKER_URL:
-                return _followed(place, request, until)
+                return _followed(place, request, until, in_file)
         else:
             return report
         if time.monotonic() > until:
@@ -99,8 +103,10 @@ def _call(url: str, request: types.Kill) -> types.KillReport:
     return report
 
 
-def _followed(place: Place, request: types.Kill, until: float) -> types.KillReport:
+def _followed(place: Place, request: types.Kill, until: float, in_file: bool) -> types.KillReport:
     """The report of an owner that cannot be asked but reads the file. Raises Silent where it does not take it up."""
+    if not in_file:
+        raise Silent("the owner reads only the file, which could not be told what to end")
     patience = time.monotonic() + request.wait_s
     while True:
         found = latches.read(place.state_dir)
@@ -114,21 +120,22 @@ def _followed(place: Place, request: types.Kill, until: float) -> types.KillRepo
         time.sleep(LOOK_EVERY)
 
 
-def _taken_over(place: Place, request: types.Kill) -> types.KillReport:
+def _taken_over(place: Place, request: types.Kill, in_file: bool) -> types.KillReport:
     """Kill who holds the lock, hold it, connect with the owner's client id and cancel. Asks no database.
 
     Raises AlreadyOwned where another took the lock, BrokerUnavailable where the holder cannot be ended.
     """
     held = _lock_by_force(place)
     try:
-        held.write(lock.holder_of_this_process("", build_id(), system_now(), "halt"))
-        return _cancelled(place, request)
+        with suppress(OSError):  # a full disk takes no name; the lock itself is the kernel's
+            held.write(lock.holder_of_this_process("", build_id(), system_now(), "halt"))
+        return _cancelled(place, request, in_file)
     finally:
         held.release()
 
 
-def _cancelled(place: Place, request: types.Kill) -> types.KillReport:
-    found = latches.read(place.state_dir)
+def _cancelled(place: Place, request: types.Kill, in_file: bool) -> types.KillReport:
+    found = latches.read(place.state_dir) if in_file else _wish(request)
     if found is None or not found.is_cancelling:
         return report_of(found) if found else _unproven(request, "the halt was released meanwhile")
     client = IbClient(
@@ -143,7 +150,8 @@ def _cancelled(place: Place, request: types.Kill) -> types.KillReport:
         known_contract=lambda con_id: None,
     )
     run = Run(client, found)
-    latches.note(place.state_dir, found.run, owner=f"pid {os.getpid()} (halt)", asked_at=system_now())
+    name = f"pid {os.getpid()} (halt)"
+    latches.note(place.state_dir, found.run, owner=name, asked_at=system_now())
     client.start()
     try:
         client.wait_connected(paced(CONNECT_LIMIT))
@@ -157,7 +165,17 @@ def _cancelled(place: Place, request: types.Kill) -> types.KillReport:
     if not problem:
         latches.note(place.state_dir, found.run, **progress_of(run), **end_of_run())
     now = latches.read(place.state_dir)
-    return report_of(now, problem) if now else _unproven(request, "the halt was released meanwhile")
+    if now is None and in_file:
+        return _unproven(request, "the halt was released meanwhile")
+    # Not by the file: a disk that is full has taken no progress since.
+    ended_at = None if problem else system_now()
+    told = replace(found, asked=run.asked, confirmed=run.confirmed, working=run.working, kept=run.kept)
+    return report_of(replace(told, owner=name, cancelled_at=ended_at), problem)
+
+
+def _wish(request: types.Kill) -> latches.Latch:
+    """What no file says."""
+    return latches.Latch(request.state, request.actor, request.reason, cancel=request.cancel, run=request.run)
 
 
 def _lock_by_force(place: Place) -> lock.HeldLock:

@@ -45,7 +45,8 @@ class Latch:
     `mark` changes with every halt, `run` with every wish to cancel that is new; neither changes with the progress.
     `owner` is who took the cancels up; `asked` and `confirmed` count orders, `working` names those whose end is not
     proven and `kept` those that stay on purpose. `by_hand`: a person made the file, it halts whatever it says.
-    `released`: the version of the row whose commit releases this wish; 0 where none does.
+    `released`: the version of the row whose commit releases this wish; 0 where none does. `agreed`: the version of the
+    row that held this wish already; a row that is looser since then was released, on whichever host; 0 where none did.
     """
 
     state: str
@@ -65,6 +66,7 @@ class Latch:
     problem: str = ""
     by_hand: bool = False
     released: int = 0
+    agreed: int = 0
 
     @property
     def is_cancelling(self) -> bool:
@@ -101,18 +103,31 @@ def read(state_dir: Path) -> Latch | None:
 def tighten(state_dir: Path, wish: Latch) -> Latch:
     """Write the wish, or what is stricter already: nothing is ever loosened here. Answers what is in force now.
 
-    Raises OSError only where not even an empty file could be made: then the file does not halt.
+    A full disk halts as well, but may keep no wish to cancel: `carries` tells. Raises OSError where not even an empty
+    file could be made: then the file does not halt as was wished.
     """
+    return tightened(state_dir, wish)[0]
+
+
+def tightened(state_dir: Path, wish: Latch) -> tuple[Latch, Latch]:
+    """As `tighten`; and what the file was to say, with a larger wish to cancel that stood there: a full disk loses it,
+    and who asked does it instead."""
     state_dir.mkdir(parents=True, exist_ok=True)
     with _alone(state_dir):
-        merged = _merged(read(state_dir), wish)
+        found = read(state_dir)
+        merged = _merged(found, wish)
         try:
             _write(state_dir, merged)
         except OSError:
-            # A disk that is full may still take an empty file, and an empty file halts.
-            path_of(state_dir).touch()
-            return read(state_dir) or merged
-    return merged
+            return _by_force(state_dir, found, merged), merged
+    return merged, merged
+
+
+def carries(stands: Latch, wish: Latch) -> bool:
+    """True where the cancels of the wish will be done by who reads the file: as its own run, or with one under way."""
+    if not wish.cancel or stands.run == wish.run:
+        return True
+    return stands.is_cancelling and more(stands.cancel, wish.cancel) == stands.cancel
 
 
 def note(state_dir: Path, run: str, **progress: Any) -> Latch | None:
@@ -150,6 +165,17 @@ def release_at(state_dir: Path, mark: str, version: int) -> None:
                 _write(state_dir, replace(found, released=version))
 
 
+def agree_at(state_dir: Path, mark: str, version: int) -> Latch | None:
+    """Say in the file which version of the row held the wish of that mark too; what the file says now."""
+    with _alone(state_dir):
+        found = read(state_dir)
+        if found is not None and found.mark == mark and not found.problem and not found.by_hand:
+            with suppress(OSError):
+                _write(state_dir, replace(found, agreed=version))
+                return replace(found, agreed=version)
+        return found
+
+
 def new_mark() -> str:
     """A name for one wish."""
     return uuid.uuid4().hex[:16]
@@ -175,10 +201,28 @@ def _merged(found: Latch | None, wish: Latch) -> Latch:
         told = {name: getattr(found, name) for name in RUNNING}
     else:
         told = {name: getattr(wish, name) for name in RUNNING}
-    return replace(base, mark=wish.mark, problem="", by_hand=False, released=0, **told)
+    return replace(base, mark=wish.mark, problem="", by_hand=False, released=0, agreed=0, **told)
 
 
 RUNNING = ("cancel", "run", "owner", "asked_at", "asked", "confirmed", "working", "kept", "cancelled_at")
+
+
+def _by_force(state_dir: Path, found: Latch | None, merged: Latch) -> Latch:
+    """A disk that is full may still take an empty file, and an empty file halts; one that is older may say less.
+
+    A file that halts as strictly already, and has cancels under way, stays: they would be lost. One that is empty stays
+    as it is: to empty it again would make it another halt than the one that somebody looked at.
+    """
+    written = read(state_dir)
+    if written is not None and written.mark == merged.mark:  # only the folder could not be synced
+        return written
+    is_enough = found is not None and (bool(found.problem) or found.by_hand)
+    if not is_enough and (found is None or not found.is_cancelling or stricter(merged.state, found.state)):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        os.close(os.open(path_of(state_dir), flags, 0o644))
+        with suppress(OSError):
+            _sync_folder(state_dir)
+    return read(state_dir) or merged
 
 
 def _odd(problem: str, mark: str) -> Latch:

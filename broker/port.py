@@ -65,6 +65,15 @@ _CONNECTION = (
         "",
         "",
     ),
+    _read(
+        "connection_history",
+        types.HistoryQuery,
+        tuple[types.ConnectionNote, ...],
+        2,
+        "What happened to the connection since its owner began, newest first; fails only where nobody answers.",
+        "",
+        "",
+    ),
     _read("server_time", types.Nothing, types.ServerTime, 5, "The broker's clock against ours.", "reqCurrentTime", ""),
 )
 _CONTRACTS = (
@@ -315,6 +324,7 @@ class Broker(Protocol):
     """What `get_broker()` gives: one method a row of TABLE, and `a…` async twins of them."""
 
     def status(self) -> types.BrokerStatus: ...
+    def connection_history(self, query: types.HistoryQuery) -> tuple[types.ConnectionNote, ...]: ...
     def server_time(self) -> types.ServerTime: ...
     def contracts(self, query: types.ContractQuery) -> tuple[types.Contract, ...]: ...
     def all_contracts(self, query: types.ContractQuery) -> tuple[types.Contract, ...]: ...

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from research.types import OHLCV, Analyst, IndicatorParameters, Indicators, ModelCallRecord, ModelSettings
+from research.types import (
+    OHLCV,
+    Analyst,
+    AnswerAgain,
+    IndicatorParameters,
+    Indicators,
+    ModelCallRecord,
+    ModelSettings,
+)
 
 _ANALYSTS = Path(__file__).parent / "analysts"
 
@@ -55,3 +63,28 @@ def model_calls(ids: Iterable[int]) -> list[ModelCallRecord]:
     from research.services import records
 
     return records(ids)
+
+
+def ask_again(
+    record: ModelCallRecord, images: Mapping[str, bytes], settings: ModelSettings, *, correlation_id: str
+) -> AnswerAgain:
+    """Put a stored question to its model again; the calls are paid from the day's budget and one of their own.
+
+    `images` are the pictures it showed by SHA-256. The answer is never that of a later question. ValueError says why
+    the question cannot be put.
+    """
+    from research.llm import again
+    from research.services import DatabaseLedger
+
+    problem = again.endpoint_problem(record, settings)
+    if problem:
+        raise ValueError(problem)
+    ledger = DatabaseLedger(correlation_id, correlation_id, settings.budget_per_day, settings.budget_per_cycle)
+    return again.ask_again(record, images, settings, ledger, correlation_id)
+
+
+def answer_again(record: ModelCallRecord, answer: ModelCallRecord | None = None) -> AnswerAgain:
+    """A stored answer judged by the checks of today, without the model; see `research.llm.again.answer_again`."""
+    from research.llm import again
+
+    return again.answer_again(record, answer)

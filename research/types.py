@@ -267,6 +267,16 @@ class ModelCallRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerAgain:
+    """What came of a stored question: the accepted answer as a document, or why there is none, and what was paid."""
+
+    purpose: str
+    document: Mapping[str, Any] | None
+    failure: Failure | None
+    calls: tuple[ModelCallRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AnalystResult(Generic[T]):
     """A value and the model calls that led to it, in order (none for rules)."""
 

@@ -9,22 +9,29 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from autotrader.core.admin_filters import NewestDateFilter, NewestFilter
 from autotrader.core.admin_kit import HistoryAdmin
+from autotrader.core.admin_lists import BigHistoryAdmin, by_field, by_newest, by_number
 from autotrader.core.formats import ABSENT, badge, document_box, instant, number, price
 from broker.models import BrokerMessage, Contract, Halt, Submission
 from broker.service.submissions import prices_of, terms_of
 
 
 @admin.register(Submission)
-class SubmissionAdmin(HistoryAdmin):
+class SubmissionAdmin(BigHistoryAdmin):
     """One row a frame that may have left, or never will."""
 
     list_display = (
         "order_ref", "revision", "role", "symbol", "side", "quantity", "price", "status", "account", "when", "detail",
     )  # fmt: skip
-    list_filter = ("state", "role", "account")
-    search_fields = ("order_ref", "intent_hash")
-    date_hierarchy = "created_at"
+    list_filter = (
+        ("created_at", NewestDateFilter),
+        ("state", NewestFilter),
+        ("role", NewestFilter),
+        ("account", NewestFilter),
+    )
+    search_help_text = "Order ref or number; of the newest also the hash of the intent"
+    finders = (by_field("order_ref"), by_number(), by_newest(Submission, "intent_hash"))
     ordering = ("-id",)
     exclude = ("terms",)
     readonly_fields = ("formatted_terms",)
@@ -81,14 +88,19 @@ def _symbols(con_ids: set[int]) -> dict[int, str]:
 
 
 @admin.register(BrokerMessage)
-class BrokerMessageAdmin(HistoryAdmin):
+class BrokerMessageAdmin(BigHistoryAdmin):
     """What the broker said, as it came; the ones that could not be applied stay in the state ERROR."""
 
     list_display = ("id", "when", "kind", "status", "order_ref", "perm_id", "exec_id", "error")
-    list_filter = ("state", "kind")
-    search_fields = ("order_ref", "=perm_id", "exec_id")
+    list_filter = ("state", ("kind", NewestFilter), ("received_at", NewestDateFilter))
+    search_help_text = "Order ref or number; of the newest also perm id and exec id"
+    finders = (
+        by_field("order_ref"),
+        by_number(),
+        by_newest(BrokerMessage, "perm_id"),
+        by_newest(BrokerMessage, "exec_id"),
+    )
     ordering = ("-id",)
-    show_full_result_count = False
     exclude = ("payload",)
     readonly_fields = ("formatted_payload",)
 

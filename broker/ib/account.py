@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,13 @@ def values_of(connection: Any) -> Values:
 def clock_is_set(values: Values) -> bool:
     """Whether the gateway declares that its clock is set by hand."""
     return any(key == CLOCK_KEY and value == CLOCK_SET for (key, _), value in values.items())
+
+
+def summary_of(connection: Any, now: datetime) -> types.AccountSummary:
+    """What this connection was told of the account's values, and when. Raises AccountError as `summary` does."""
+    wrapper = connection.wrapper
+    found = summary(connection.account, values_of(connection), now)
+    return replace(found, received_at=wrapper.told_at, account_time=wrapper.account_time)
 
 
 def summary(account: str, values: Values, now: datetime) -> types.AccountSummary:
@@ -83,7 +91,7 @@ async def summary_now(asking: Asking, request: types.Nothing) -> types.AccountSu
     connection = asking.connection
     if asking.session.endpoint.paper:  # a set clock may have moved prices since the last update; TWS sends its own
         await connection.account_values.ask()
-    return summary(connection.account, values_of(connection), system_now())
+    return summary_of(connection, system_now())
 
 
 async def positions(asking: Asking, request: types.Nothing) -> tuple[types.Position, ...]:
@@ -93,10 +101,15 @@ async def positions(asking: Asking, request: types.Nothing) -> tuple[types.Posit
         row.contract.conId: row for row in await connection.positions_now.ask() if row.account == connection.account
     }
     held = {item.contract.conId: item for item in connection.portfolio(connection.account)}
-    return tuple(_position(row, held.get(con_id)) for con_id, row in rows.items() if mapping.quantity(row.position))
+    now, priced_at = system_now(), connection.wrapper.priced_at
+    return tuple(
+        _position(row, held.get(con_id), now, priced_at.get(con_id))
+        for con_id, row in rows.items()
+        if mapping.quantity(row.position)
+    )
 
 
-def _position(row: Any, item: Any) -> types.Position:
+def _position(row: Any, item: Any, now: datetime, priced_at: datetime | None) -> types.Position:
     return types.Position(
         account=row.account,
         con_id=row.contract.conId,
@@ -109,4 +122,6 @@ def _position(row: Any, item: Any) -> types.Position:
         realized_pnl=mapping.number(item.realizedPNL) if item else None,
         sec_type=row.contract.secType or "STK",
         currency=row.contract.currency,
+        received_at=now,
+        priced_at=priced_at if item else None,
     )

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from autotrader.core.clock import system_now
 from broker import types
 from broker.errors import BrokerUnavailable, OrderError
-from broker.ib import books, health, mapping, orders
+from broker.ib import books, health, mapping, orders, restart
 from broker.ib.books import Book
 from broker.ib.connection import Connection
 from broker.ib.data import SharedData
@@ -96,6 +96,13 @@ class IbClient:
         """The status with what the connection knows of itself; never blocks."""
         known = health.described(status, self._session, self._schedule, system_now())
         return replace(known, lines=self.lines)
+
+    def history(self, limit: int) -> tuple[types.ConnectionNote, ...]:
+        """The newest notes of what happened to the connection, newest first; never blocks."""
+        newest = self._session.journal.notes[-limit:] if limit > 0 else ()
+        return tuple(
+            replace(note, in_restart_window=restart.is_near(self._schedule, note.time)) for note in newest[::-1]
+        )
 
     def ping(self, timeout: float) -> None:
         """Go through the loop and back, without the broker; raises BrokerUnavailable where the loop hangs."""

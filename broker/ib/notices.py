@@ -22,13 +22,17 @@ ADVICE_LASTS = 600.0  # seconds that any other action is shown: TWS does not tel
 
 @dataclass(frozen=True, slots=True)
 class Reactions:
-    """What the session does about it, in the loop's thread: `drop` gives the connection up, the others say why."""
+    """What the session does about it, in the loop's thread: `drop` gives the connection up, the others say why.
+
+    `noted` is told the code and the text of all that concerns the connection.
+    """
 
     changed: Callable[..., None]
     taken: Callable[[str], None]
     lost: Callable[[str], None]
     restored: Callable[[], None]
     drop: Callable[[str], None]
+    noted: Callable[[int, str], None]
 
 
 class Notices:
@@ -47,6 +51,8 @@ class Notices:
     def hear(self, request_id: int, code: int, text: str) -> None:
         """One error frame."""
         known = codes.meaning(code, text)
+        if known is not None and known.kind in (Kind.PERSON, Kind.CONNECTIVITY):
+            self._react.noted(code, text)
         if known is None:
             self._count(request_id, code, text)
         elif known.kind is Kind.PERSON:

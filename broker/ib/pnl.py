@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from autotrader.core.clock import system_now
 from broker import types
 from broker.ib import mapping
 from broker.ib.connection import Connection
@@ -32,6 +34,7 @@ class ResultLine(Shared):
         self.unrealized: Decimal | None = None
         self.realized: Decimal | None = None
         self.value: Decimal | None = None
+        self.received_at: datetime | None = None
 
     def send(self, connection: Connection, request_id: int) -> None:
         """reqPnL, or reqPnLSingle of a holding."""
@@ -50,13 +53,13 @@ class ResultLine(Shared):
     def restarted(self) -> None:
         """What the old request told may be true no longer."""
         self.is_told = False
-        self.daily = self.unrealized = self.realized = self.value = None
+        self.daily = self.unrealized = self.realized = self.value = self.received_at = None
 
     def result(self, daily: float, unrealized: float, realized: float, value: float) -> None:
         """The broker's latest; what it leaves unset is unknown."""
         self.daily, self.unrealized, self.realized = map(mapping.number, (daily, unrealized, realized))
         self.value = mapping.number(value)
-        self.is_told = True
+        self.is_told, self.received_at = True, system_now()
         self.came()
 
 
@@ -94,6 +97,7 @@ async def profit_and_loss(asking: Asking, request: types.Nothing) -> types.Profi
         realized=total.realized,
         positions=tuple(_position(row, line) for row, line in zip(rows, singles, strict=True)),
         time=asking.session.known_now(),
+        received_at=total.received_at,
     )
 
 
@@ -117,4 +121,5 @@ def _position(row: Any, line: ResultLine) -> types.PositionPnl:
         unrealized=line.unrealized,
         realized=line.realized,
         market_value=line.value,
+        received_at=line.received_at,
     )

@@ -51,6 +51,11 @@ def in_window(schedule: Schedule, now: datetime, connected_at: datetime | None, 
     return not is_back
 
 
+def is_near(schedule: Schedule, at: datetime) -> bool:
+    """Whether a restart was due at that time: from a minute before the hour to 20 minutes after it."""
+    return schedule.restart is not None and at >= _first_after(schedule.restart, at - LONGEST) - BEFORE
+
+
 def _first_after(at: time, now: datetime) -> datetime:
     """The first moment after `now` at which the clocks of its zone show `at`."""
     day = now.astimezone(at.tzinfo).date()

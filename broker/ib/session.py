@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from autotrader.core.clock import system_now
 from broker import types
@@ -18,6 +18,7 @@ from broker.ib.backoff import Backoff
 from broker.ib.connection import Connection
 from broker.ib.errors import NeedsPerson
 from broker.ib.heartbeat import Beat, Heartbeat, Skew, ask_time
+from broker.ib.journal import Journal
 from broker.ib.notices import Notices, Reactions
 from broker.ib.pacing import Pacer
 from broker.ib.state import ConnectionState, Endpoint, StateBox
@@ -32,7 +33,9 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Session:
-    """Keeps one connection alive. Only `state`, `action`, `heartbeat_age` and `wait` may be used from other threads.
+    """Keeps one connection alive.
+
+    Only `state`, `action`, `heartbeat_age`, `journal.notes` and `wait` may be used from other threads.
 
     `restored` holds what must be done when subscriptions may have ended without a word: on each new connection, and
     when TWS has reached the broker again (1101, and 1102 too, after which streams are known to stay silent).
@@ -57,8 +60,16 @@ class Session:
         self._beat = beat or Beat()
         self._sleep = sleep
         self._box = StateBox()
+        self.journal = Journal()
         self._notices = Notices(
-            Reactions(self._box.set, self._client_id_taken, self._broker_lost, self._broker_is_back, self._drop)
+            Reactions(
+                self._changed,
+                self._client_id_taken,
+                self._broker_lost,
+                self._broker_is_back,
+                self._drop,
+                lambda code, text: self.journal.add("code", text, code),
+            )
         )
         self._summaries = SummaryAfterFills(self._emit_summary, lambda: self.state.synced)
         self._connection: Connection | None = None
@@ -120,6 +131,7 @@ class Session:
     async def run(self) -> None:
         """Connect, hold the connection, and connect again, until cancelled."""
         backoff = Backoff()
+        self.journal.add("started", f"looking for the gateway at {self.endpoint} as client {self.endpoint.client_id}")
         try:
             while True:
                 begun = time.monotonic()
@@ -147,7 +159,7 @@ class Session:
             reason = repr(error)
         finally:
             self._end(connection)
-        self._lost(self._cause or reason)
+        self._lost(self._cause or reason, was_open=bool(connection.account))
         return synced
 
     def _not_connected(self, error: Exception) -> None:
@@ -187,6 +199,8 @@ class Session:
             connected_at=system_now(),
             server_version=connection.client.serverVersion(),
         )
+        said = f"{where} named {', '.join(accounts)}; server version {connection.client.serverVersion()}"
+        self.journal.add("connected", said)
         self._watch(connection)
         if not where.paper:
             connection.reqMarketDataType(DELAYED_WHERE_NOT_LIVE)
@@ -224,6 +238,7 @@ class Session:
             self._box.set(reason=self._outage, phase="broker_lost")
             return
         self._box.set(synced=True, reason="", phase="ready")
+        self.journal.add("replayed", f"account {connection.account}")
         self._announced = True
         self._sink(self._report("CONNECTED", market_now, str(self.endpoint)))
         self._on_synced()
@@ -274,12 +289,23 @@ class Session:
     def _client_id_taken(self, text: str) -> None:
         self._cause = f"client id {self.endpoint.client_id} is already in use at {self.endpoint} (326: {text})"
 
+    def _changed(self, **changes: Any) -> None:
+        """What TWS said changes the state; what a person must do is worth a note."""
+        action = changes.get("action", self.state.action)
+        if action != self.state.action:
+            self.journal.add("action" if action else "no_action", action or self.state.action)
+        self._box.set(**changes)
+
     def _broker_lost(self, reason: str) -> None:
+        if not self._outage:
+            self.journal.add("broker_lost", reason)
         self._outage = reason
         self._box.set(synced=False, reason=reason, phase="broker_lost")
         self._announce_loss(reason)
 
     def _broker_is_back(self) -> None:
+        if self._outage:
+            self.journal.add("broker_back", "TWS has reached the broker again; everything is read anew")
         self._outage = ""
         if self._connection is None:
             return
@@ -302,7 +328,8 @@ class Session:
             self._box.set(connected=False, synced=False, reason=reason)
             self._connection.close(reason, abort=True)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, *, was_open: bool) -> None:
+        self.journal.add("lost" if was_open else "refused", reason)
         self._notices.disconnected()
         phase: types.Phase = "needs_person" if self.state.action else "connecting"
         self._box.set(connected=False, synced=False, reason=reason, phase=phase)
@@ -326,5 +353,4 @@ class Session:
     def _emit_summary(self) -> None:
         connection = self._connection
         if connection is not None:
-            values = account.values_of(connection)
-            self._sink(account.summary(connection.account, values, self.known_now()))
+            self._sink(account.summary_of(connection, self.known_now()))

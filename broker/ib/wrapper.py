@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from autotrader.core.clock import system_now
 from broker import types
 from broker.errors import BrokerUnavailable
 from broker.ib import codes, mapping, order_terms
@@ -19,6 +20,7 @@ from broker.ib.ticks import MarketDataWrapper
 
 log = logging.getLogger(__name__)
 DONE = frozenset({"Filled", "Cancelled", "ApiCancelled"})
+LONGEST_TIME = 20  # characters of what TWS calls a time; it writes five
 Key = int | tuple[int, int]
 
 
@@ -51,6 +53,9 @@ class ReportingWrapper(MarketDataWrapper):
         self.commissions: dict[str, types.CommissionReport] = {}
         self.completed_states: dict[int, Any] = {}
         self.unanswered: dict[Key, dict[str, float]] = {}  # what a change has set that no openOrder frame shows yet
+        self.told_at: datetime | None = None  # when TWS told of the account last, if only that nothing has changed
+        self.account_time = ""  # the time of day that it gave
+        self.priced_at: dict[int, datetime] = {}  # by contract: when the holding's price came
         self.warned_previews: dict[int, Any] = {}  # what-if answers that came without margins so far
         self._filled: dict[Key, tuple[Decimal, Decimal]] = {}  # filled and remaining by the last orderStatus frame
         self._reported: dict[Key, types.OrderReport] = {}
@@ -264,7 +269,22 @@ class ReportingWrapper(MarketDataWrapper):
             self._hooks.clock_moved(datetime.fromtimestamp(int(val), UTC))
             return
         super().updateAccountValue(tag, val, currency, account)
+        self.told_at = system_now()
         self._hooks.account_values_changed()
+
+    def updatePortfolio(self, contract: Any, *values: Any) -> None:
+        """Note when the holding's price came."""
+        super().updatePortfolio(contract, *values)
+        self.told_at = self.priced_at[contract.conId] = system_now()
+
+    def updateAccountTime(self, timestamp: str) -> None:
+        """The end of a batch, which tells values that have changed only."""
+        self.told_at, self.account_time = system_now(), timestamp[:LONGEST_TIME]
+
+    def accountDownloadEnd(self, _account: str) -> None:
+        """All of it has been told."""
+        self.told_at = system_now()
+        super().accountDownloadEnd(_account)
 
     def tcpDataArrived(self) -> None:
         """Any frame is a sign of life."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from autotrader.core.ops.pace import paced
 from broker import types
@@ -14,6 +15,8 @@ from broker.models import Submission
 from broker.service import submissions
 
 ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
+# Where the broker's day may turn: at the exchange, or where a TWS runs on a server's clock.
+DAY_ZONES = (ZoneInfo("America/New_York"), UTC)
 Verdict = Literal["leave", "void", "void_again", "missing", "proven"]
 
 
@@ -22,9 +25,9 @@ class Timing:
     """Seconds. `interval` between looks, `hurry` while an order is missing or a look failed.
 
     `void_after`: the age at which an intent without a Submission is voided; `grace`: how long after its Submission
-    an order may be missing from a book; `proof_after` to `proof_until`: the age at which its absence can be proof,
-    since a book tells finished orders and fills of the current day only. `watch`: between two looks at what waits too
-    long, with a broker or without.
+    an order may be missing from a book; `proof_after` to `proof_until`: the age at which its absence can be proof, if
+    the broker's day has not turned: a book tells finished orders and fills of the current day only. `watch`: between
+    two looks at what waits too long, with a broker or without.
     """
 
     interval: float = field(default_factory=lambda: paced(30))
@@ -78,8 +81,16 @@ def judge(intent: types.UnresolvedIntent, record: Record, look: Look, earlier_mi
         return "leave"
     # The sender is gone with the connection before; what the broker once told of was there, and may have filled.
     provable = look.state.since > submission.created_at and not record.seen
-    provable = provable and timing.proof_after <= age <= timing.proof_until
+    provable = provable and timing.proof_after <= age <= timing.proof_until and _on_one_day(submission, look)
     return "proven" if provable and earlier_misses > 0 else "missing"
+
+
+def _on_one_day(submission: Submission, look: Look) -> bool:
+    """False where the broker's day may have turned since the Submission, whichever zone its days are counted in."""
+    sent, now = submission.created_at, look.market_now
+    if look.state.clock != "system":  # days pass by the gateway's own clock
+        sent = now - (look.started - submission.created_at)
+    return all(sent.astimezone(zone).date() == now.astimezone(zone).date() for zone in DAY_ZONES)
 
 
 def compared(look: Look, unprotectable: str) -> types.Compared:

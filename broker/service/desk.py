@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -15,6 +16,12 @@ class Desk(Protocol):
 
     def apply(self, event: types.BrokerEvent) -> None:
         """Book one thing the broker said; called in the writer's transaction, must be idempotent."""
+
+    def together(self, events: Sequence[types.BrokerEvent]) -> AbstractContextManager[None]:
+        """For a block in which `apply` is called for these, one by one, in one transaction of the writer.
+
+        `apply` may raise in it what it would not raise otherwise: then each of them has its own transaction.
+        """
 
     def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
         """Orders of ours whose life at the broker is not over: SENDING to PARTIALLY_FILLED, and UNKNOWN."""
@@ -34,6 +41,10 @@ class NoDesk:
 
     def apply(self, event: types.BrokerEvent) -> None:
         """Nothing to book."""
+
+    def together(self, events: Sequence[types.BrokerEvent]) -> AbstractContextManager[None]:
+        """Nothing to look up."""
+        return nullcontext()
 
     def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
         """No orders."""

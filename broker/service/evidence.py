@@ -1,10 +1,11 @@
-"""One thing the broker said becomes one committed transaction: the raw message, the desk's rows and the Events."""
+"""What the broker said becomes one committed transaction, alone or with its like: raw message, rows and Events."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Collection, Iterable
+import uuid
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from broker.models import BrokerMessage
 from broker.service.desk import Desk
 
 ACTOR = "broker"
+Together = types.SubmissionReport | types.OrderReport | types.ExecutionReport | types.CommissionReport
 RECALLED = timedelta(hours=24)  # at a start; a broker tells today's orders and fills again, no older ones
 RECALLED_ROWS = 20_000
 State = BrokerMessage.State
@@ -34,6 +36,26 @@ def apply(event: types.BrokerEvent, desk: Desk, now: datetime) -> None:
     with audit.acting(actor=ACTOR), audit.recording(point=f"evidence_{type(event).__name__}"):
         _message(event, now, State.APPLIED, "").save()
         _book(event, desk)
+
+
+def may_go_together(event: types.BrokerEvent) -> bool:
+    """True for what an order of ours sets off many times in a moment: it can share a transaction with its like."""
+    if isinstance(event, types.SubmissionReport) and event.revision:
+        return False
+    return isinstance(event, Together) and bool(event.account and event.order_ref)
+
+
+def apply_together(events: Sequence[types.BrokerEvent], desk: Desk, now: datetime) -> None:
+    """Store and book several events in their order, all or none; whatever is raised leaves nothing behind."""
+    with (
+        audit.acting(actor=ACTOR),
+        audit.recording(point=[f"evidence_{type(event).__name__}" for event in events]),
+    ):
+        BrokerMessage.objects.bulk_create([_message(event, now, State.APPLIED, "") for event in events])
+        with desk.together(events):
+            for event in events:
+                with audit.acting(correlation_id=uuid.uuid4().hex):
+                    _book(event, desk)
 
 
 def store_failed(event: types.BrokerEvent, problem: str, now: datetime, *, alarm: bool) -> None:

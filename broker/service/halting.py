@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from django.db import DatabaseError
@@ -12,11 +13,11 @@ from django.db import DatabaseError
 from autotrader.core.clock import system_now
 from autotrader.core.ops.pace import paced
 from broker import halts, types
-from broker import latch as latches
-from broker.errors import BrokerError, BrokerUnavailable
+from broker.errors import BrokerError
 from broker.ib.client import IbClient
-from broker.latch import HaltState, Latch
+from broker.latch import Latch
 from broker.service.kill import BETWEEN_LOOKS, Run, end_of_run, progress_of, report_of
+from broker.service.wishes import Wishes
 from broker.service.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Halting:
     def __init__(self, client: IbClient, writer: Writer, state_dir: Path, name: str) -> None:
         self._client = client
         self._writer = writer
-        self._state_dir = state_dir
+        self._wishes = Wishes(state_dir)
         self._name = name
         self._run: Run | None = None
         self._run_name = ""
@@ -59,26 +60,21 @@ class Halting:
     def kill(self, request: types.Kill, limit: float) -> types.KillReport:
         """Halt by this owner's file and wait for the end of the cancels; a run that is under way is joined.
 
-        Raises BrokerUnavailable where the file cannot be written.
+        What a full disk does not take into the file is done all the same, by the request itself.
         """
-        found = latches.read(self._state_dir)
-        if found is None or found.run != request.run or found.problem:
-            wish = halts.wish_of(HaltState(request.state), request.actor, request.reason, request.cancel)
-            try:
-                latches.tighten(self._state_dir, wish)
-            except OSError as error:
-                raise BrokerUnavailable(f"The file latch cannot be written ({error.strerror}).") from error
+        run, unwritten = self._wishes.take(request)
         self._wake.set()
         with self._moved:
-            self._moved.wait_for(self._is_done, min(limit, request.wait_s))
-        now = latches.read(self._state_dir)
+            self._moved.wait_for(lambda: self._is_done(run), min(limit, request.wait_s))
+        now = self._wishes.of(run)
         if now is None:
-            problem = "the halt was released meanwhile"
-            return types.KillReport(request.run, request.cancel, self._name, 0, 0, (), (), done=False, problem=problem)
-        return report_of(now, self._problem or now.problem)
+            problem = unwritten or "the halt was released meanwhile"
+            return types.KillReport(run, request.cancel, self._name, 0, 0, (), (), done=False, problem=problem)
+        report = report_of(now, self._problem or now.problem)
+        return replace(report, done=False, problem=unwritten) if unwritten else report
 
-    def _is_done(self) -> bool:
-        found = latches.read(self._state_dir)
+    def _is_done(self, run: str) -> bool:
+        found = self._wishes.of(run)
         return found is None or not found.is_cancelling
 
     def _watch(self) -> None:
@@ -95,7 +91,7 @@ class Halting:
 
     def _look(self) -> float:
         """One look at the file, and one step of its run; the seconds until the next."""
-        found = latches.read(self._state_dir)
+        found = self._wishes.now()
         pause = POLL
         if found is not None and found.is_cancelling:
             pause = self._step(found)
@@ -128,7 +124,7 @@ class Halting:
             self._report(run, done=True)
 
     def _note(self, found: Latch, **progress: object) -> Latch | None:
-        latch = latches.note(self._state_dir, found.run, **progress)
+        latch = self._wishes.note(found.run, **progress)
         with self._moved:
             self._moved.notify_all()
         return latch
@@ -149,7 +145,7 @@ class Halting:
 
     def _sync_now(self) -> None:
         try:
-            halts.halt_sync()
+            halts.halt_sync(kept=self._wishes.kept())
         except DatabaseError as error:
             logger.info("row and file of the Halt were not compared: %s", error)
         finally:

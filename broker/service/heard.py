@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -70,6 +70,20 @@ class Heard:
             self._reports.setdefault(event.order_ref, set()).add(key)
         if len(self._last) > self._bound:
             self._drop(next(iter(self._last)))
+
+    def of(self, event: types.BrokerEvent) -> dict[str, Fact | None]:
+        """What is known where `note` would write, for `restore`."""
+        if isinstance(event, Fact):
+            return {_key(event): self._last.get(_key(event))}
+        return {key: self._last[key] for key in self._reports.get(getattr(event, "order_ref", ""), ())}
+
+    def restore(self, known: Mapping[str, Fact | None]) -> None:
+        """What was noted since was not booked."""
+        for key, fact in known.items():
+            if fact is None:
+                self._drop(key)
+            else:
+                self.note(fact)
 
     def forget(self, event: types.BrokerEvent) -> None:
         """This waits to be booked: whatever is said of the same from here on is news."""

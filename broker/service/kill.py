@@ -10,7 +10,7 @@ from autotrader.core.clock import system_now
 from autotrader.core.ops.crashpoints import crashpoint
 from autotrader.core.ops.pace import paced
 from broker import gates, types
-from broker.errors import BrokerUnavailable, OrderInvalid
+from broker.errors import BrokerError, BrokerUnavailable, OrderInvalid
 from broker.ib.client import IbClient
 from broker.latch import Cancel, Latch
 from broker.service import cancelling
@@ -60,8 +60,8 @@ class Run:
         working = [report for report in book if report.account == state.account and report.status not in ENDED]
         ending, kept = self._chosen(working, state.account)
         self.working, self.kept = tuple(map(_name, ending)), tuple(map(_name, kept))
-        self._ask([report for report in ending if self._is_due(report)])
         self._clean = 0 if ending else self._clean + 1
+        self._ask([report for report in ending if self._is_due(report)])
         return self._clean >= CLEAN_LOOKS
 
     def _chosen(self, working: cancelling.Reports, account: str) -> tuple[cancelling.Reports, cancelling.Reports]:
@@ -80,12 +80,22 @@ class Run:
         return asked_at is None or self._clock() - asked_at >= AGAIN
 
     def _ask(self, due: cancelling.Reports) -> None:
+        """Ask each, also after one that was refused. Raises the last refusal; what was not asked stays due."""
         if due and self.cancel == "all":
             self._client.cancel_everything()
+        refusal: BrokerError | None = None
         for report in due:
-            if self.cancel != "all":
-                self._ask_one(report)
-            self._asked_at[_name(report)] = self._clock()
+            try:
+                if self.cancel != "all":
+                    self._ask_one(report)
+            except BrokerUnavailable:  # nobody answers: each of the others would wait as long
+                raise
+            except BrokerError as error:
+                refusal = error
+            else:
+                self._asked_at[_name(report)] = self._clock()
+        if refusal is not None:
+            raise refusal
 
     def _ask_one(self, report: types.OrderReport) -> None:
         try:
@@ -106,7 +116,7 @@ def run_to_end(run: Run, until: float, note: Callable[[], object]) -> str:
                 note()
                 return ""
             problem = f"{len(run.working)} still work by the broker's book" if run.working else "not proven yet"
-        except BrokerUnavailable as error:
+        except BrokerError as error:  # a socket that closes or is full; whatever it is, the next look may succeed
             problem = error.message
         note()
         if time.monotonic() > until:

@@ -97,6 +97,12 @@ class LocalBroker:
         )
         return self.client.described(status)
 
+    def connection_history(
+        self, query: types.HistoryQuery, timeout: float | None = None
+    ) -> tuple[types.ConnectionNote, ...]:
+        """What happened to the connection since this owner began; never fails here."""
+        return self.client.history(query.limit)
+
     def contracts(self, query: types.ContractQuery, timeout: float | None = None) -> tuple[types.Contract, ...]:
         """Resolve a symbol; from the cache while that is fresh."""
         gates.refuse_in_transaction()

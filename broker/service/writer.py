@@ -1,4 +1,8 @@
-"""The thread `writer`: the only writer of broker evidence, one transaction an event, none dropped within its bound."""
+"""The thread `writer`: the only writer of broker evidence, in order and in transactions, none dropped within its bound.
+
+Events that wait share a transaction where that is safe. If anything in it raises, all of it is rolled back and each has
+its own: so an event that cannot be applied fails by itself, and what is out of the ordinary is booked by itself.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -24,7 +28,9 @@ from broker.service.heard import Heard
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+Job = Callable[[], None]
 BOUND = 10_000
+TOGETHER = 16  # events of one transaction at most: others wait for its locks
 IDLE = 30.0
 FIRST_PAUSE = paced(0.05)
 SHORT_PAUSE = paced(0.2)  # up to here it is a delay, no outage
@@ -55,7 +61,7 @@ class Writer:
         self._look_again = look_again
         self._now = now
         self._bound = bound
-        self._queue: queue.SimpleQueue[types.BrokerEvent | Callable[[], None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[types.BrokerEvent | Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._stopping = threading.Event()
         self._outage = False
@@ -108,10 +114,13 @@ class Writer:
         """True where an earlier event of this order could not be applied yet."""
         return key in self._blocked
 
-    def apply(self, event: types.BrokerEvent) -> bool:
-        """In the writer's thread: apply what is news, or store as ERROR and answer False."""
+    def apply(self, event: types.BrokerEvent, *, again: bool = False) -> bool:
+        """In the writer's thread: apply what is news, or store as ERROR and answer False.
+
+        `again`: it was tried with others, which left nothing behind.
+        """
         key = evidence.key_of(event)
-        if key not in self._blocked and self._heard.is_known(event):
+        if self._knows(event):
             return True
         if key and key in self._blocked:
             self._heard.forget(event)
@@ -119,6 +128,8 @@ class Writer:
                 lambda: evidence.store_failed(event, f"{key} waits for an earlier message", self._now(), alarm=False)
             )
             return False
+        if not again:
+            crashpoint(f"received_{type(event).__name__}")
         problem = self._attempt(event)
         if problem and key:
             self._blocked.add(key)
@@ -166,14 +177,69 @@ class Writer:
         except queue.Empty:
             close_old_connections()
             return True
-        if item is None:
-            return False
-        if callable(item):
-            self._do(item)
-        else:
-            self.apply(item)
+        events, then = self._waiting(item)
+        self._apply_in_order(events)
+        if callable(then):
+            self._do(then)
         if self._lost:
             self._report_lost()
+        return then is not None
+
+    def _waiting(self, item: types.BrokerEvent | Job | None) -> tuple[list[types.BrokerEvent], Job | None]:
+        """The events that wait, this one first, up to the first job; the job, or None where the writer is to end."""
+        events: list[types.BrokerEvent] = []
+        while item is not None and not callable(item):
+            events.append(item)
+            if len(events) == TOGETHER or self._queue.empty():
+                return events, _nothing
+            item = self._queue.get()
+        return events, item
+
+    def _apply_in_order(self, events: Sequence[types.BrokerEvent]) -> None:
+        """A run of events that may share a transaction ends with a fill: nobody waits for it longer than needed."""
+        run: list[types.BrokerEvent] = []
+        for event in events:
+            if not evidence.may_go_together(event) or evidence.key_of(event) in self._blocked:
+                self._apply_together(run)
+                run = []
+                self.apply(event)
+                continue
+            run.append(event)
+            if isinstance(event, types.ExecutionReport):
+                self._apply_together(run)
+                run = []
+        self._apply_together(run)
+
+    def _apply_together(self, run: Sequence[types.BrokerEvent]) -> None:
+        """What is news of these in one transaction; each in its own where that is refused."""
+        news, before = [], []
+        for event in run:
+            if not self._knows(event):
+                before.append(self._heard.of(event))
+                self._heard.note(event)
+                news.append(event)
+        if len(news) > 1 and self._at_once(news):
+            return
+        for known in reversed(before):
+            self._heard.restore(known)
+        for event in run:
+            self.apply(event, again=len(news) > 1)
+
+    def _knows(self, event: types.BrokerEvent) -> bool:
+        """True where it says what was booked last of the same, and nothing of its order waits to be booked."""
+        return evidence.key_of(event) not in self._blocked and self._heard.is_known(event)
+
+    def _at_once(self, events: Sequence[types.BrokerEvent]) -> bool:
+        """True where all of them are committed, False where none is."""
+        for event in events:
+            crashpoint(f"received_{type(event).__name__}")
+        try:
+            evidence.apply_together(events, desks.registered(), self._now())
+        except Exception as error:
+            logger.info("%s events are applied one by one: %s", len(events), evidence.describe(error))
+            if isinstance(error, (OperationalError, InterfaceError)):
+                connections.close_all()
+            return False
         return True
 
     def _do(self, job: Callable[[], None]) -> None:
@@ -194,7 +260,6 @@ class Writer:
 
     def _attempt(self, event: types.BrokerEvent) -> str:
         """Empty once applied; the problem once stored as ERROR. Waits while the database does not answer."""
-        crashpoint(f"received_{type(event).__name__}")
         for attempt, _ in enumerate(self._pauses()):
             try:
                 evidence.apply(event, desks.registered(), self._now())
@@ -242,3 +307,7 @@ class Writer:
             if self._outage:
                 self._outage = False
                 self._look_again()
+
+
+def _nothing() -> None:
+    """Stands for a job where none waits."""

@@ -78,7 +78,17 @@ from broker.types.reference import (
     ScannerQuery,
     ScannerRow,
 )
-from broker.types.session import BrokerStatus, Farm, LineUse, Nothing, PacingUse, Phase, ServerTime
+from broker.types.session import (
+    BrokerStatus,
+    ConnectionNote,
+    Farm,
+    HistoryQuery,
+    LineUse,
+    Nothing,
+    PacingUse,
+    Phase,
+    ServerTime,
+)
 
 __all__ = [
     "AccountSummary",
@@ -96,6 +106,7 @@ __all__ = [
     "Compared",
     "ConId",
     "ConIds",
+    "ConnectionNote",
     "ConnectionReport",
     "Contract",
     "ContractMatch",
@@ -111,6 +122,7 @@ __all__ = [
     "HeadTimestampQuery",
     "Headline",
     "HeadlinesQuery",
+    "HistoryQuery",
     "Kill",
     "KillReport",
     "LegOutcome",

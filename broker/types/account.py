@@ -1,4 +1,8 @@
-"""The account: values, holdings, profit and loss."""
+"""The account: values, holdings, profit and loss.
+
+`received_at` is when the owner of the connection received a number from the broker, by the system's clock; a number
+that the broker sends by itself may be minutes old. None where the broker has not sent it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,12 @@ class CurrencyCash:
 
 @dataclass(frozen=True, slots=True)
 class AccountSummary:
-    """The account's values in its base currency; None where the broker has not said."""
+    """The account's values in its base currency; None where the broker has not said.
+
+    TWS sends them every three minutes, and on a change of a position: `received_at` is when it did last.
+    `account_time` is the time of day that TWS gives that batch, as it writes it: by its own zone, which it does not
+    tell.
+    """
 
     account: str
     currency: str
@@ -35,12 +44,15 @@ class AccountSummary:
     excess_liquidity: Decimal | None = None
     equity_with_loan: Decimal | None = None
     cash_by_currency: tuple[CurrencyCash, ...] = ()
+    received_at: datetime | None = None
+    account_time: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """A holding at the broker; negative quantity = short. Average cost is one unit's and includes commissions, as the
-    broker keeps it (for a future: times its multiplier). Prices and values are in the contract's `currency`."""
+    broker keeps it (for a future: times its multiplier). Prices and values are in the contract's `currency`; they come
+    with the account's values, at `priced_at`, while the quantity is asked for anew."""
 
     account: str
     con_id: int
@@ -53,6 +65,8 @@ class Position:
     realized_pnl: Decimal | None
     sec_type: str = "STK"
     currency: str = "USD"
+    received_at: datetime | None = None
+    priced_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +80,15 @@ class PositionPnl:
     unrealized: Decimal | None
     realized: Decimal | None
     market_value: Decimal | None
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProfitAndLoss:
-    """The account's result in its base currency: of today, open, and closed today; and that of each holding."""
+    """The account's result in its base currency: of today, open, and closed today; and that of each holding.
+
+    The broker sends each when it changes; `received_at` is when it sent the account's last.
+    """
 
     account: str
     daily: Decimal | None
@@ -78,3 +96,4 @@ class ProfitAndLoss:
     realized: Decimal | None
     positions: tuple[PositionPnl, ...]
     time: datetime
+    received_at: datetime | None = None

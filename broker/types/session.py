@@ -18,6 +18,20 @@ Phase = Literal[
 ]
 
 
+NoteKind = Literal[
+    "started",  # the owner began to look for the gateway
+    "refused",  # no connection came about
+    "connected",  # the gateway has let us in and named its accounts
+    "replayed",  # it has told all that it knows; the book is compared next
+    "lost",  # the connection ended
+    "broker_lost",  # TWS itself has lost IBKR; our connection to it stays
+    "broker_back",  # TWS has reached IBKR again
+    "code",  # TWS said something of its connections or of what a person must do: `code`
+    "action",  # what only a person can do
+    "no_action",  # nothing of that kind is needed any more
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Nothing:
     """A request without arguments."""
@@ -87,6 +101,30 @@ class BrokerStatus:
     library: str = ""
     server_version: int = 0
     unmapped_codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """The newest `limit` notes."""
+
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionNote:
+    """Something that happened to the connection at `time`, `count` times in a row until `last_at`.
+
+    `code` is that of TWS, 0 where it said nothing. `in_restart_window`: the gateway was about to restart then, or had
+    restarted less than 20 minutes ago by its schedule.
+    """
+
+    time: datetime
+    kind: NoteKind
+    text: str
+    code: int = 0
+    count: int = 1
+    last_at: datetime | None = None
+    in_restart_window: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,12 @@ def _judge(question: Question[AnswerT], raw: RawAnswer) -> AnswerT | AnswerRefus
     return answer
 
 
+def is_same(question: Question[AnswerT], request: str) -> bool:
+    """Whether this question, put now, would be stored as exactly this request."""
+    hashes = tuple(sha256(image).hexdigest() for image in question.images)
+    return json.dumps(_stored(_messages(question), hashes), ensure_ascii=False) == request
+
+
 def _messages(question: Question[AnswerT]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [{"type": "text", "text": as_data(question.data)}]
     for image in question.images:

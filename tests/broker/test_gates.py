@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from autotrader.core.audit.models import Event
 from broker import gates, latch, types
-from broker.errors import TradingDisabled
+from broker.errors import BrokerUnavailable, TradingDisabled
 from broker.gates import HaltState
 from broker.models import Halt
 from broker.service.protective import is_protective
@@ -281,12 +281,19 @@ def test_a_cancel_passes_a_halt_and_needs_account_connection_and_orders(settings
     gates.halt_set(HaltState.HALTED, "ann", "now")
     unready = dataclasses.replace(STATUS, ready=False)
     gates.check_cancel(account="DU1", status=unready)
-    for account, status in (("U1", STATUS), ("DU1", dataclasses.replace(unready, connected=False))):
-        with pytest.raises(TradingDisabled):
-            gates.check_cancel(account=account, status=status)
+    with pytest.raises(TradingDisabled):
+        gates.check_cancel(account="U1", status=STATUS)
     settings.ORDERS_ENABLED = False
     with pytest.raises(TradingDisabled):
         gates.check_cancel(account="DU1", status=STATUS)
+
+
+def test_a_cancel_waits_for_the_connection_and_is_not_refused() -> None:
+    away = dataclasses.replace(STATUS, ready=False, connected=False, reason="the gateway restarts")
+    with pytest.raises(BrokerUnavailable, match="the gateway restarts"):
+        gates.check_cancel(account="DU1", status=away)
+    with pytest.raises(TradingDisabled):  # what a person must open first is said first
+        gates.check_cancel(account="U1", status=away)
 
 
 def test_the_snapshot_says_what_was_in_force_and_keeps_secrets() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,6 +26,7 @@ ACCOUNT = "DU1"
 class MemoryDesk:
     """Keeps events in order; `failing` raises for the events of an order, `intents` are its open orders.
 
+    `runs` are the events that were booked in one transaction each; orders in `refused` are booked alone only.
     `booked` is what its fills hold by con_id, None for a desk that keeps none. `wishes` are granted once; messages of
     the orders in `aside` are set aside.
     """
@@ -33,6 +35,8 @@ class MemoryDesk:
         self.events: list[types.BrokerEvent] = []
         self.intents: list[types.UnresolvedIntent] = []
         self.failing: dict[str, Exception] = {}
+        self.runs: list[list[types.BrokerEvent]] = []
+        self.refused: set[str] = set()
         self.booked: dict[int, Decimal] | None = None
         self.threads: set[str] = set()
         self.looks: list[types.Compared] = []
@@ -46,6 +50,22 @@ class MemoryDesk:
         if problem is not None:
             raise problem
         self.events.append(event)
+
+    def together(self, events: Sequence[types.BrokerEvent]) -> AbstractContextManager[None]:
+        """What is rolled back was not applied, as rows would tell."""
+        return self._all_or_none(list(events))
+
+    @contextmanager
+    def _all_or_none(self, events: list[types.BrokerEvent]) -> Iterator[None]:
+        before = len(self.events)
+        try:
+            yield
+            if any(getattr(event, "order_ref", "") in self.refused for event in events):
+                raise ValueError("better alone")
+        except Exception:
+            del self.events[before:]
+            raise
+        self.runs.append(events)
 
     def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
         return list(self.intents)

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from broker import types
 from broker.ib.client import IbClient
+from broker.ib.errors import NotSent
 from broker.latch import Latch
 from broker.service.kill import Run, run_to_end
 from broker.service.owner import Place
@@ -38,6 +41,41 @@ def connected(place: Place, pacing: Any) -> Iterator[IbClient]:
         yield client
     finally:
         client.stop()
+
+
+class Blips:
+    """A connection that is busy for some of its cancels, and is the real one else."""
+
+    def __init__(self, client: IbClient, failing: set[int]) -> None:
+        self._client = client
+        self._failing = failing
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def cancel(self, *arguments: Any) -> None:
+        """Refuse the calls of these numbers."""
+        self.asked += 1
+        if self.asked in self._failing:
+            raise NotSent("the socket is busy")
+        self._client.cancel(*arguments)
+
+
+def test_a_cancel_that_does_not_leave_keeps_no_other_back_and_is_asked_again(place: Place) -> None:
+    with connected(place, "none") as client:
+        (contract,) = client.read("contracts", types.ContractQuery("SPY"), 10)
+        account = client.state().account
+        for number in range(3):
+            client.send(contract, request(contract.con_id, account, Decimal(100), f"L{number}", 1), lambda: None)
+        client.fence(10)
+        blips = Blips(client, {1, 4})
+        run = Run(blips, Latch("HALTED", "ann", "a drill", cancel="entries"))  # type: ignore[arg-type]
+        with pytest.raises(NotSent):
+            run.step()
+        assert (blips.asked, run.asked) == (3, 2)
+        assert run_to_end(run, time.monotonic() + 10, lambda: None) == ""
+        assert (blips.asked, run.asked, run.confirmed, run.working) == (5, 3, 3, ())
 
 
 def test_a_hundred_entries_end_at_the_broker_s_pace(place: Place) -> None:

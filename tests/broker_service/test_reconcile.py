@@ -25,6 +25,7 @@ from tests.support import eventually
 SECOND = timedelta(seconds=1)
 AGO = timedelta(minutes=1)
 CON_ID = 7
+EASTERN = NOW + timedelta(hours=5)  # midnight in New York; NOW is that of UTC
 
 
 def look(started: datetime, connected: datetime = NOW, in_flight: frozenset[str] = frozenset()) -> Look:
@@ -66,10 +67,20 @@ INTENT = types.UnresolvedIntent(ACCOUNT, "A-E", "SENDING", NOW)
         (submission(NOW), look(NOW + 99 * SECOND, NOW + SECOND, frozenset({"A-E"})), 5, "leave"),
         # A book tells of its own day only.
         (submission(NOW), look(NOW + 3601 * SECOND, connected=NOW + SECOND), 5, "missing"),
+        (submission(NOW - SECOND), look(NOW + 99 * SECOND, connected=NOW), 5, "missing"),
+        (submission(EASTERN - SECOND), look(EASTERN + 99 * SECOND, connected=EASTERN), 5, "missing"),
+        (submission(EASTERN), look(EASTERN + 99 * SECOND, connected=EASTERN + SECOND), 5, "proven"),
     ],
 )
 def test_what_a_book_without_the_order_says(row: Submission | None, book: Look, misses: int, verdict: str) -> None:
     assert judge(INTENT, Record(row), book, misses, Timing()) == verdict
+
+
+@pytest.mark.parametrize(("market", "verdict"), [(EASTERN + 5 * SECOND, "missing"), (EASTERN - SECOND, "proven")])
+def test_on_a_clock_that_was_set_its_own_day_counts(market: datetime, verdict: str) -> None:
+    book = look(NOW + 99 * SECOND, connected=NOW)
+    book = replace(book, state=replace(book.state, clock="set"), market_now=market)
+    assert judge(INTENT, Record(submission(NOW - SECOND)), book, 5, Timing()) == verdict
 
 
 def test_what_the_broker_once_told_of_is_never_proven_absent() -> None:

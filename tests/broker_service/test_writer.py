@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -198,9 +199,9 @@ def test_an_error_of_the_database_that_belongs_to_one_message_does_not_stop_the_
     assert stored("A") == ["ERROR"]
 
 
-def test_beyond_the_bound_the_loss_is_on_record_and_the_book_is_read_again(
-    writer: Writer, desk: MemoryDesk, looks: list[bool]
-) -> None:
+@contextmanager
+def held(writer: Writer) -> Iterator[None]:
+    """The writer waits at a job of its queue for the length of the block."""
     began, gate = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -209,10 +210,17 @@ def test_beyond_the_bound_the_loss_is_on_record_and_the_book_is_read_again(
 
     writer.submit(hold)
     assert began.wait(LIMIT)
-    for number in range(25):
-        writer.put(message("A", number))
-    assert not writer.healthy
+    yield
     gate.set()
+
+
+def test_beyond_the_bound_the_loss_is_on_record_and_the_book_is_read_again(
+    writer: Writer, desk: MemoryDesk, looks: list[bool]
+) -> None:
+    with held(writer):
+        for number in range(25):
+            writer.put(message("A", number))
+        assert not writer.healthy
     writer.drain(LIMIT)
     assert looks
     assert len(codes(desk)) == 20
@@ -240,3 +248,133 @@ def test_texts_and_numbers_that_a_database_dislikes_are_stored(writer: Writer, d
     writer.put(order)
     writer.drain(LIMIT)
     assert BrokerMessage.objects.filter(state="APPLIED").count() == 2
+
+
+# Several that wait
+
+
+def report(order_ref: str, status: str = "Submitted") -> types.OrderReport:
+    return replace(REPORT, order_ref=order_ref, status=status)
+
+
+def execution(order_ref: str) -> types.ExecutionReport:
+    return replace(FILL, order_ref=order_ref, exec_id=f"{order_ref}.01")
+
+
+def told_at_once(writer: Writer, *events: types.BrokerEvent) -> None:
+    """All of them wait when the writer looks."""
+    with held(writer):
+        for event in events:
+            writer.put(event)
+    writer.drain(LIMIT)
+
+
+def record() -> list[tuple[str, str, str]]:
+    return list(BrokerMessage.objects.order_by("id").values_list("order_ref", "kind", "state"))
+
+
+def test_what_waits_shares_a_transaction_that_ends_with_a_fill(writer: Writer, desk: MemoryDesk) -> None:
+    events = [report("A"), report("B"), execution("A"), report("A", "Filled"), report("C")]
+    told_at_once(writer, *events)
+    assert desk.runs == [events[:3], events[3:]]
+    assert desk.events == events
+    assert record() == [(event.order_ref, type(event).__name__, "APPLIED") for event in events]
+
+
+def test_what_goes_alone_keeps_its_place(writer: Writer, desk: MemoryDesk) -> None:
+    unnamed = replace(REPORT, order_ref="", perm_id=5)
+    events = [
+        report("A"),
+        report("B"),
+        message("A"),
+        report("A", "Filled"),
+        report("B", "Filled"),
+        unnamed,
+        report("C"),
+    ]
+    told_at_once(writer, *events)
+    assert desk.runs == [events[:2], events[3:5]]
+    assert desk.events == events
+    assert [kind for _, kind, _ in record()] == [type(event).__name__ for event in events]
+
+
+def test_many_that_wait_are_several_transactions(writer: Writer, desk: MemoryDesk) -> None:
+    events = [report(f"A{number}") for number in range(19)]
+    told_at_once(writer, *events)
+    assert [len(run) for run in desk.runs] == [16, 3]
+    assert desk.events == events
+
+
+def test_one_of_several_that_fails_blocks_its_order_only(writer: Writer, desk: MemoryDesk) -> None:
+    desk.failing["B"] = ValueError("no such order")
+    told_at_once(writer, report("A"), report("B"), report("C"), report("B", "Filled"), report("A", "Filled"))
+    assert [(event.order_ref, event.status) for event in desk.all(types.OrderReport)] == [
+        ("A", "Submitted"),
+        ("C", "Submitted"),
+        ("A", "Filled"),
+    ]
+    assert [(order_ref, state) for order_ref, _, state in record()] == [
+        ("A", "APPLIED"),
+        ("B", "ERROR"),
+        ("C", "APPLIED"),
+        ("B", "ERROR"),
+        ("A", "APPLIED"),
+    ]
+    assert writer.blocks("B")
+    assert Event.objects.filter(type="BROKER_MESSAGE_FAILED").count() == 1
+    desk.failing.clear()
+    writer.submit(writer.retry_blocked)
+    writer.drain(LIMIT)
+    assert [event.status for event in desk.all(types.OrderReport, "B")] == ["Submitted", "Filled"]
+    assert [state for _, _, state in record()] == ["APPLIED"] * 5
+
+
+def test_what_is_refused_together_is_applied_one_by_one(writer: Writer, desk: MemoryDesk) -> None:
+    desk.refused.add("B")
+    events = [report("A"), report("B"), report("B"), report("C"), report("A")]
+    told_at_once(writer, *events)
+    told_at_once(writer, report("A"), report("B"), report("C"))
+    assert desk.events == [report("A"), report("B"), report("C")]
+    assert [state for _, _, state in record()] == ["APPLIED"] * 3
+
+
+def test_what_was_known_before_a_run_that_is_refused_stays_known(writer: Writer, desk: MemoryDesk) -> None:
+    """Such as a message that a person has set aside: it would block its order anew."""
+    told_at_once(writer, report("A"))
+    desk.failing["A"] = ValueError("no such order")
+    told_at_once(writer, report("A"), report("B"), report("A", "Filled"))
+    assert [(order_ref, state) for order_ref, _, state in record()] == [
+        ("A", "APPLIED"),
+        ("B", "APPLIED"),
+        ("A", "ERROR"),
+    ]
+    assert [event.status for event in desk.all(types.OrderReport, "A")] == ["Submitted"]
+
+
+def test_what_is_told_again_in_a_run_is_stored_once(writer: Writer, desk: MemoryDesk) -> None:
+    again = replace(report("A"), time=NOW + timedelta(seconds=1))
+    told_at_once(writer, report("A"), again, report("B"), report("A", "Filled"), report("A"), again)
+    assert [event.status for event in desk.all(types.OrderReport, "A")] == ["Submitted", "Filled", "Submitted"]
+    told_at_once(writer, report("A"), report("B"))
+    assert len(record()) == 4
+
+
+def test_a_database_that_goes_away_under_a_run_loses_nothing(
+    writer: Writer, desk: MemoryDesk, looks: list[bool]
+) -> None:
+    desk.failing["B"] = OperationalError("server closed the connection")
+    for event in (report("A"), report("B"), report("C")):
+        writer.put(event)
+    eventually(lambda: not writer.healthy)
+    desk.failing.clear()
+    writer.drain(LIMIT)
+    assert [event.order_ref for event in desk.all(types.OrderReport)] == ["A", "B", "C"]
+    assert [state for _, _, state in record()] == ["APPLIED"] * 3
+    assert looks
+
+
+def test_a_change_s_submission_goes_alone() -> None:
+    sent = types.SubmissionReport(ACCOUNT, "A", 0, "SENT", NOW)
+    assert evidence.may_go_together(sent)
+    assert not evidence.may_go_together(replace(sent, revision=1))
+    assert not evidence.may_go_together(types.CommissionReport("", "", "x.01", Decimal(1), "USD", None, NOW))

@@ -26,7 +26,7 @@ from trading.models import Cycle, Decision, Fill, Order, StepRun, Strategy, Work
 from trading.services.cycles import cycle_queue
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(150)]
-WORK = "from trading.workflow.lanes import work; work('work')"
+WORK = "from trading.workflow.lanes import work; work('{}')"
 
 
 @dataclass
@@ -61,9 +61,9 @@ class Processes:
             assert line, "the owner ended"
         return process
 
-    def work(self, crash: str = "") -> int:
+    def work(self, crash: str = "", lane: str = "work") -> int:
         """One worker's pass; its exit code, -9 where it was killed."""
-        return self.start("shell", "-v0", "-c", WORK, role="worker", crash=crash).wait(60)
+        return self.start("shell", "-v0", "-c", WORK.format(lane), role="worker", crash=crash).wait(120)
 
     def frames(self) -> int:
         with ControlClient(self.gateway.host, self.gateway.control_port) as control:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autotrader.core.ops.crashpoints import POINTS
+from tests.crash.harness import __main__ as run
+from tests.crash.harness import results as module
 from tests.crash.harness.cells import FAULTS
 from tests.crash.harness.databases import Skipped, Sqlite
 from tests.crash.harness.jobs import Jobs, Task
-from tests.crash.harness.matrix import COVERED, cells
+from tests.crash.harness.matrix import COVERED, ONLY, PAST_THE_LAST_LOOK, cells
 from tests.crash.harness.names import OPERATIONS
-from tests.crash.harness.results import ROOT, Results, explained, table
+from tests.crash.harness.results import ROOT, Results, build, explained, summary, table
+from tests.crash.harness.seeds import story
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 # Operation, role, point, occurrence, fault. The whole matrix runs by `make crash`.
@@ -26,6 +31,9 @@ CUT = [
     "request-modify:broker:submission_committed:1:disk",
     "request-cancel:broker:cancel_written:1:reset",
     "approve-exit:worker:place_asking:1:kill",
+    "request-bracket:broker:gates_passed:1:halt",
+    "request-cancel:broker:cancel_writing:1:gateway",
+    "cycle-model:worker:model_close_committing:1:kill",
 ]
 ON_POSTGRES = CUT[1::6]
 SEEDS = (1,)
@@ -50,11 +58,56 @@ def test_nothing_is_doubled_lost_or_naked_whatever_dies(
     assert not unreached, "\n".join(table(results.outcomes.values()))
 
 
+def outcome(name: str, state: str) -> dict[str, Any]:
+    return {"name": name, "state": state, "seconds": 1.0, "detail": [], "passes": None}
+
+
+def test_a_cell_that_was_not_reached_is_played_once_more_and_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, name = tmp_path / "results.jsonl", "cycle-bracket:worker:place_asking:1:stop:sqlite"
+    for again in (False, True):
+        Results(file, "code").add(outcome(name, "unreached"))
+        continued = Results(file, "code")
+        assert continued.passed(name) == again
+        assert [line for line in continued.unproven() if name in line]
+        assert set(continued.unproven()) <= set(summary(continued))
+    monkeypatch.setattr(module, "MAY_BE_UNREACHED", {name: "looked at"})
+    reviewed = Results(file, "code")
+    assert reviewed.passed(name)
+    assert not reviewed.unproven()
+    assert f"not reached: {name}: looked at" in summary(reviewed)
+
+
+def test_what_was_skipped_proves_nothing_unless_that_is_borne(tmp_path: Path) -> None:
+    file, name = tmp_path / "results.jsonl", "cycle-bracket:broker:look_completed:1:disk:sqlite"
+    Results(file, "code").add(outcome(name, "skipped"))
+    assert "1 cells were skipped" in Results(file, "code").unproven()[0]
+    assert not Results(file, "code").passed(name)
+    borne = Results(file, "code", may_skip=True)
+    assert borne.passed(name)
+    assert not borne.unproven()
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "code"), [("unreached", [], 1), ("skipped", [], 1), ("skipped", ["--allow-skipped"], 0)]
+)
+def test_the_run_s_exit_code_says_that_a_cell_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, words: list[str], code: int
+) -> None:
+    file = tmp_path / "results.jsonl"
+    Results(file, build()).add(outcome("seed:1:sqlite", state))
+    monkeypatch.setattr(sys, "argv", ["harness", "--results", str(file), "--database", "sqlite", *words])
+    monkeypatch.setattr(run, "_run", lambda *_: None)
+    monkeypatch.setattr(Jobs, "__enter__", lambda self: self)
+    assert run.main() == code
+
+
 PASSES = {"worker": {"place_asking": 1, "claim_committed": 1}, "broker": {"frame_half": 3, "look_positions": 1}}
 BOTH = ("sqlite", "postgresql")
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name not in ONLY])
 def test_each_operation_is_killed_at_every_point_on_both_databases_and_meets_every_fault(operation: str) -> None:
     found = list(cells(operation, PASSES, BOTH))
 
@@ -65,6 +118,26 @@ def test_each_operation_is_killed_at_every_point_on_both_databases_and_meets_eve
     assert {row[:2] for row in killed if row[1] > 1} == {("frame_half", 2), ("frame_half", 3)}
     assert {cell.fault for cell in found if cell.point == "place_asking"} == set(FAULTS)
     assert {cell.fault for cell in found if cell.point == "frame_half"} == {"kill"}
+
+
+def test_a_model_is_taken_from_at_its_own_points_alone() -> None:
+    passes = {"worker": dict.fromkeys((*ONLY["cycle-model"], "place_asking", "claim_committed"), 4)}
+    found = list(cells("cycle-model", passes, BOTH))
+    assert {cell.point for cell in found} == ONLY["cycle-model"]
+    assert {cell.fault for cell in found} == {"kill", "stop", "database", "disk"}
+    assert {cell.occurrence for cell in found} == {1}
+
+
+def test_nobody_is_halted_where_he_has_looked_for_the_last_time() -> None:
+    passes = {"broker": dict.fromkeys(POINTS, 3)}
+    found = [cell for operation in OPERATIONS for cell in cells(operation, passes, BOTH) if cell.fault == "halt"]
+    assert not {cell.point for cell in found} & PAST_THE_LAST_LOOK
+    assert {"submission_committed", "gates_passed", "place_asking"} <= {cell.point for cell in found}
+    for seed in range(1, 300):
+        operations = story(seed).operations
+        halts = [[strike for strike in strikes if strike.fault == "halt"] for _, strikes in operations]
+        assert not any(halts[:-1])
+        assert not {strike.point for strike in halts[-1]} & PAST_THE_LAST_LOOK
 
 
 def test_over_all_routes_each_point_after_the_intent_meets_every_fault() -> None:

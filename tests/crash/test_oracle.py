@@ -23,7 +23,7 @@ from tests.crash.harness.world import Answer, World
 from tests.crash.sound import START, approved, at_broker, discrepancy, framed, orders, shown, sound, truth_of
 from tests.database import append_only_lifted
 from tests.trading.builders import bracket, claimed, strategy
-from trading.models import Approval, Fill, Order, RiskVerdict, StepRun, WorkflowExecution
+from trading.models import Approval, Discrepancy, Fill, Order, OrderChange, RiskVerdict, StepRun, WorkflowExecution
 
 __all__ = ["orders", "sound"]
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -208,6 +208,28 @@ def test_an_entry_that_left_after_a_halt_is_found(sound: World, orders: list[Ord
     assert "I9" not in rules(sound)
     late = replace(sound.frames[0], at=system_now() + timedelta(seconds=1))
     assert "I9" in rules(replace(sound, frames=[late, *sound.frames[1:]]))
+
+
+def test_an_entry_that_left_after_the_halt_s_file_is_found_before_its_row_is_there(sound: World) -> None:
+    halted = replace(sound, halted_at=system_now())
+    assert "I9" not in rules(halted)
+    late = replace(sound.frames[0], at=system_now() + timedelta(seconds=1))
+    assert "I9" in rules(replace(halted, frames=[late, *sound.frames[1:]]))
+
+
+def test_an_accepted_cancel_that_is_forgotten_is_found(sound: World, orders: list[Order]) -> None:
+    stop = orders[1]
+    cancel = OrderChange.objects.create(order=stop, kind="cancel", revision=0, state="SENDING", created_at=system_now())
+    world = replace(sound, before=None)
+    assert "cancel" not in rules(world)  # open
+    OrderChange.objects.filter(pk=cancel.pk).update(state="REJECTED", ended_at=system_now())
+    assert "cancel" in rules(world)
+    discrepancy(stop, "cancel")
+    assert "cancel" not in rules(world)  # a person was told
+    Discrepancy.objects.update(state="RESOLVED")
+    assert "cancel" in rules(world)
+    Order.objects.filter(pk=stop.pk).update(state="CANCELLED")
+    assert "cancel" not in rules(world)  # ended
 
 
 def test_two_answers_to_one_key_are_found(sound: World) -> None:

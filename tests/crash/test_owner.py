@@ -114,7 +114,7 @@ def test_a_stopped_owner_is_replaced_and_nothing_is_sent_twice(
         with pytest.raises(BrokerUnavailable):
             broker.positions()
         assert time.monotonic() - stopped < 1
-        assert supervised.ready(2) - stopped < 10
+        assert supervised.ready(2) - stopped < 30
     with get_broker() as broker:
         assert all(leg.repeated for leg in broker.place(order).legs)
         assert {report.order_ref for report in broker.open_orders()} == {leg.order_ref for leg in order.legs}

@@ -27,6 +27,7 @@ REVIEWED = {
     "broker/service/evidence.py:store_failed": "keeps a message that could not be applied; a restart hears it again",
     "broker/service/evidence.py:record_overflow": "says that events were dropped; the book is read again",
     "trading/services/accounts.py:snapshot_take": "values for history; the next snapshot does not depend on it",
+    "trading/services/compared.py:_settle_revived": "the next look finds it again",
     "trading/services/cycles.py:cycle_queue": "queues work: nothing of it has begun",
     "trading/services/cycles.py:cycle_fail": "ends a cycle whose executions have ended",
     "trading/services/cycles.py:_end": "ends a cycle whose executions have ended",
@@ -37,6 +38,14 @@ REVIEWED = {
     "trading/services/approvals.py:_keep": "a savepoint inside its caller's commit",
     "trading/services/rebuild.py:rebuild": "trades made anew from fills, by a command",
     "trading/services/instruments.py:_add": "a person's settings",
+    "trading/services/instruments.py:instrument_save": "a person's settings",
+    "trading/services/strategy_presses.py:cycle_press": "queues work: nothing of it has begun",
+    "trading/services/strategy_presses.py:strategy_copy": "a person's settings",
+    "trading/services/decision_replays.py:decision_replay": "what a judgement came to; nothing hangs on it",
+    "trading/services/reask.py:reask_queue": "a wish to ask a model; no order comes of it",
+    "trading/services/reask.py:reask_begin": "a wish to ask a model; no order comes of it",
+    "trading/services/reask.py:reask_end": "what a model said again; no order comes of it",
+    "trading/services/resubmits.py:task_resubmit": "puts a task into the queue that bears to come twice",
     "trading/services/request_intents.py:resolve": "an instrument's ids, found again",
     "trading/services/schedules.py:schedule_due": "when a strategy is due",
     "trading/services/shadow.py:shadow_place": "a shadow ledger has no broker",
@@ -78,6 +87,8 @@ def pattern(node: ast.expr | None) -> str:
         return re.escape(str(node.value))
     if isinstance(node, ast.JoinedStr):
         return "".join(pattern(part) if isinstance(part, ast.Constant) else r"\w+" for part in node.values)
+    if isinstance(node, ast.ListComp):  # one commit of several
+        return pattern(node.elt)
     return ""
 
 

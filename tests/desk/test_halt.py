@@ -11,6 +11,7 @@ from pytest_django import Settings
 from autotrader.core.audit.models import Event
 from autotrader.core.users.models import User
 from autotrader.management.gateways import replay_times
+from broker.gates import halt_reading
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service.owner import Owner, serve
 from tests.desk.bars_folder import START, trading_days
@@ -69,7 +70,8 @@ def test_a_halt_ends_the_entry_in_our_rows_and_refuses_the_next(owner: Owner) ->
     eventually(lambda: Event.objects.filter(type="HALT_CANCELS_CONFIRMED").exists())
     assert not Discrepancy.objects.exists()
 
-    release(user=User.objects.create_superuser("boss", password="x"), reason="it was a drill")
+    boss, seen = User.objects.create_superuser("boss", password="x"), halt_reading().seen
+    release(user=boss, reason="it was a drill", seen=seen)
     assert "HALTED" not in reasons(cycle_of(owner, strategy))
 
 

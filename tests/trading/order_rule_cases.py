@@ -239,6 +239,7 @@ CASES = [
             (EXIT | {"held": D(0)}, "WOULD_INCREASE"),
             (EXIT | {"held": D(-100)}, "WOULD_INCREASE"),
             (EXIT | {"closing_quantity": D(100)}, "WOULD_INCREASE"),
+            (EXIT | {"elsewhere": D(100)}, "WOULD_INCREASE"),
             (STOP | {"held": D(0)}, "WOULD_INCREASE"),
         ],
         boundary=[
@@ -253,12 +254,18 @@ CASES = [
                 EXIT | {"quantity": D(61), "closing_quantity": D(40)},
                 "WOULD_INCREASE",
             ),
+            (
+                EXIT | {"quantity": D(60), "elsewhere": D(40)},
+                EXIT | {"quantity": D(61), "elsewhere": D(40)},
+                "WOULD_INCREASE",
+            ),
             (STOP | {"held": D(40), "pending": D(60)}, STOP | {"held": D(40), "pending": D(59)}, "WOULD_INCREASE"),
         ],
         fails_closed=[
             (EXIT | {"held": NAN}, "POSITION_UNKNOWN"),
             (EXIT | {"held": None}, "POSITION_UNKNOWN"),
             (EXIT | {"closing_quantity": NAN}, "POSITION_UNKNOWN"),
+            (EXIT | {"elsewhere": NAN}, "POSITION_UNKNOWN"),
             (EXIT | {"quantity": NAN}, "POSITION_UNKNOWN"),
             (STOP | {"pending": NAN}, "POSITION_UNKNOWN"),
             (EXIT | {"quantity": "all"}, "RULE_FAILED"),

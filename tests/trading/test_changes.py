@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from autotrader.core import audit
 from autotrader.core.audit.models import Event
 from autotrader.core.audit.verify import verify_chain
 from autotrader.core.clock import system_now
-from broker import types
+from broker import gates, types
 from broker.errors import BrokerUnavailable, TradingDisabled
 from tests.support import in_threads
 from tests.trading.builders import NOW, D, bought, bracket, deliver, fill, report, said, sent
@@ -26,6 +29,7 @@ from trading.services.cancels import (
     open_cancel,
     overdue,
 )
+from trading.workflow.cancelling import tell_again
 
 
 class Told:
@@ -46,6 +50,22 @@ class Told:
             ready=True, connected=True, reason="", account="DU1234567", accounts=(), clock="system", market_now=NOW,
             since=NOW, owner="test",
         )  # fmt: skip
+
+
+class AtGate(Told):
+    """As the owner tells it: past the gates of a cancel, with or without a connection to the gateway."""
+
+    def __init__(self, *, connected: bool) -> None:
+        super().__init__()
+        self.connected = connected
+
+    def cancel(self, request: types.OrderRef) -> types.LegOutcome:
+        gates.check_cancel(account=request.account, status=self.status())
+        return super().cancel(request)
+
+    def status(self) -> Any:
+        reason = "" if self.connected else "the gateway closed the connection"
+        return replace(super().status(), ready=self.connected, connected=self.connected, reason=reason)
 
 
 def working_entry() -> Order:
@@ -185,11 +205,18 @@ def test_what_the_broker_does_not_answer_stays_open(transactional_db: None) -> N
     assert state_of(change) == "SENDING"
 
 
-def test_a_gate_that_is_shut_for_cancels_ends_the_wish(transactional_db: None) -> None:
+@pytest.mark.parametrize("code", ["ORDERS_DISABLED", "ACCOUNT_NOT_PAPER", "ACCOUNT_NOT_ALLOWED"])
+def test_a_gate_that_is_shut_for_cancels_ends_the_wish(transactional_db: None, code: str) -> None:
     change = wished(working_entry())
-    refusal = TradingDisabled("no", code="ORDERS_DISABLED")
-    assert "ORDERS_DISABLED" in cancel_send(change, Told(refusal), NOW)  # type: ignore[arg-type]
+    assert code in cancel_send(change, Told(TradingDisabled("no", code=code)), NOW)  # type: ignore[arg-type]
     assert state_of(change) == "REJECTED"
+
+
+@pytest.mark.parametrize("code", ["BROKER_NOT_READY", "RESTART_WINDOW", "STORAGE", "TRADING_DISABLED"])
+def test_what_opens_again_by_itself_ends_no_wish(transactional_db: None, code: str) -> None:
+    change = wished(working_entry())
+    assert code in cancel_send(change, Told(TradingDisabled("later", code=code)), NOW)  # type: ignore[arg-type]
+    assert state_of(change) == "SENDING"
 
 
 def test_an_unanswered_cancel_is_told_again_and_then_shown_to_a_person(transactional_db: None) -> None:
@@ -210,6 +237,34 @@ def test_an_unanswered_cancel_is_told_again_and_then_shown_to_a_person(transacti
     shown.refresh_from_db()
     assert (state_of(change), shown.state) == ("ACKED", "RESOLVED")
     assert not overdue(system_now() + timedelta(days=1)).exists()
+
+
+def test_a_cancel_outlives_a_gateway_that_is_away_and_is_told_once_it_is_back(transactional_db: None) -> None:
+    entry = working_entry()
+    change = wished(entry)
+    broker: Any = AtGate(connected=False)
+    for seconds in (11, 61, 71):
+        cancels_tell_again(broker, change.created_at + timedelta(seconds=seconds))
+
+    shown = Discrepancy.objects.get()
+    assert (state_of(change), shown.kind, shown.state, broker.asked) == ("UNKNOWN", "cancel", "OPEN", [])
+    broker.connected = True
+    assert cancels_tell_again(broker, change.created_at + timedelta(seconds=81)) == 1
+    assert broker.asked == [entry.order_ref]
+    deliver(report(entry, "Cancelled"))
+    shown.refresh_from_db()
+    assert (state_of(change), shown.state) == ("ACKED", "RESOLVED")
+
+
+def test_a_person_sees_what_is_unproven_though_the_owner_is_away(
+    transactional_db: None, settings: Settings, tmp_path: Path
+) -> None:
+    settings.AUTOTRADER_STATE_DIR, settings.AUTOTRADER_MAY_OWN_BROKER = tmp_path, False
+    change = wished(working_entry())
+    for seconds, state, shown in [(11, "SENDING", 0), (61, "UNKNOWN", 1), (71, "UNKNOWN", 1)]:
+        OrderChange.objects.filter(pk=change.pk).update(created_at=system_now() - timedelta(seconds=seconds))
+        assert tell_again() == 0
+        assert (state_of(change), Discrepancy.objects.filter(kind="cancel", state="OPEN").count()) == (state, shown)
 
 
 # Protection

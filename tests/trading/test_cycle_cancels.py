@@ -172,6 +172,22 @@ def test_the_invariants_tell_of_work_after_a_cancel(db: None) -> None:
     assert found >= {("cancelled", f"execution:{execution.pk}"), ("cancelled", f"cycle:{cycle.pk}")}
 
 
+def test_the_invariants_know_an_execution_that_failed_with_its_cycle(db: None) -> None:
+    """A worker had claimed it and stood still; another found no broker and failed the cycle."""
+    cycle = queued(("AAPL",))
+    execution = claim(cycle)
+    cycle_fail(cycle, "BROKER_UNAVAILABLE: the port is closed")
+    assert broken() == []
+
+    def late() -> None:
+        with audit.recording():
+            ends = {"worker": execution.worker, "epoch": execution.epoch, "outcome": "hold"}
+            audit.record(EventType.EXECUTION_DONE, f"execution:{execution.pk}", version=9, document=ends)
+
+    as_worker(execution, late)
+    assert [found.rule for found in broken() if found.subject == f"execution:{execution.pk}"] == ["epochs"]
+
+
 def test_a_cancel_and_an_order_at_once(transactional_db: None) -> None:
     """Either the order was written before the cancel, and is named by it, or it is never written."""
     written = 0

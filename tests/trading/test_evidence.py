@@ -29,12 +29,16 @@ from tests.trading.builders import (
     sent,
     strategy,
 )
+from tests.trading.test_protection import look
 from trading.models import Fill, Instrument, Order, OrderChange, Trade
 from trading.selectors.discrepancies import blocking
 from trading.selectors.positions import booked
+from trading.services.compared import Comparison
+from trading.services.discrepancies import discrepancy_resolve
 from trading.services.instruments import instrument_resolved
 from trading.services.intents import new_group
 from trading.services.orders import changes_write, entry_write
+from trading.services.overdue import overdue_raise
 
 
 def states(*orders: Order) -> list[str]:
@@ -297,9 +301,51 @@ def test_an_entry_that_revives_beside_its_successor_still_books_its_fills(db: No
     assert (old.state, old.filled_quantity, old.broker_status) == ("ABSENT", D(4), "Submitted")
     assert states(successor) == ["SUBMITTED"]
     assert (events("LATE_FILL"), events("BROKER_MESSAGE_FAILED")) == (1, 2)
+    (raised,) = [row for row in blocking(ACCOUNT) if row.kind == "unknown_order"]
+    assert successor.order_ref in raised.detail
     deliver(report(successor, "Cancelled"), report(old, "Submitted", "4"))
     assert states(old) == ["PARTIALLY_FILLED"]
     assert verify_chain().ok
+
+
+def revived() -> tuple[Order, Order]:
+    """An entry that was proven absent and works all the same, and the one that took its place."""
+    row = strategy()
+    old = bracket(row)[0]
+    deliver(sent(old), missing(old, proven=True))
+    successor = bracket(row)[0]
+    deliver(sent(successor), report(successor, "Submitted"), report(old, "Submitted"))
+    assert states(old, successor) == ["ABSENT", "ACCEPTED"]
+    return old, successor
+
+
+@pytest.mark.parametrize("by_a_person", [False, True])
+def test_an_entry_that_revived_lives_on_once_its_place_is_free(db: None, by_a_person: bool) -> None:
+    """The broker tells of it once; the next look finds it without another word."""
+    old, successor = revived()
+    (raised,) = blocking(ACCOUNT)
+    comparison = Comparison()
+    comparison.look(look())
+    overdue_raise(NOW)
+    told = Event.objects.count()
+    comparison.look(look())
+    assert (blocking(ACCOUNT), Event.objects.count()) == ([raised], told)
+    if by_a_person:
+        discrepancy_resolve(raised, actor="ann", reason="one of them was cancelled")
+    deliver(report(successor, "Cancelled"))
+    assert states(old) == ["ABSENT"]
+    comparison.look(look())
+    assert states(old) == ["ACCEPTED"]
+    assert blocking(ACCOUNT) == []
+    assert verify_chain().ok
+
+
+def test_an_entry_that_revived_and_ended_is_no_matter_any_more(db: None) -> None:
+    old, successor = revived()
+    deliver(report(old, "Cancelled"))
+    Comparison().look(look())
+    assert states(old, successor) == ["CANCELLED", "ACCEPTED"]
+    assert blocking(ACCOUNT) == []
 
 
 def test_a_submission_that_was_never_sent(legs: list[Order]) -> None:

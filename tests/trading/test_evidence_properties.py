@@ -15,6 +15,8 @@ from tests.trading.builders import bracket, cost, deliver, fill, missing, report
 from trading.models import Fill, Order, Trade
 from trading.services.order_states import GRAPH
 
+# Each word's booking is tried on both databases in test_evidence.py; their order is ours alone.
+pytestmark = pytest.mark.once
 # Shrinking would take longer than a test may; the failing order is printed as it is.
 QUICK = settings(
     max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow], database=None

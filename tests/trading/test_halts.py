@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,9 @@ from broker.gates import HaltState
 from broker.models import Halt
 from tests.support import in_threads
 from trading.models import Discrepancy
+from trading.services import halts as services
 from trading.services.evidence import apply
-from trading.services.halts import NotAllowed, halt, may_release, reason_of_halt, release
+from trading.services.halts import NotAllowed, halt, may_release, reason_of_halt
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EVERYTHING = ("halt_trading", "release_trading")
@@ -40,6 +44,11 @@ def person(name: str, *codenames: str, **fields: Any) -> User:
     user = User.objects.create_user(name, password="x", **fields)
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     return user
+
+
+def release(**said: Any) -> services.HaltOutcome:
+    """Of the halt that stands at this moment."""
+    return services.release(**{"seen": gates.halt_reading().seen, **said})
 
 
 def logged_in(user: User) -> Client:
@@ -120,6 +129,167 @@ def test_a_release_warns_of_cancels_that_were_not_proven_and_ends_them(state: Pa
     assert latch.read(state) is None
 
 
+@pytest.mark.parametrize("seen", ["", "1.", "0.x"])
+def test_a_release_is_of_the_halt_that_was_seen_and_of_no_other(state: Path, seen: str) -> None:
+    gates.halt_set("HALTED", "ann", "strange fills")
+    with pytest.raises((Invalid, Conflict)):
+        release(user=person("boss", *EVERYTHING), reason="it is over", seen=seen)
+    assert gates.halt_state() is HaltState.HALTED
+
+
+def test_a_halt_that_comes_while_the_command_releases_stays(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    person("boss", *EVERYTHING)
+    gates.halt_set("HALTED", "ann", "strange fills")
+    told = gates.halt_reading()
+    gates.halt_set("HALTED", "guard", "4 % are lost")
+    monkeypatch.setattr(halts, "halt_reading", lambda: told)
+    with pytest.raises(SystemExit) as ended:
+        call_command("halt", "--release", "--user", "boss", "--reason", "it is over")
+    monkeypatch.undo()
+    assert ended.value.code == 3
+
+
+def test_a_release_on_one_host_is_one_on_the_owner_s_too(state: Path, settings: Settings) -> None:
+    """The web and the owner on two hosts: one row, and a file on each."""
+    web, owner = state / "web", state / "owner"
+    boss = person("boss", *EVERYTHING)
+    for folder in (web, owner):
+        folder.mkdir()
+
+    def on(folder: Path) -> None:
+        settings.AUTOTRADER_STATE_DIR = folder
+
+    def synced() -> HaltState:
+        on(owner)
+        halts.halt_sync(grace=0)
+        return gates.halt_state()
+
+    for cancel in ("", "entries"):
+        on(web)
+        gates.halt_set("HALTED", "ann", "strange fills", cancel=cancel)  # type: ignore[arg-type]
+        assert synced() is HaltState.HALTED
+        assert latch.read(owner) is not None
+        assert synced() is HaltState.HALTED
+        on(web)
+        assert release(user=boss, reason="it is over").reading.state is HaltState.ACTIVE
+        assert synced() is HaltState.ACTIVE
+        assert latch.read(owner) is None
+        on(web)
+        assert gates.halt_state() is HaltState.ACTIVE
+
+
+def two_hosts(state: Path) -> tuple[Path, Path]:
+    """The state folders of the web's host and of the owner's."""
+    web, owner = state / "web", state / "owner"
+    for folder in (web, owner):
+        folder.mkdir()
+    return web, owner
+
+
+def test_a_halt_on_the_owner_s_host_that_no_row_tells_of_is_not_released_elsewhere(
+    state: Path, settings: Settings
+) -> None:
+    web, owner = two_hosts(state)
+    settings.AUTOTRADER_STATE_DIR = web
+    gates.halt_set("HALTED", "ann", "strange fills")
+    latch.tighten(owner, halts.wish_of(HaltState.HALTED, "guard", "4 % are lost", ""))
+    settings.AUTOTRADER_STATE_DIR = owner
+    halts.halt_sync()
+    settings.AUTOTRADER_STATE_DIR = web
+    release(user=person("boss", *EVERYTHING), reason="it is over")
+    settings.AUTOTRADER_STATE_DIR = owner
+    halts.halt_sync(grace=0)
+    assert gates.halt_state() is HaltState.HALTED
+    assert Halt.objects.get().actor == "guard"
+
+
+@pytest.mark.parametrize("grace", [0.0, halts.GRACE])
+def test_a_newer_halt_in_the_same_words_on_the_owner_s_host_is_not_released_with_the_older(
+    state: Path, settings: Settings, grace: float
+) -> None:
+    web, owner = two_hosts(state)
+    boss, now = person("boss", *EVERYTHING), halts.system_now()
+
+    def halted(ago: int) -> None:
+        settings.AUTOTRADER_STATE_DIR = owner
+        wish = halts.wish_of(HaltState.HALTED, "dead man", "the owner does not answer", "entries")
+        latch.tighten(owner, replace(wish, at=now - timedelta(seconds=ago)))
+
+    halted(300)
+    for _ in range(2):
+        halts.halt_sync()
+    settings.AUTOTRADER_STATE_DIR = web
+    seen = gates.halt_reading().seen
+    halted(10 if grace == 0 else 0)
+    halts.halt_sync(grace=grace)
+    version = Halt.objects.get().version
+    halts.halt_sync(grace=grace)
+    assert Halt.objects.get().version == version
+    settings.AUTOTRADER_STATE_DIR = web
+    if grace == 0:  # the row holds the newer one by now
+        with pytest.raises(Conflict) as refused:
+            release(user=boss, reason="it is over", seen=seen)
+        assert refused.value.reason == "HALT_CHANGED"
+    else:
+        release(user=boss, reason="it is over", seen=seen)
+    settings.AUTOTRADER_STATE_DIR = owner
+    halts.halt_sync(grace=0)
+    assert gates.halt_state() is HaltState.HALTED
+    settings.AUTOTRADER_STATE_DIR = web
+    assert release(user=boss, reason="it is over").reading.state is HaltState.ACTIVE
+    settings.AUTOTRADER_STATE_DIR = owner
+    halts.halt_sync(grace=0)
+    assert gates.halt_state() is HaltState.ACTIVE
+
+
+def test_a_file_that_is_of_the_row_has_its_time_and_a_kill_request_s_moment_is_no_newer_halt(
+    state: Path, settings: Settings
+) -> None:
+    web, owner = two_hosts(state)
+    settings.AUTOTRADER_STATE_DIR = web
+    gates.halt_set("HALTED", "ann", "strange fills", cancel="entries")
+    row = Halt.objects.get()
+    settings.AUTOTRADER_STATE_DIR = owner
+    halts.halt_sync(grace=0)
+    assert (found := latch.read(owner)) is not None
+    assert (found.at, found.agreed) == (row.at, row.version)
+    wish = halts.wish_of(HaltState.HALTED, "ann", "strange fills", "entries")
+    latch.tighten(owner, replace(wish, at=row.at + timedelta(seconds=0.1)))
+    halts.halt_sync(grace=0)
+    assert (found := latch.read(owner)) is not None
+    assert (found.agreed, Halt.objects.get().version) == (row.version, row.version)
+
+
+def test_a_newer_halt_without_cancels_does_not_ask_again_for_those_that_had_ended(state: Path) -> None:
+    now = halts.system_now()
+    first = replace(halts.wish_of(HaltState.HALTED, "ann", "strange fills", "all"), at=now - timedelta(60))
+    latch.tighten(state, first)
+    latch.note(state, first.run, owner="me", asked_at=first.at, asked=1, confirmed=1, cancelled_at=first.at)
+    halts.halt_sync(grace=0)
+    ended = Halt.objects.get().cancelled_at
+    latch.tighten(state, halts.wish_of(HaltState.HALTED, "guard", "4 % are lost", ""))
+    halts.halt_sync(grace=0)
+    row, found = Halt.objects.get(), latch.read(state)
+    assert (row.actor, row.cancel, row.cancelled_at) == ("guard", "all", ended)
+    assert found is not None
+    assert not found.is_cancelling
+
+
+def test_the_command_releases_the_halt_that_was_seen_and_names_the_one_in_force(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person("boss", *EVERYTHING)
+    words = ["--release", "--user", "boss", "--reason", "it is over", "--seen"]
+    gates.halt_set("HALTED", "ann", "strange fills")
+    seen = gates.halt_reading().seen
+    gates.halt_set("HALTED", "guard", "4 % are lost")
+    for said, code, stands in ((seen, 3, "HALTED"), (gates.halt_reading().seen, 0, "ACTIVE")):
+        with pytest.raises(SystemExit) as ended:
+            call_command("halt", *words, said)
+        assert (ended.value.code, gates.halt_state()) == (code, stands)
+        assert "(seen 2." in capsys.readouterr().out
+
+
 def test_a_file_that_a_person_made_is_released_as_any_other(state: Path) -> None:
     latch.path_of(state).touch()
     assert gates.halt_state() is HaltState.HALTED
@@ -179,13 +349,27 @@ def test_odd_contents_halt(state: Path, text: str) -> None:
 
 def test_two_releases_at_once_are_two_events_and_nothing_is_lost() -> None:
     gates.halt_set("HALTED", "ann", "strange fills")
-    people = [person("bob", *EVERYTHING), person("cem", *EVERYTHING)]
-    in_threads([lambda user=user: release(user=user, reason="it is over") for user in people])
+    in_threads([lambda name=name: gates.halt_release(name, "it is over") for name in ("bob", "cem")])
     assert gates.halt_state() is HaltState.ACTIVE
     told = Event.objects.filter(type="HALT_CHANGED", new_state="ACTIVE").order_by("seq")
     assert sorted(event.actor for event in told) == ["bob", "cem"]
     assert [event.subject_version for event in told] == [2, 3]
     assert Halt.objects.get().version == 3
+
+
+def test_of_two_releases_of_the_same_halt_the_second_is_told_that_it_changed() -> None:
+    gates.halt_set("HALTED", "ann", "strange fills")
+    seen, told = gates.halt_reading().seen, []
+    people = [person("bob", *EVERYTHING), person("cem", *EVERYTHING)]
+
+    def one(user: User) -> None:
+        try:
+            told.append(release(user=user, reason="it is over", seen=seen).reading.state.value)
+        except Conflict as error:
+            told.append(error.reason)
+
+    in_threads([partial(one, user) for user in people])
+    assert sorted(told) == ["ACTIVE", "HALT_CHANGED"]
 
 
 def test_of_a_halt_and_a_release_at_once_the_halt_is_never_lost(state: Path) -> None:
@@ -194,7 +378,7 @@ def test_of_a_halt_and_a_release_at_once_the_halt_is_never_lost(state: Path) -> 
         gates.halt_set("HALTED", "ann", f"first of turn {turn}")
         in_threads(
             [
-                lambda: release(user=boss, reason="it is over") and None,
+                lambda: gates.halt_release("boss", "it is over") and None,
                 lambda turn=turn: gates.halt_set("HALTED", "guard", f"second of turn {turn}") and None,
             ]
         )
@@ -256,9 +440,10 @@ def test_over_rest() -> None:
     assert vic.post("/api/halt", body, "application/json").status_code == 403
     told = boss.post("/api/halt", body, "application/json").json()
     assert (told["state"], told["actor"], told["done"]) == ("HALTED", "boss", True)
-    assert released(vic, "a", {"reason": "let me"}).status_code == 403
+    assert released(vic, "a", {"reason": "let me", "seen": told["seen"]}).status_code == 403
     for odd in ({"reason": "x"}, {"reason": "fine", "state": "ACTIVE"}, {"reason": 7}, {"reason": "fine", "why": "x"}):
         assert boss.post("/api/halt", odd, "application/json").status_code == 422
+    assert released(boss, "b0", {"reason": "it is over"}).status_code == 422
     stale = released(boss, "b", {"reason": "it is over", "seen": "0.x"})
     assert (stale.status_code, stale.json()["error"]["code"]) == (409, "HALT_CHANGED")
     fresh = {"reason": "it is over", "seen": boss.get("/api/halt").json()["seen"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from autotrader.core import audit
 from autotrader.core.clock import system_now
+from broker import types
 from tests.trading.builders import (
     ACCOUNT,
     NOW,
@@ -24,11 +26,13 @@ from tests.trading.builders import (
     report,
     strategy,
 )
-from trading.models import Order, OrderChange, RiskProfile, Strategy
+from trading.models import Discrepancy, Order, OrderChange, RiskProfile, Strategy
 from trading.models.discrepancy import DiscrepancyKind
 from trading.selectors.ledger import EMPTY, Ledger, ledger_read
 from trading.services.accounts import account_ensure
+from trading.services.alarms import position_alarm
 from trading.services.discrepancies import discrepancy_open
+from trading.services.resolutions import Remedy, resolve
 
 MIDNIGHT = NOW.replace(hour=4)
 pytestmark = pytest.mark.django_db
@@ -262,6 +266,78 @@ def test_an_exit_at_work_and_a_strangers_sale_may_close_it_too() -> None:
     Order.objects.filter(pk=target.pk).update(role="exit", group="other")
     assert read(row, side="SELL").closing_quantity == D(10)
     assert read(row, side="SELL", group="other").closing_quantity == 0
+
+
+def by_hand(entry: Order, quantity: str, *, side: str = "SELL", number: int = 7) -> None:
+    """A person trades the same contract in TWS."""
+    done = fill(entry, quantity, "99", number=number, side=side)
+    deliver(replace(done, order_ref="", perm_id=424242 + number, exec_id=f"aa{number}.01"))
+
+
+def elsewhere(row: Strategy | None, side: str = "SELL") -> Decimal:
+    return read(row, side=side).elsewhere
+
+
+def test_what_was_sold_by_hand_is_not_there_to_be_closed() -> None:
+    first, second = strategy("first"), strategy("second")
+    entry = bought(first)[0]
+    assert (elsewhere(first), elsewhere(first, "BUY")) == (D(0), D(0))
+    by_hand(entry, "4")
+    assert (elsewhere(first), elsewhere(second)) == (D(4), D(0))
+    bought(second, quantity="12")
+    assert (elsewhere(first), elsewhere(second)) == (D(0), D(0)), "eighteen are there for the first that exits"
+    Order.objects.filter(strategy=second, role="target").update(role="exit", group="other")
+    assert elsewhere(first) == D(4), "twelve of the eighteen are on their way"
+    by_hand(entry, "4", side="BUY", number=8)
+    assert elsewhere(first) == 0
+
+
+def test_a_strategy_that_is_short_of_the_contract_takes_nothing_from_one_that_is_long() -> None:
+    long, short = strategy("long"), strategy("short")
+    entry = bought(long)[0]
+    other = bracket(short, quantity="12")[0]
+    Order.objects.filter(strategy=short, role="entry").update(side="SELL")
+    other.refresh_from_db()
+    deliver(fill(other, "10", side="SELL", number=9, exec_id="bb.01"))
+    assert (read(short).position, elsewhere(long), elsewhere(short, "BUY")) == (D(-10), D(0), D(0))
+    by_hand(entry, "3", side="BUY")
+    assert (elsewhere(long), elsewhere(short, "BUY")) == (D(0), D(3))
+
+
+def test_a_resting_order_of_somebody_else_may_close_it_too() -> None:
+    row = strategy()
+    entry = bought(row)[0]
+    deliver(report(entry, "Submitted", side="SELL", order_ref="", perm_id=424242, quantity=D(6), remaining="6"))
+    assert elsewhere(row) == D(6)
+
+
+def compared(held: str, fills: str = "10") -> None:
+    """A look at the broker's book, and what the desk's fills say."""
+    said = types.PositionMismatch(ACCOUNT, instrument().con_id or 0, "AAPL", D(held), D(fills), NOW)
+    with audit.recording():
+        position_alarm(said)
+
+
+def test_what_the_broker_was_found_to_hold_less_is_not_there_until_it_is_booked() -> None:
+    row = strategy()
+    bought(row)
+    compared("3")
+    assert elsewhere(row) == D(7)
+    resolve(Discrepancy.objects.get(state="OPEN"), Remedy("leave", "that is known"), actor="anna")
+    assert elsewhere(row) == D(7), "left as it is, it still differs"
+    compared("10")
+    assert elsewhere(row) == 0
+    compared("3")
+    resolve(Discrepancy.objects.get(state="OPEN"), Remedy("adjust", "sold by hand", D(99)), actor="anna")
+    assert elsewhere(row) == D(7), "booked outside the desk, it is counted once"
+
+
+def test_what_the_broker_holds_beyond_our_fills_may_have_been_sold_by_hand() -> None:
+    row = strategy()
+    entry = bought(row)[0]
+    compared("14")
+    by_hand(entry, "4")
+    assert elsewhere(row) == 0
 
 
 def test_the_queries_do_not_grow_with_the_ledger() -> None:

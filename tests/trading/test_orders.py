@@ -282,6 +282,19 @@ def test_a_second_exit_waits_for_the_first(db: None) -> None:
         assert refusal(lambda: changes_write(execution, intent(decision), [target])) == "EXIT_AT_WORK"  # noqa: B023
 
 
+def test_an_exit_of_what_a_person_sold_in_tws_would_be_a_short(db: None) -> None:
+    row = strategy()
+    entry, _, target = bought(row)
+    execution, decision = ready(row, "sell", position="10")
+    by_hand = fill(entry, "10", "99", number=7, side="SELL", order_ref="", perm_id=424242, exec_id="aa.01")
+    deliver(by_hand)
+    assert refusal(lambda: exit_write(execution, intent(decision))) == "WOULD_INCREASE"
+    assert refusal(lambda: changes_write(execution, intent(decision), [target])) == "WOULD_INCREASE"
+    back = fill(entry, "10", "98", number=8, order_ref="", perm_id=424243, exec_id="ab.01")
+    deliver(back)
+    assert exit_write(execution, intent(decision)).state == "SENDING"
+
+
 def test_an_exit_after_the_stop_has_sold_would_be_a_short(db: None) -> None:
     row = strategy()
     _, stop, target = bought(row)

@@ -284,7 +284,7 @@ def test_the_price_of_a_bracket_that_never_filled_is_not_this_trades(legs: list[
     entry, stop, target = legs
     for later in (entry, stop, target):
         later.pk, later._state.adding, later.decision, later.state, later.perm_id = None, True, None, "REFUSED", None
-        later.order_ref = f"later{later.order_ref[-2:]}"
+        later.order_ref, later.broker_status = f"later{later.order_ref[-2:]}", ""
         later.parent = None if later.role == "entry" else Order.objects.get(order_ref="later-E")
         later.stop_price = D("108") if later.role == "stop" else later.stop_price
         later.save()

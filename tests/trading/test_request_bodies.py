@@ -104,7 +104,7 @@ def test_the_order_of_fields_does_not_count_and_all_else_does() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"reason": "\x00"}, {"\x00": 1}, {"reason": "\ud800"}, {"a": [[[[[[1]]]]]]}, {"reason": "x" * 1_000_000},
+        {"reason": "\x00"}, {"\x00": 1}, {"reason": "\ud800"}, {"a": [[[[[[1]]]]]]}, {"reason": "x" * 4096},
         {"a": b"1"}, {"a": 10**5000},
     ],
 )  # fmt: skip

@@ -99,7 +99,12 @@ class WorkflowExecution(models.Model):
     @property
     def correlation_id(self) -> str:
         """Joins everything this execution caused; begins with its cycle's."""
-        return f"{self.cycle.correlation_id}.{self.pk}"
+        return correlation_of_execution(self.cycle.correlation_id, self.pk)
+
+
+def correlation_of_execution(cycle: str, pk: int) -> str:
+    """An execution's correlation id, of its cycle's and its own id."""
+    return f"{cycle}.{pk}"
 
 
 class StepRun(models.Model):

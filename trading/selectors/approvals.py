@@ -13,6 +13,8 @@ from autotrader.core.audit.models import Event
 from autotrader.core.users.limits import Limits
 from trading.models import Analysis, Approval, ApprovalVote, Dispatch, Order, OrderChange, RiskVerdict, Strategy
 from trading.models.approval import ApprovalState
+from trading.models.order import UNSENT
+from trading.selectors.orders import TOLD
 
 OPEN = (ApprovalState.PENDING, ApprovalState.APPROVED)
 
@@ -96,7 +98,10 @@ def rows_of(approval: Approval) -> list[Order]:
 
 
 def sent_of(approval: Approval | None, decision_id: int | None, request_id: int | None) -> list[Order]:
-    """What has left, or was about to, for this cause: the rows committed as SENDING or beyond, or the moved targets."""
+    """What has left, or was about to, for this cause: the rows committed as SENDING or beyond, or the moved targets.
+
+    Also rows that an older copy put back as never sent, and that the broker has told of.
+    """
     cause = Q(pk__in=[])
     if decision_id:
         cause |= Q(decision_id=decision_id)
@@ -104,11 +109,7 @@ def sent_of(approval: Approval | None, decision_id: int | None, request_id: int 
         cause |= Q(request_id=request_id)
     if approval is not None and approval.order is not None:
         cause |= Q(group=approval.order.group)
-    rows = list(
-        Order.objects.filter(cause)
-        .exclude(state__in=("DRAFT", "PENDING_APPROVAL", "APPROVED", "REFUSED"))
-        .order_by("id")
-    )
+    rows = list(Order.objects.filter(cause).filter(~Q(state__in=UNSENT) | TOLD).order_by("id"))
     if rows:
         return rows
     changed = Q(decision_id=decision_id) if decision_id else Q(request_id=request_id)
@@ -134,6 +135,11 @@ class ApprovalStory:
     def is_open(self) -> bool:
         """True while a person's word is waited for."""
         return bool(self.approval.state == ApprovalState.PENDING)
+
+    @property
+    def may_be_withdrawn(self) -> bool:
+        """True while nothing is sent on it, also where it is approved."""
+        return self.approval.state in OPEN
 
     @property
     def yes(self) -> int:

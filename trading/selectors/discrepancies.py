@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from autotrader.core.audit.models import Event
 from autotrader.core.errors import AutoTraderError
-from trading.models import Discrepancy, Order, Reconciliation
+from trading.models import Discrepancy, Instrument, Order, Reconciliation
 from trading.models.discrepancy import DiscrepancyKind
 
 SYSTEM = "reconcile"  # resolves by itself what agrees again
@@ -40,6 +40,12 @@ def open_of_kind(kind: DiscrepancyKind, account_id: str | None = None) -> list[D
     """The open differences of a kind, of one account or of all, oldest first."""
     found = Discrepancy.objects.filter(state="OPEN", kind=kind).select_related("order", "instrument")
     return list((found if account_id is None else found.filter(account=account_id)).order_by("id"))
+
+
+def latest_of_kind(kind: DiscrepancyKind, account_id: str, instrument: Instrument) -> Discrepancy | None:
+    """The newest difference of a kind about a contract, open or resolved."""
+    found = Discrepancy.objects.filter(account=account_id, kind=kind, instrument=instrument)
+    return found.order_by("-id").first()
 
 
 def open_of_order(order: Order) -> list[Discrepancy]:

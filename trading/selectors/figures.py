@@ -28,6 +28,9 @@ from trading.models.cycle import CYCLE_ENDED, EXECUTION_ENDED
 from trading.selectors.lanes import waiting
 
 UNDER_WAY = ~Q(state__in=EXECUTION_ENDED)
+# A decision that was allowed may still be refused by the last look before the broker, or by a person.
+MAY_BE_REFUSED = ~Q(execution__state__in=EXECUTION_ENDED) | Q(approval__state__in=("PENDING", "APPROVED"))
+UNSETTLED = Q(state="PROPOSED") | Q(state="ALLOWED") & MAY_BE_REFUSED
 ALLOWED = {True: "allowed", False: "refused"}
 VOTES = {True: "yes", False: "no"}
 
@@ -40,7 +43,7 @@ class DeskFigures:
         self._cycles = Tally(Counted(Cycle, "created_at", cycles, open=~Q(state__in=CYCLE_ENDED)))
         self._executions = Tally(Counted(WorkflowExecution, "created_at", ("state",), open=UNDER_WAY))
         self._steps = Tally(Counted(StepRun, "finished_at", ("name", "state")))
-        self._decisions = Tally(Counted(Decision, "at", ("type", "state"), open=Q(state="PROPOSED")))
+        self._decisions = Tally(Counted(Decision, "at", ("type", "state"), open=UNSETTLED))
         self._verdicts = Tally(Counted(RiskVerdict, "at", ("rule", "allowed")))
         self._fills = Tally(Counted(Fill, "at"))
         self._requests = Tally(Counted(OrderRequest, "created_at", ("kind", "state"), open=Q(state="RECEIVED")))

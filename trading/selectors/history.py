@@ -114,6 +114,12 @@ def history_page(
     return page_of(rows, replace(wanted, is_narrowed=is_limited), place, limit)
 
 
+def history_count(rows: Rows, lookups: Lookups, asked: Mapping[str, Any], most: int) -> int:
+    """How many rows `asked` names; never more than `most` are counted."""
+    wanted = lookups.wanted(_resolved(lookups, asked))
+    return rows.filter(wanted.driven, wanted.rest).order_by()[:most].count()
+
+
 def _resolved(lookups: Lookups, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Names made to keys; what is not known stands for no row."""
     found = dict(asked)

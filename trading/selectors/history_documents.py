@@ -16,6 +16,7 @@ from trading.models import RiskVerdict
 from trading.selectors.history import cause_of
 
 Row = Mapping[str, Any]
+Words = tuple[int, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +188,6 @@ class VerdictDocument:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionStory:
-    """One decision with what it was made of and what came of it."""
-
-    decision: DecisionDocument
-    analyses: list[AnalysisDocument]
-    verdicts: list[VerdictDocument]
-    orders: list[OrderDocument]
-
-
 def text(value: Decimal | None) -> str | None:
     """A number as people write it."""
     return None if value is None else f"{value.normalize():f}"
@@ -260,22 +251,26 @@ def trade_document(row: Row) -> dict[str, Any]:
 
 def decision_documents(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """`DecisionDocument`s of rows of `history.decisions()`, with the controls' words in one query for all."""
-    words = _words([row["id"] for row in rows])
-    return [_decision(row, words[row["id"]]) for row in rows]
+    return [
+        decision_document(row, words) for row, words in zip(rows, words_on([row["id"] for row in rows]), strict=True)
+    ]
 
 
-def _words(keys: list[int]) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = defaultdict(lambda: {"allowed": 0, "refused": []})
-    said = RiskVerdict.objects.filter(decision__in=keys).values_list("decision", "allowed", "code")
+def words_on(decisions: Sequence[int]) -> list[Words]:
+    """For each of these decisions how many controls allowed it, and the codes of those that refused."""
+    allowed: defaultdict[int, int] = defaultdict(int)
+    refused: defaultdict[int, list[str]] = defaultdict(list)
+    said = RiskVerdict.objects.filter(decision__in=decisions).values_list("decision", "allowed", "code")
     for key, is_allowed, code, count, _ in said.annotate(Count("pk"), first=Min("pk")).order_by("first"):
         if is_allowed:
-            found[key]["allowed"] += count
+            allowed[key] += count
         else:
-            found[key]["refused"] += [code] * count
-    return found
+            refused[key] += [code] * count
+    return [(allowed[key], tuple(refused[key])) for key in decisions]
 
 
-def _decision(row: Row, verdicts: dict[str, Any]) -> dict[str, Any]:
+def decision_document(row: Row, words: Words) -> dict[str, Any]:
+    """A `DecisionDocument` of a row of `history.decisions()` and of what the controls said."""
     return {
         "id": row["id"],
         "execution": row["execution_id"],
@@ -305,7 +300,7 @@ def _decision(row: Row, verdicts: dict[str, Any]) -> dict[str, Any]:
         "rationale": row["rationale"],
         "evidence": row["evidence"],
         "reasons": row["reasons"],
-        "verdicts": verdicts,
+        "verdicts": {"allowed": words[0], "refused": list(words[1])},
         "at": row["at"],
         "market_at": row["market_at"],
     }

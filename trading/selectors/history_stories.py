@@ -57,7 +57,7 @@ def decision_row(pk: int) -> dict[str, Any]:
 
 
 def decision_story(row: dict[str, Any]) -> dict[str, Any]:
-    """A `DecisionStory` of that row."""
+    """All parts of the story of that row: the decision, its analyses, verdicts and orders."""
     analyses = Analysis.objects.filter(execution=row["execution_id"]).order_by("timeframe")
     verdicts = RiskVerdict.objects.filter(decision=row["id"]).order_by("id")
     return {

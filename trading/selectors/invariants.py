@@ -41,6 +41,7 @@ STATE_EVENTS = frozenset(
 )  # fmt: skip
 CLAIMS = frozenset({"EXECUTION_CLAIMED", "EXECUTION_RESUMED", "DISPATCH_CLAIMED", "DISPATCH_RESUMED"})
 ENDS = frozenset({"EXECUTION_WAITING", "EXECUTION_DONE", "EXECUTION_FAILED", "DISPATCH_DONE", "DISPATCH_FAILED"})
+AFTER_ALL = 10**9
 EVIDENCE_ACTOR = "broker"
 UNCERTAIN = (OrderState.SENDING, OrderState.SUBMITTED, OrderState.UNKNOWN)
 Graph = Mapping[OrderState, Collection[OrderState]]
@@ -211,15 +212,25 @@ def epochs(terms: Terms) -> Iterator[Violation]:
     ended = Event.objects.filter(type="EXECUTION_CANCELLED").values_list("subject", "seq", "document")
     for subject, seq, document in ended.iterator(5000):
         claims[subject].append((seq, json.loads(document)["epoch"]))
+    for subject, seq in _ended_with_cycle():
+        claims[subject].append((seq, AFTER_ALL))
     yield from _late_ends(claims)
     yield from _late_steps(claims)
     yield from _late_orders(claims)
 
 
+def _ended_with_cycle() -> Iterator[tuple[str, int]]:
+    """The executions that failed with their cycle, by no worker's hand: whoever had claimed one writes no more."""
+    rows = Event.objects.filter(type="EXECUTION_FAILED").values_list("subject", "seq", "document")
+    for subject, seq, document in rows.iterator(5000):
+        if "epoch" not in json.loads(document):
+            yield subject, seq
+
+
 def _late_ends(claims: Mapping[str, list[tuple[int, int]]]) -> Iterator[Violation]:
     rows = Event.objects.filter(type__in=ENDS).order_by("seq").values_list("subject", "seq", "type", "document")
     for subject, seq, kind, document in rows.iterator(5000):
-        epoch = json.loads(document).get("epoch", 0)
+        epoch = json.loads(document).get("epoch", AFTER_ALL)
         taken = _taken_over(claims.get(subject, []), epoch, seq)
         if taken:
             yield Violation("epochs", subject, f"{kind} in epoch {epoch} after epoch {taken} had begun")

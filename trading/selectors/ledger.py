@@ -15,6 +15,7 @@ from trading.models import Account, Instrument, RiskProfile, Strategy
 from trading.models.account import AccountKind
 from trading.models.order import Role
 from trading.selectors.discrepancies import blocking_names
+from trading.selectors.elsewhere import closed_elsewhere
 from trading.selectors.equity import UNKNOWN, Equity, equity_read
 from trading.selectors.exchange_days import account_zone, exchange_day
 from trading.selectors.ledger_rows import (
@@ -64,7 +65,8 @@ class Ledger:
     `position` is the strategy's in the instrument, negative = short. `reserved` is the value of entries that may still
     fill. `messages_…` are new orders and changes of the strategy in the account within that time. `twins` are equal
     orders of the last 24 hours, `crossing` our own working orders that this one would trade with, by reference.
-    `closing_quantity` may still close the position beside its protective legs. `held`: the account holds anything;
+    `closing_quantity` may still close the position beside its protective legs; `elsewhere` of it the account does not
+    hold any more, or others are closing, where the order would reduce it. `held`: the account holds anything;
     `shadow`: we fill its orders ourselves; `entry_working`: the strategy's live entry in the instrument. `mode` and
     `suspended` are the strategy's, empty without one; `desk_…` are the values from which the desk wants approvals.
     """
@@ -86,6 +88,7 @@ class Ledger:
     blocking: tuple[str, ...]
     suspended: str
     mode: str
+    elsewhere: Decimal = ZERO
     held: bool = False
     shadow: bool = False
     entry_working: str = ""
@@ -155,8 +158,9 @@ def ledger_read(
     stop_outs = _stop_outs(rows)
     desk = _desk_values()
     stake = rows.stake(instrument)
+    position = position_quantity(account, strategy, instrument)
     return Ledger(
-        position=position_quantity(account, strategy, instrument),
+        position=position,
         exposure_total=stake.total,
         exposure_instrument=stake.instrument,
         open_entries=stake.entries,
@@ -165,15 +169,12 @@ def ledger_read(
         entries_today=_entries_since(mine, strategy, day_began),
         messages_minute=len(messages),
         messages_second=sum(at > market_now - SECOND for at in messages),
-        twins=tuple(
-            Twin(row.order_ref, row.market_at)
-            for row in rows.recent
-            if row.instrument_id == instrument.pk and row.market_at > market_now - DAY and is_twin(row, wanted)
-        ),
+        twins=_twins(rows, instrument, wanted, market_now - DAY),
         crossing=tuple(row.order_ref for row in here if crosses(row, wanted)),
         stop_outs_today=len({out.order_id for out in stop_outs if out.strategy_id == own and out.at >= day_began}),
         last_stop_out_at=max((out.at for out in stop_outs if out.instrument_id == instrument.pk), default=None),
         closing_quantity=sum((row.left for row in here if _closes(row, own, side)), ZERO),
+        elsewhere=closed_elsewhere(account, strategy, instrument, side, position, here),
         entry_working=next((row.order_ref for row in here if row.role == Role.ENTRY and row.strategy_id == own), ""),
         equity=equity_read(account, exchange_day(market_now, account_zone(account.pk))),
         blocking=blocking_names(account.pk),
@@ -184,6 +185,11 @@ def ledger_read(
         desk_second_approver_above=desk.second_approver_above,
         approval=approval,
     )
+
+
+def _twins(rows: Rows, instrument: Instrument, wanted: Wanted, since: datetime) -> tuple[Twin, ...]:
+    found = (row for row in rows.recent if row.instrument_id == instrument.pk and row.market_at > since)
+    return tuple(Twin(row.order_ref, row.market_at) for row in found if is_twin(row, wanted))
 
 
 @cache

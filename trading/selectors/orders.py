@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import F, Q
+
 from broker.types import UnresolvedIntent
 from trading.models import Account, Decision, Instrument, Order, OrderChange, Strategy
 from trading.models.account import AccountKind
-from trading.models.order import AT_BROKER, LIVE, WORKING, Role
+from trading.models.order import AT_BROKER, LIVE, UNSENT, WORKING, Role
+
+LAST_WORDS = ("Filled", "Cancelled", "ApiCancelled")
+# The broker knows the order, whatever the row's state says: it was sent, perhaps by a later copy of this database.
+TOLD = Q(perm_id__isnull=False) | ~Q(broker_status="") | Q(rejected=True) | Q(filled_quantity__gt=0)
+# By our row never sent, by the broker's word there, and not ended by it.
+AT_BROKER_UNSENT = (
+    Q(state__in=UNSENT, rejected=False, filled_quantity__lt=F("quantity")) & TOLD & ~Q(broker_status__in=LAST_WORDS)
+)
 
 
 def live_entry(account: Account, strategy: Strategy | None, instrument: Instrument) -> Order | None:
@@ -15,6 +25,11 @@ def live_entry(account: Account, strategy: Strategy | None, instrument: Instrume
     return Order.objects.filter(
         account=account, strategy=strategy, instrument=instrument, role=Role.ENTRY, state__in=LIVE
     ).first()
+
+
+def is_told(order: Order) -> bool:
+    """`TOLD` of a row that was read."""
+    return order.perm_id is not None or bool(order.broker_status) or order.rejected or order.filled_quantity > 0
 
 
 def working_legs(account: Account, strategy: Strategy | None, instrument: Instrument, role: Role) -> list[Order]:

@@ -10,7 +10,8 @@ from django.db.models import Q, Sum
 
 from broker.types import Position
 from trading.models import Fill, Instrument, Order, Strategy, Trade
-from trading.models.order import AT_BROKER, WORKING, Role
+from trading.models.order import AT_BROKER, UNSENT, WORKING, Role
+from trading.selectors.orders import AT_BROKER_UNSENT
 from trading.selectors.positions import SIGNED
 
 ZERO = Decimal(0)
@@ -26,6 +27,9 @@ class Cover:
     `held`: what is ours to protect. `entering`: what live entries may still add. `stopped`: what working stops would
     close. `closing`: what working orders could close at most, each OCA group counted once. `unproven`: stops that may
     be at the broker or not. `last_stop`: the newest stop of this trade that had a price.
+
+    A row of an older copy that was never sent by it counts as the broker's book shows it; where it told of the order
+    before and does not show it now, that is not proven.
     """
 
     account_id: str
@@ -69,7 +73,8 @@ def covers(account_id: str, working: Mapping[int, str]) -> list[Cover]:
     """
     trades = {(trade.strategy_id, trade.instrument_id): trade for trade in _open_trades(account_id)}
     orders: dict[Ledger, list[Order]] = {key: [] for key in trades}
-    ours = Order.objects.filter(account=account_id, state__in=AT_BROKER).exclude(role=Role.EXTERNAL)
+    there = Q(state__in=AT_BROKER) | AT_BROKER_UNSENT
+    ours = Order.objects.filter(there, account=account_id).exclude(role=Role.EXTERNAL)
     for order in ours.select_related("strategy", "instrument").order_by("id"):
         orders.setdefault((order.strategy_id, order.instrument_id), []).append(order)
     return [_cover(account_id, trades.get(key), found, working) for key, found in orders.items()]
@@ -113,7 +118,7 @@ def _cover(account_id: str, trade: Trade | None, orders: list[Order], working: M
         entering=sum((max(order.quantity - order.filled_quantity, ZERO) for order in entries), ZERO),
         stopped=sum((open_quantity(order) for order in stops if _works(order, working)), ZERO),
         closing=_closing(closers, working),
-        unproven=tuple(order for order in stops if order.state not in WORKING),
+        unproven=tuple(order for order in stops if order.state not in WORKING and not _works(order, working)),
         targets=tuple(order for order in closers if order.role == Role.TARGET and _works(order, working)),
         last_stop=_last_stop(account_id, first.strategy, first.instrument, side, trade),
     )
@@ -130,7 +135,7 @@ def _away(trade: Trade | None, orders: list[Order]) -> str:
 
 
 def _works(order: Order, working: Mapping[int, str]) -> bool:
-    return order.state in WORKING and order.perm_id in working
+    return order.state in (*WORKING, *UNSENT) and order.perm_id in working
 
 
 def _closing(closers: list[Order], working: Mapping[int, str]) -> Decimal:

@@ -11,6 +11,7 @@ from autotrader.core.audit.models import Event
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.users.limits import UNLIMITED, Limits
 from trading.models import Approval, Dispatch, Order, OrderChange, OrderRequest, RiskVerdict
+from trading.models.approval import ApprovalState
 from trading.models.order import OrderState
 from trading.models.request import RequestKind
 from trading.selectors.approvals import sent_of
@@ -18,6 +19,7 @@ from trading.selectors.request_statuses import status_of
 
 SHOWN_EVENTS = 200
 REFUSED_AT_SENDING = ("refused", "failed")
+ENDED_UNUSED = (ApprovalState.REJECTED, ApprovalState.EXPIRED, ApprovalState.VOID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class RequestOutcome:
     """The answer to a request, the same however often it is asked; what follows from it grows.
 
     `state`: RECEIVED while it is worked on, REFUSED with `status`, `code`, `message` and `details`, else ACCEPTED.
-    `approval`: the one that a person must give first.
+    `approval`: the one that a person must give first, or that was taken back.
     """
 
     request: int
@@ -115,6 +117,7 @@ def request_story(request: OrderRequest) -> RequestStory:
 def wish_of(request: OrderRequest) -> str:
     """What was asked, in a few words; a body may hold anything."""
     names = (
+        "approval",
         "order_ref",
         "side",
         "quantity",
@@ -125,13 +128,22 @@ def wish_of(request: OrderRequest) -> str:
         "stop_price",
         "target_price",
     )
-    said = {"limit_price": "at ", "stop_price": "stop ", "target_price": "target "}
+    said = {"approval": "approval ", "limit_price": "at ", "stop_price": "stop ", "target_price": "target "}
     shown = [said.get(name, "") + str(request.body[name])[:40] for name in names if request.body.get(name) is not None]
     return " ".join(shown) or "–"
 
 
 def _approval(row: OrderRequest) -> Approval | None:
-    return Approval.objects.filter(request=row).first()
+    """The one that a person must give to it, or that it took back."""
+    taken_back = _taken_back(row)
+    mine = Q(request=row) if taken_back is None else Q(pk=taken_back)
+    return Approval.objects.filter(mine).first()
+
+
+def _taken_back(row: OrderRequest) -> int | None:
+    """The approval that an accepted request took back before it was used."""
+    named = row.body.get("approval") if row.kind == RequestKind.CANCEL and row.state == "ACCEPTED" else None
+    return None if named is None else int(named)
 
 
 def _dispatch(row: OrderRequest) -> Dispatch | None:
@@ -146,6 +158,14 @@ def _said_at_sending(row: OrderRequest, approval: Approval | None, dispatch: Dis
     return dispatch.reason
 
 
+def _said_to_approval(row: OrderRequest, approval: Approval | None) -> str:
+    """Why what a person was asked for will not leave, where no order's row tells it: an exit has none before."""
+    ended = approval is not None and approval.state in ENDED_UNUSED
+    if approval is None or not ended or row.kind != RequestKind.PLACE or sent_of(approval, None, row.pk):
+        return ""
+    return "" if Order.objects.filter(request=row).exists() else approval.reason
+
+
 def _changes(row: OrderRequest) -> list[OrderChange]:
     mine = Q(request=row) | Q(pk__in=row.details.get("changes", []))
     return list(OrderChange.objects.filter(mine).select_related("order").order_by("id"))
@@ -154,7 +174,8 @@ def _changes(row: OrderRequest) -> list[OrderChange]:
 def _orders(row: OrderRequest, changes: list[OrderChange]) -> QuerySet[Order]:
     touched = Q(request=row) | Q(pk__in=[change.order_id for change in changes])
     if row.kind != RequestKind.PLACE and row.state == "ACCEPTED":
-        touched |= Q(order_ref=row.body["order_ref"])
+        taken_back = _taken_back(row)
+        touched |= Q(order_ref=row.body["order_ref"]) if taken_back is None else Q(approval=taken_back)
     return Order.objects.filter(touched).order_by("id")
 
 
@@ -163,9 +184,9 @@ def outcome_of(request: OrderRequest) -> RequestOutcome:
     row = OrderRequest.objects.get(pk=request.pk)
     approval, dispatch, changes = _approval(row), _dispatch(row), _changes(row)
     state, status, code, message = row.state, row.status, row.code, row.message
-    said = _said_at_sending(row, approval, dispatch)
+    said = _said_at_sending(row, approval, dispatch) or _said_to_approval(row, approval)
     if said:
-        # The controls were asked once more as it was to leave, and what they said then is the answer.
+        # What the controls, asked once more as it was to leave, or a person said last is the answer.
         code, _, message = said.partition(": ")
         state, status = "REFUSED", status_of(code, 409)
     return RequestOutcome(

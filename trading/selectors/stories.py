@@ -25,8 +25,10 @@ from trading.models import (
 from trading.models.decision import DecisionState, DecisionType
 from trading.models.order import Role
 from trading.selectors.discrepancies import open_of_order
+from trading.selectors.trade_costs import TradeResult, results_of
 
 SHOWN_EVENTS = 200
+SHOWN_EXECUTIONS = 200
 LEG_ORDER = {Role.ENTRY: 0, Role.EXIT: 1, Role.TARGET: 2, Role.STOP: 3, Role.EXTERNAL: 4}
 
 
@@ -94,6 +96,7 @@ class DecisionStory:
     changes: list[OrderChange]
     fills: list[Fill]
     trades: list[Trade]
+    results: list[TradeResult]
     steps: list[Bar]
     events: list[Event]
 
@@ -148,10 +151,11 @@ class ExecutionStory:
 
 @dataclass(frozen=True, slots=True)
 class CycleStory:
-    """A cycle with its executions."""
+    """A cycle with the newest of its executions, oldest first; `total` is how many it has."""
 
     cycle: Cycle
     executions: list[WorkflowExecution]
+    total: int
     events: list[Event]
 
 
@@ -164,6 +168,7 @@ def decision_story(decision: Decision) -> DecisionStory:
     verdicts = list(row.verdicts.order_by("allowed", "id"))
     changes = list(OrderChange.objects.filter(decision=row).select_related("order__instrument"))
     orders = _legs(row) + [change.order for change in changes]
+    trades = _trades(row, orders)
     return DecisionStory(
         decision=row,
         why=why(row, verdicts),
@@ -174,7 +179,8 @@ def decision_story(decision: Decision) -> DecisionStory:
         orders=orders,
         changes=changes,
         fills=_fills(Q(order__in=orders)),
-        trades=_trades(row, orders),
+        trades=trades,
+        results=results_of(trades),
         steps=timeline(row.execution.steps.order_by("index")),
         events=_events(row.execution.correlation_id, [f"order:{order.order_ref}" for order in orders]),
     )
@@ -238,9 +244,11 @@ def cycle_story(cycle: Cycle) -> CycleStory:
     executions = (
         cycle.executions.select_related("strategy", "instrument", "decision__instrument")
         .prefetch_related(Prefetch("decision__orders", Order.objects.order_by("id")))
-        .order_by("id")
+        .order_by("-id")[:SHOWN_EXECUTIONS]
     )
-    return CycleStory(cycle=cycle, executions=list(executions), events=_events(cycle.correlation_id, []))
+    newest = list(executions)[::-1]
+    total = cycle.executions.count() if len(newest) == SHOWN_EXECUTIONS else len(newest)
+    return CycleStory(cycle=cycle, executions=newest, total=total, events=_events(cycle.correlation_id, []))
 
 
 def timeline(steps: Iterable[StepRun]) -> list[Bar]:

@@ -8,13 +8,17 @@ from decimal import Decimal
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from broker import types
-from trading.models import Instrument, Order, OrderChange
+from trading.models import Instrument, Order
 from trading.models.discrepancy import DiscrepancyKind
-from trading.models.order import Role
+from trading.models.order import UNSENT, OrderState, Role
 from trading.services.accounts import account_ensure
+from trading.services.change_evidence import OPEN_CHANGE
 from trading.services.discrepancies import discrepancy_open, discrepancy_settle
 from trading.services.intents import is_reference
 from trading.services.order_moves import order_document
+from trading.services.sought import changes_of
+
+REVIVED = "revived:"  # the subject of an entry that works beside the one that took its place
 
 
 def alarm(order: Order, kind: EventType, cause: str, market_at: datetime) -> None:
@@ -46,7 +50,9 @@ def bust_alarm(order: Order, cause: str, market_at: datetime) -> None:
 
 def overfill_check(order: Order, cause: str, market_at: datetime) -> None:
     """Raise an order of ours that has filled more than it, or a change of it under way, asked for."""
-    if order.role == Role.EXTERNAL or order.filled_quantity <= _asked_for(order):
+    if order.role == Role.EXTERNAL or order.filled_quantity <= order.quantity:
+        return
+    if order.filled_quantity <= _asked_for(order):
         return
     alarm(order, EventType.OVERFILL, cause, market_at)
     detail = f"{order.order_ref} has filled more than it asked for; all of it is booked. End what is too much."
@@ -105,13 +111,60 @@ def doubled_alarm(event: types.OrderDoubled) -> None:
     )
 
 
-def unrecorded_alarm(order: Order, event: types.OrderReport) -> None:
-    """`order` was adopted as another's, but by its reference and client this desk has sent it: rows of ours are lost.
+def revived_alarm(order: Order, state: OrderState, beside: Order, market_at: datetime) -> None:
+    """An entry that had ended works at the broker again, and a later one has its place: both may fill."""
+    alarm(order, EventType.BROKER_MESSAGE_FAILED, f"{state} at the broker beside another entry", market_at)
+    discrepancy_open(
+        order.account_id,
+        DiscrepancyKind.UNKNOWN_ORDER,
+        REVIVED + order.order_ref,
+        detail=f"{order.order_ref} had ended ({order.state}), but works at the broker beside {beside.order_ref}: both "
+        "may fill, and the limits count one of them. Cancel one.",
+        market_at=market_at,
+        ours=order.state,
+        theirs=state,
+        instrument=order.instrument,
+        document={"order": order.order_ref, "beside": beside.order_ref},
+        difference=str(order.perm_id),
+    )
 
-    What was under way in an older copy of the database would be sent once more, so nothing is opened until a person
-    has looked.
+
+def unrecorded_alarm(order: Order, event: types.OrderReport | types.ExecutionReport) -> None:
+    """This desk has sent it, but its database does not know that: it is new, or an older copy was put back.
+
+    What was under way in that copy would be sent once more, so nothing is opened until a person has looked.
     """
-    if order.role != Role.EXTERNAL or event.origin != "ours" or not is_reference(event.order_ref):
+    if order.role == Role.EXTERNAL and isinstance(event, types.OrderReport):
+        _lost_alarm(order, event)
+    elif order.state in UNSENT and order.role != Role.EXTERNAL:
+        _unsent_alarm(order, event)
+
+
+def _unsent_alarm(order: Order, event: types.OrderReport | types.ExecutionReport) -> None:
+    """By its row the order never left: it waits for a person or its sender, or was refused."""
+    status, filled = order.broker_status, order.filled_quantity
+    if isinstance(event, types.OrderReport):
+        status, filled = event.status, event.filled
+    said = f"{status or 'no status'}, {_plain(filled)} filled"
+    discrepancy_open(
+        order.account_id,
+        DiscrepancyKind.UNRECORDED,
+        f"order:{order.order_ref}",
+        detail=f"{order.order_ref} is {order.state} here and was never sent, but the broker has it ({said}): an older "
+        "copy of the database was put back. It is not sent again; cancel at the broker what is not wanted. Compare all "
+        "orders and positions before you resolve this.",
+        market_at=event.time,
+        ours=order.state,
+        theirs=said,
+        order=order,
+        document={"perm_id": event.perm_id},
+        difference=order.order_ref,
+    )
+
+
+def _lost_alarm(order: Order, event: types.OrderReport) -> None:
+    """`order` was adopted as another's, but its reference, and its client where that is told, are this desk's."""
+    if not is_reference(event.order_ref) or not (event.origin == "ours" or _may_be_ours(order, event)):
         return
     if Order.objects.filter(account=order.account, order_ref=event.order_ref).exists():
         return
@@ -128,10 +181,17 @@ def unrecorded_alarm(order: Order, event: types.OrderReport) -> None:
     )
 
 
+def _may_be_ours(order: Order, event: types.OrderReport) -> bool:
+    """A finished order names no client: it is ours unless it, or a leg of its bracket, was told as another's before."""
+    if not event.completed or event.origin:
+        return False
+    group = Order.objects.filter(account=order.account, role=Role.EXTERNAL, reason__startswith=event.order_ref[:-2])
+    return not group.filter(configuration__origin__in=("other", "manual")).exists()
+
+
 def _asked_for(order: Order) -> Decimal:
-    changes = OrderChange.objects.filter(order=order, kind="modify", state__in=("SENDING", "UNKNOWN"))
-    wanted = changes.exclude(quantity=None).values_list("quantity", flat=True)
-    most: Decimal = max([order.quantity, *wanted])
+    under_way = [change for change in changes_of(order) if change.kind == "modify" and change.state in OPEN_CHANGE]
+    most: Decimal = max([order.quantity, *(change.quantity for change in under_way if change.quantity is not None)])
     return most
 
 

@@ -16,6 +16,7 @@ from trading.models.decision import DecisionState
 from trading.models.order import OrderState
 from trading.selectors.approvals import rows_of
 from trading.selectors.ledger import ApprovalFacts
+from trading.selectors.orders import is_told
 from trading.services.decisions import decision_refuse
 from trading.services.intents import digest_of, terms_of_orders
 from trading.services.order_moves import order_move
@@ -95,6 +96,17 @@ def is_unchanged(approval: Approval) -> bool:
     return all(hmac.compare_digest(text, approval.digest) for text in texts)
 
 
+def refuse_told(approval: Approval) -> None:
+    """Nobody's word changes what the broker has: raises ApprovalRefused where an older copy put the row back."""
+    told = next((row for row in rows_of(approval) if is_told(row)), None)
+    if told is not None:
+        raise ApprovalRefused(
+            f"The broker has {told} already; it was sent after this copy of the database was made.",
+            code="APPROVAL_USED",
+            details={"state": approval.state},
+        )
+
+
 def approval_move(
     approval: Approval, state: ApprovalState, *, cause: str, market_at: datetime | None, **changes: Any
 ) -> None:
@@ -131,8 +143,7 @@ def approval_end(approval: Approval, state: ApprovalState, code: str, message: s
     approval_move(approval, state, cause=reason, market_at=market_at, reason=reason[:2000])
     for order in rows_of(approval):
         if order.state in (OrderState.PENDING_APPROVAL, OrderState.APPROVED):
-            at = market_at or approval.market_at
-            order_move(order, OrderState.REFUSED, cause=reason, market_at=at, reason=reason[:2000])
+            order_move(order, OrderState.REFUSED, cause=reason, market_at=market_at, reason=reason[:2000])
     decision = approval.decision
     if decision is not None and decision.state == DecisionState.ALLOWED:
         decision_refuse(decision, code, message)

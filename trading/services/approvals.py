@@ -35,6 +35,7 @@ from trading.services.approval_states import (
     is_unchanged,
     locked,
     refusal,
+    refuse_told,
 )
 from trading.services.dispatches import dispatch_queue
 from trading.services.executions import Work
@@ -218,6 +219,7 @@ def _check_yes(approval: Approval, word: Word, account: str, market_now: datetim
             f"It is an order of {approval.account_id}; the desk trades {account or 'no account'}.",
             code="APPROVAL_FOREIGN",
         )
+    refuse_told(approval)
     if approval.needed > 1 and was_asked_by(approval.requested_by, word.user):
         raise ApprovalForbidden(
             "You asked for this order; where two persons approve, both must be others.", code="APPROVAL_OWN_REQUEST"

@@ -13,13 +13,14 @@ from autotrader.core.clock import system_now
 from autotrader.core.errors import Conflict, Invalid
 from autotrader.core.ops.pace import paced
 from broker import types
-from broker.errors import BrokerUnavailable, OrderError, TradingDisabled
+from broker.errors import BrokerError, TradingDisabled
 from broker.port import Broker
 from trading.models import Approval, Order, OrderChange, OrderRequest
 from trading.models.account import AccountKind
 from trading.models.approval import ApprovalState
 from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import AT_BROKER, LIVE, TERMINAL, OrderState, Role
+from trading.selectors.approvals import OPEN
 from trading.selectors.orders import change_subject
 from trading.selectors.positions import position_quantity
 from trading.services.approval_states import approval_end, locked
@@ -28,6 +29,8 @@ from trading.services.discrepancies import discrepancy_open
 from trading.services.executions import Work, epoch_hold
 from trading.services.rows import swap
 
+# What only a person opens again; whatever else keeps a cancel from leaving passes, and it is told again then.
+SHUT_FOR_CANCELS = frozenset({"ORDERS_DISABLED", "ACCOUNT_NOT_PAPER", "ACCOUNT_NOT_ALLOWED"})
 # An open cancel that is older than this was not told, or its answer is lost: it is told again.
 TOLD_AGAIN_AFTER_S = 10
 UNPROVEN_AFTER_S = 60
@@ -152,35 +155,42 @@ def _record_wish(order: Order, cause: str, market_at: datetime) -> None:
     )
 
 
-def order_withdraw(order: Order, *, actor: str, reason: str, market_at: datetime) -> bool:
+def order_withdraw(order: Order, *, actor: str, reason: str, market_at: datetime | None) -> bool:
     """Take back an order that waits for its approval or its sending, whole: its rows become REFUSED; False where none
-    of it waits any more.
+    of it waits any more, also where its sender has the approval's lock first.
 
-    Call inside `audit.recording()`.
+    Call inside `audit.recording()`. `market_at` is None where the market's time is not known.
     """
-    waiting = Approval.objects.filter(order__group=order.group, state__in=("PENDING", "APPROVED")).first()
+    waiting = Approval.objects.filter(order__group=order.group, state__in=OPEN).first()
     if order.state not in (OrderState.PENDING_APPROVAL, OrderState.APPROVED) or waiting is None:
         return False
-    said = f"withdrawn by {actor}" + (f": {reason}" if reason else "")
-    approval_end(locked(waiting.pk), ApprovalState.VOID, "WITHDRAWN", said, market_at)
+    row = locked(waiting.pk)
+    if row.state not in OPEN:
+        return False
+    approval_end(row, ApprovalState.VOID, "WITHDRAWN", withdrawn_by(actor, reason), market_at)
     return True
+
+
+def withdrawn_by(actor: str, reason: str) -> str:
+    """Who took it back, and why, as its rows keep it."""
+    return f"withdrawn by {actor}" + (f": {reason}" if reason else "")
 
 
 def cancel_send(change: OrderChange, broker: Broker, market_at: datetime) -> str:
     """Tell the broker; what it says of a failure, for people. A cancel may be told again as often as one likes.
 
-    A gate that is shut for cancels too (orders disabled, another account) ends the wish: nothing was told.
+    A gate that is shut for cancels too (orders disabled, another account) ends the wish: nothing was told. Nothing else
+    does, least of all a connection that is away: the order works on, and what was accepted is told again.
     """
     order = change.order
     try:
         broker.cancel(types.OrderRef(order.account_id, order.order_ref))
-    except TradingDisabled as error:
+    except BrokerError as error:  # also a failure that the owner did not foresee: the next wish is told all the same
         said = f"{error.reason}: {error.message}"
-        with suppress(Conflict), audit.recording(point="cancel_told"):
-            change_move(change, "REJECTED", said, market_at)
+        if isinstance(error, TradingDisabled) and error.reason in SHUT_FOR_CANCELS:
+            with suppress(Conflict), audit.recording(point="cancel_told"):
+                change_move(change, "REJECTED", said, market_at)
         return said
-    except (BrokerUnavailable, OrderError) as error:
-        return f"{error.reason}: {error.message}"
     return ""
 
 
@@ -204,6 +214,14 @@ def cancels_tell_again(broker: Broker, now: datetime) -> int:
                 _unproven(change, market_at)
             cancel_send(change, broker, market_at)
     return len(found)
+
+
+def cancels_show_unproven(now: datetime) -> None:
+    """A person sees what stays unproven also where nobody can be asked, at the market's time as it was last known."""
+    for change in overdue(now):
+        with audit.acting(actor=change.actor or None, correlation_id=f"cancel.{change.pk}"):
+            if (now - change.created_at).total_seconds() >= paced(UNPROVEN_AFTER_S):
+                _unproven(change, change.market_at or change.order.market_at)
 
 
 def _unproven(change: OrderChange, market_at: datetime) -> None:

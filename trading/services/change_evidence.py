@@ -19,6 +19,7 @@ from trading.models.order import OrderState
 from trading.selectors.orders import change_subject
 from trading.services.discrepancies import discrepancy_settle
 from trading.services.rows import swap
+from trading.services.sought import changes_of
 
 OPEN_CHANGE = ("SENDING", "UNKNOWN")
 # The broker's words on a cancel: it knows no such order, or none that could still be cancelled.
@@ -78,7 +79,9 @@ def change_submitted(order: Order, event: types.SubmissionReport) -> None:
 
 def change_acknowledge(order: Order, shown: Shown, market_at: datetime) -> None:
     """A report that shows the terms asked for is the proof of a change; it overtakes those before it."""
-    later = list(itertools.takewhile(lambda change: change.state != "ACKED", _modifies(order).order_by("-revision")))
+    modifies = [change for change in changes_of(order) if change.kind == "modify"]
+    newest_first = sorted(modifies, key=lambda change: -change.revision)
+    later = list(itertools.takewhile(lambda change: change.state != "ACKED", newest_first))
     waiting = [change for change in later if change.state in OPEN_CHANGE]
     proven = next((change for change in waiting if _is_shown(change, shown)), None)
     if proven is None:
@@ -98,7 +101,9 @@ def _is_shown(change: OrderChange, shown: Shown) -> bool:
 
 def changes_end(order: Order, market_at: datetime) -> None:
     """The order has ended: its cancel is proven or came too late; what a change became is not known any more."""
-    for change in OrderChange.objects.filter(order=order, state__in=OPEN_CHANGE).order_by("id"):
+    for change in changes_of(order):
+        if change.state not in OPEN_CHANGE:
+            continue
         if change.kind == "modify":
             if change.state == "SENDING":
                 change_move(change, "UNKNOWN", "the order ended before the broker showed the change", market_at)

@@ -7,14 +7,18 @@ from datetime import datetime
 
 from autotrader.core import audit
 from broker import types
-from trading.models import Order
+from trading.models import Account, Order
 from trading.models.discrepancy import DiscrepancyKind
-from trading.models.order import AT_BROKER, OrderState, Role
-from trading.selectors.discrepancies import open_of_kind
+from trading.models.order import AT_BROKER, LIVE, OrderState, Role
+from trading.selectors.discrepancies import open_of_kind, unsettled
+from trading.selectors.orders import live_entry
 from trading.services.accounts import account_ensure
+from trading.services.alarms import REVIVED
 from trading.services.cash import CashWatch
 from trading.services.discrepancies import discrepancy_settle
+from trading.services.evidence import order_settle
 from trading.services.order_moves import order_move
+from trading.services.order_states import derive, evidence_of
 from trading.services.overdue import blocked_raise, overdue_raise
 from trading.services.protection import Protection
 
@@ -37,6 +41,7 @@ class Comparison:
             self._cash.forget()
         overdue_raise(found.started)
         ended = self._end_vanished(found)
+        self._settle_revived(found)
         self._settle_doubled(found)
         self._cash.compare(found)
         placed = self._protection.judge(found)
@@ -58,6 +63,26 @@ class Comparison:
                 order_move(rows[pk], OrderState.CANCELLED, cause=cause, market_at=found.market_now)
         self._gone, doubtful = gone - self._gone, gone - self._gone
         return bool(doubtful)
+
+    @staticmethod
+    def _settle_revived(found: types.Compared) -> None:
+        """An entry that revived beside its successor lives on as soon as its place is free: the broker tells of it
+        once only."""
+        for kind, subject in unsettled(found.account, (DiscrepancyKind.UNKNOWN_ORDER,)):
+            if not subject.startswith(REVIVED):
+                continue
+            locked = Order.objects.select_for_update(of=("self",), no_key=True)
+            orders = locked.select_related("decision__execution__cycle", "request")
+            with audit.acting(actor="broker"), audit.recording():
+                Account.objects.select_for_update(no_key=True).get(pk=found.account)  # whoever enters waits
+                order = orders.get(account=found.account, order_ref=subject.removeprefix(REVIVED))
+                state = derive(evidence_of(order, order.filled_quantity, found.market_now))
+                lives = order.state not in LIVE and state in LIVE
+                if lives and live_entry(order.account, order.strategy, order.instrument) is not None:
+                    continue
+                order_settle(order, cause="its place is free again", market_at=found.market_now)
+                cause = f"the order is {order.state}, and no other has its place"
+                discrepancy_settle(found.account, kind, subject, cause=cause, market_at=found.market_now)
 
     @staticmethod
     def _settle_doubled(found: types.Compared) -> None:

@@ -17,6 +17,7 @@ from trading.models import Discrepancy, Instrument, Order
 from trading.models.discrepancy import DiscrepancyKind
 from trading.selectors.discrepancies import AGREED, SYSTEM, latest
 from trading.services.rows import swap
+from trading.services.sought import out_of_the_ordinary
 
 DIFFERENCE = "difference"
 SHORTEST_REASON = 3
@@ -44,6 +45,7 @@ def discrepancy_open(
     `difference` says what makes it the same one (by default `ours` and `theirs`): one that a person has resolved
     stays resolved, and is given back, while its difference is unchanged and the sides have not agreed in between.
     """
+    out_of_the_ordinary("a difference between the broker and us")
     subject, same = subject[:WIDTH], difference or f"{ours}|{theirs}"
     values = {
         "detail": detail,
@@ -67,6 +69,7 @@ def discrepancy_settle(
     known = latest(account_id, kind, subject[:WIDTH])
     if known is None or AGREED in known.document:
         return None
+    out_of_the_ordinary("a difference that is settled")
     if known.state == "OPEN":
         _end(known, actor=SYSTEM, reason=cause, market_at=market_at)
         return known

@@ -116,9 +116,9 @@ def _run(dispatch: Dispatch, broker: Broker) -> Outcome:
 
 
 def _send_approved(dispatch: Dispatch, approval: Approval, broker: Broker) -> Outcome:
-    now = broker.status().market_now
     if approval.state != ApprovalState.APPROVED:
         raise refusal(approval)
+    now = broker.status().market_now
     if now >= approval.expires_at:
         raise ApprovalRefused(f"It was good until {approval.expires_at}.", code="APPROVAL_EXPIRED")
     lease_extend(dispatch, LOOKING_S)

@@ -1,8 +1,12 @@
-"""`apply()`: the one writer of an order from SENDING on; called by the owner's writer thread, once a broker event."""
+"""`apply()`: the one writer of an order from SENDING on; called by the owner's writer thread, once a broker event.
+
+Several events may share a transaction inside `together()`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import singledispatch
@@ -19,12 +23,12 @@ from trading.selectors.positions import holdings
 from trading.services import doubles
 from trading.services.accounts import account_ensure, snapshot_take
 from trading.services.alarms import (
-    alarm,
     bust_alarm,
     doubled_alarm,
     late_fill_alarm,
     overfill_check,
     position_alarm,
+    revived_alarm,
     unrecorded_alarm,
 )
 from trading.services.change_evidence import (
@@ -43,6 +47,7 @@ from trading.services.instruments import instrument_of_contract
 from trading.services.order_moves import correlation_of, order_document, order_move
 from trading.services.order_states import CANCELLED_WORDS, ENDED, FINAL_WORDS, derive, evidence_of, may_move
 from trading.services.rows import swap
+from trading.services.sought import order_of_perm_id, order_of_ref, out_of_the_ordinary, sought_together
 
 # Codes that refuse an order which the broker never acknowledged. A notice (399, 2100-2199 …) is none of these.
 REFUSING_CODES = frozenset({103, 106, 107, 110, 200, 201, 203, 321, 387, 388, 391, 403, 434, 460, 10006, 10243})
@@ -51,6 +56,7 @@ CHANGE_REFUSED_CODES = REFUSING_CODES | {104, 105, 10147, 10148}
 # Codes beside an Inactive order that do not refuse it: held until the open, until shares are found, a preset applied.
 NOTICE_CODES = frozenset({399, 404, 10349, *range(2100, 2200)})
 WIDTHS = {"order_type": 10, "tif": 5}  # as the table has them
+ABOUT_ORDERS = (types.SubmissionReport, types.OrderReport, types.ExecutionReport)
 
 
 @singledispatch
@@ -59,14 +65,25 @@ def apply(event: object) -> None:
     raise TypeError(f"no rule for {type(event).__name__}")
 
 
+@contextmanager
+def together(events: Sequence[object]) -> Iterator[None]:
+    """For the length of the block these events of ours are applied one by one, in this order, in one transaction.
+
+    `apply` raises BetterAlone in it where an event is out of the ordinary: then each is to have its own transaction.
+    """
+    about = [event for event in events if isinstance(event, ABOUT_ORDERS)]
+    names = {(event.account, event.order_ref) for event in about}
+    changes = any(not isinstance(event, types.SubmissionReport) for event in about)
+    with sought_together(names, changes=changes):
+        yield
+
+
 def _find(account: str, order_ref: str, perm_id: int = 0) -> Order | None:
-    locked = Order.objects.select_for_update(of=("self",), no_key=True)
-    orders = locked.select_related("decision__execution__cycle", "request")
-    found = orders.filter(account=account, order_ref=order_ref).first() if order_ref else None
+    found = order_of_ref(account, order_ref) if order_ref else None
     if found is not None and perm_id and found.perm_id not in (None, perm_id):
         found = None  # one more order under our reference: a copy made by hand, or a change that became a second order
     if found is None and perm_id:
-        found = orders.filter(account=account, perm_id=perm_id).first()
+        found = order_of_perm_id(account, perm_id)
     return found
 
 
@@ -76,39 +93,58 @@ def _as_order(order: Order, write: Callable[[], None]) -> None:
         write()
 
 
-def order_settle(order: Order, *, cause: str, market_at: datetime) -> None:
-    """Recompute the state from the evidence and move there, if the graph allows it."""
-    _book_filled(order, cause, market_at)
+def order_settle(order: Order, *, cause: str, market_at: datetime, fills: bool = True, **said: object) -> None:
+    """Recompute the state from the evidence and move there, if the graph allows it; `said` is written with it.
+
+    Without `fills`, the row's own sum of them stands: no fill came, went or changed since it was written.
+    """
+    said = _differing(order, said)
+    if fills:
+        said |= _filled(order, cause, market_at)
     old = OrderState(order.state)
     state = derive(evidence_of(order, order.filled_quantity, market_at))
     if state != old and may_move(old, state):
-        if _place_is_taken(order, state):
-            alarm(order, EventType.BROKER_MESSAGE_FAILED, f"{state} at the broker beside another entry", market_at)
+        successor = _in_its_place(order, state)
+        if successor is not None:
+            revived_alarm(order, state, successor, market_at)
         else:
-            order_move(order, state, cause=cause, market_at=market_at)
+            order_move(order, state, cause=cause, market_at=market_at, **said)
+            said = {}
+    if said:
+        swap(order, **said)
     if order.state in TERMINAL:
         changes_end(order, market_at)
 
 
-def _book_filled(order: Order, cause: str, market_at: datetime) -> None:
-    """Bring the sum of the fills into the row; a fill of an ended order and a fill taken back are alarmed."""
+def _differing(order: Order, said: dict[str, object]) -> dict[str, object]:
+    """What of it the row does not say yet. The order says it from here on; its row, once that is written."""
+    differing = {name: value for name, value in said.items() if getattr(order, name) != value}
+    for name, value in differing.items():
+        setattr(order, name, value)
+    return differing
+
+
+def _filled(order: Order, cause: str, market_at: datetime) -> dict[str, object]:
+    """The sum of the fills, if it is news; a fill of an ended order and a fill taken back are alarmed."""
     filled, before = filled_quantity(order), order.filled_quantity
-    if filled.quantity == before and filled.price == order.average_price:
-        return
-    swap(order, filled_quantity=filled.quantity, average_price=filled.price)
+    said = _differing(order, {"filled_quantity": filled.quantity, "average_price": filled.price})
+    if not said:
+        return said
     if filled.quantity > before and order.state in ENDED:
         late_fill_alarm(order, cause, market_at)
     if filled.quantity < before:
         bust_alarm(order, cause, market_at)
     if filled.quantity > before:
         overfill_check(order, cause, market_at)
+    return said
 
 
-def _place_is_taken(order: Order, state: OrderState) -> bool:
-    """True where an entry that had ended lives again, but a later one took its place: its fills are booked, no more."""
+def _in_its_place(order: Order, state: OrderState) -> Order | None:
+    """Where an entry that had ended lives again, the later one that took its place: its fills are booked, no more."""
     if order.role != Role.ENTRY or order.state in LIVE or state not in LIVE:
-        return False
-    return live_entry(order.account, order.strategy, order.instrument) is not None
+        return None
+    out_of_the_ordinary("an entry that lives again")
+    return live_entry(order.account, order.strategy, order.instrument)
 
 
 @apply.register
@@ -121,9 +157,11 @@ def _submission(event: types.SubmissionReport) -> None:
         return
 
     def write() -> None:
+        said: dict[str, object] = {}
         if order.submission_state not in (event.state, "VOID"):
-            swap(order, submission_state=event.state, reason=event.detail or order.reason)
-        order_settle(order, cause=event.detail or f"submission {event.state}", market_at=event.time)
+            said = {"submission_state": event.state, "reason": event.detail or order.reason}
+        cause = event.detail or f"submission {event.state}"
+        order_settle(order, cause=cause, market_at=event.time, fills=False, **said)
 
     _as_order(order, write)
 
@@ -138,6 +176,7 @@ def _reported(order: Order, event: types.OrderReport) -> None:
     unrecorded_alarm(order, event)
     staying = doubles.survivor(order) if event.status in CANCELLED_WORDS else None
     if staying is not None:
+        out_of_the_ordinary("an order whose double stays")
         doubles.change_places(order, staying, market_at=event.time)
         change_acknowledge(order, Shown(staying.limit_price, staying.stop_price, _quantities(staying)), event.time)
         order_settle(order, cause="its double stays at the broker", market_at=event.time)
@@ -145,10 +184,9 @@ def _reported(order: Order, event: types.OrderReport) -> None:
     said: dict[str, object] = {"perm_id": event.perm_id or order.perm_id, "missing": ""}
     if order.broker_status not in FINAL_WORDS or event.status in FINAL_WORDS:
         said |= _said_of_state(order, event)
-    if any(getattr(order, name) != value for name, value in said.items()):
-        swap(order, **said)
     change_acknowledge(order, shown_by(event), event.time)
-    order_settle(order, cause=event.detail or f"broker says {event.status}", market_at=event.time)
+    cause = event.detail or f"broker says {event.status}"
+    order_settle(order, cause=cause, market_at=event.time, fills=staying is not None, **said)
 
 
 def _said_of_state(order: Order, event: types.OrderReport) -> dict[str, object]:
@@ -176,6 +214,7 @@ def _quantities(order: Order) -> frozenset[Decimal]:
 
 def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
     """A row for an order that is not ours, so that its fills are counted; tagged EXTERNAL."""
+    out_of_the_ordinary("an order of somebody else")
     now = system_now()
     instrument = instrument_of_contract(event.con_id, event.symbol)
     told: dict[str, Any] = {}
@@ -183,6 +222,7 @@ def _external(event: types.OrderReport | types.ExecutionReport) -> Order:
         told = {name: getattr(event, name) for name in ("limit_price", "stop_price")}
         # Others send types of any length (TRAIL LIMIT); a word that does not fit must not keep their fills out.
         told |= {name: getattr(event, name)[:width] for name, width in WIDTHS.items()}
+        told |= {"configuration": {"origin": event.origin}} if event.origin else {}
     order = Order.objects.create(
         account=account_ensure(event.account),
         instrument=instrument,
@@ -218,10 +258,10 @@ def _execution(event: types.ExecutionReport) -> None:
 
     def write() -> None:
         if fill_book(order, event):
-            known = {"perm_id": order.perm_id or event.perm_id or None, "missing": ""}
-            if (order.perm_id, order.missing) != (known["perm_id"], ""):
-                swap(order, **known)
-            order_settle(order, cause=f"execution {event.exec_id}", market_at=event.time)
+            perm_id = order.perm_id or event.perm_id or None
+            cause = f"execution {event.exec_id}"
+            order_settle(order, cause=cause, market_at=event.time, perm_id=perm_id, missing="")
+            unrecorded_alarm(order, event)
 
     _as_order(order, write)
 

@@ -116,10 +116,11 @@ def outcome_of(report: types.KillReport) -> HaltOutcome:
 
 
 def release(
-    *, user: Any, reason: str, to: HaltState = HaltState.ACTIVE, seen: str = "", hand: Hand = "person"
+    *, user: Any, reason: str, seen: str, to: HaltState = HaltState.ACTIVE, hand: Hand = "person"
 ) -> HaltOutcome:
-    """Loosen to ACTIVE or REDUCING, by a person with the permission, for a reason; `seen` names the halt that is meant.
+    """Loosen to ACTIVE or REDUCING, by a person with the permission, for a reason.
 
+    `seen` names the halt that is meant, as its reading tells: a newer one stays, and without it nothing is released.
     Cancels that are not proven end with it; the outcome warns of them. Raises NotAllowed (on record), Invalid, Conflict
     where another halt came since or the file cannot be removed.
     """
@@ -130,6 +131,8 @@ def release(
     if refusal:
         _record_refusal(user, refusal)
         raise NotAllowed(refusal)
+    if not seen:
+        raise Invalid("Say which halt is meant: `seen` of the halt that was looked at.", details={"field": "seen"})
     before = gates.halt_reading()
     reading = gates.halt_release(user.get_username(), reason, to=to, seen=seen)
     open_cancels = bool(before.cancel) and before.cancelled_at is None

@@ -68,7 +68,7 @@ def _set_up(query: types.ContractQuery, contract: types.Contract) -> Instrument 
     return same or Instrument.objects.filter(**_words(query)).first()
 
 
-def _words(query: types.ContractQuery) -> dict[str, str]:
+def _words(query: types.ContractQuery | Instrument) -> dict[str, str]:
     names = ("symbol", "sec_type", "exchange", "currency")
     return {name: getattr(query, name) for name in names}
 
@@ -83,6 +83,33 @@ def _add(query: types.ContractQuery, contract: types.Contract, actor: str) -> In
             version=1,
             cause=f"{row.symbol} is contract {row.con_id}",
             document=_words(query) | {"con_id": row.con_id, "name": row.name, "tick": row.tick, "lot": row.lot},
+        )
+    return row
+
+
+def instrument_save(row: Instrument, *, actor: str) -> Instrument:
+    """Set up a contract by the words that name it, or change them; nothing is asked of the broker.
+
+    Raises Conflict ALREADY_THERE where the broker has resolved it: other words would name another contract.
+    """
+    with audit.acting(actor=actor), audit.recording():
+        stored = Instrument.objects.select_for_update(no_key=True).filter(pk=row.pk).first()
+        before, after = _words(stored) if stored else {}, _words(row)
+        changed = [name for name in after if before.get(name) != after[name]]
+        if stored is not None and not changed:
+            return row
+        if stored is not None and stored.con_id is not None:
+            message = f"{stored} is contract {stored.con_id}; set up another instrument for another contract."
+            raise Conflict(message, code="ALREADY_THERE", details={"id": stored.pk, "field": changed[0]})
+        row.save(update_fields=changed if stored else None)
+        cause = (
+            f"changed: {', '.join(changed)}" if stored else f"{row.symbol} by its words; its contract is not known yet"
+        )
+        audit.record(
+            EventType.INSTRUMENT_CHANGED if stored else EventType.INSTRUMENT_ADDED,
+            f"instrument:{row.pk}",
+            cause=cause,
+            document=after | {"changed": {name: [before.get(name), after[name]] for name in changed}},
         )
     return row
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from autotrader.core import audit
@@ -17,12 +17,15 @@ from trading.models import Account, Order, OrderChange, Strategy
 from trading.models.account import AccountKind
 from trading.models.approval import ApprovalState
 from trading.models.decision import DecisionState
+from trading.models.discrepancy import DiscrepancyKind
 from trading.models.order import LIVE, SUFFIX, WORKING, OrderState, Role
 from trading.models.strategy import Mode
 from trading.selectors.approvals import rows_of
+from trading.selectors.discrepancies import latest_of_kind
 from trading.selectors.ledger import ASKING
-from trading.selectors.orders import live_entry
+from trading.selectors.orders import AT_BROKER_UNSENT, is_told, live_entry
 from trading.selectors.positions import position_quantity
+from trading.selectors.trade_costs import SHARES
 from trading.services.approval_states import approval_facts, approval_use
 from trading.services.executions import EpochLost, Work, epoch_hold
 from trading.services.intents import Intent, NoRoomLeft, digest_of, legs_of, new_group, terms_of
@@ -54,9 +57,12 @@ def intent_rows(work: Work, intent: Intent, state: OrderState) -> list[Order]:
         _check_reduces(account, intent)
         _judge(account, intent, state)
         return []
+    rows = rows_of(intent.approval) if intent.approval else []
+    _check_untold(rows)
     intent = _judge(account, intent, state)
+    _check_picture(account, intent)
     _spend_approval(intent)
-    rows = rows_of(intent.approval) if intent.approval else orders_draft(work, intent)
+    rows = rows or orders_draft(work, intent)
     for row in rows:
         _move_on(work, row, state, intent)
     return rows
@@ -68,6 +74,7 @@ def _begin(work: Work, intent: Intent) -> Account:
     epoch_hold(work)
     account = Account.objects.select_for_update(no_key=True).get(pk=intent.account.pk)
     _check_strategy(account, intent)
+    _check_share(intent)
     _check_wish(intent)
     decision = intent.decision
     if decision is not None:
@@ -100,11 +107,36 @@ def _check_strategy(account: Account, intent: Intent) -> None:
         raise NoRoomLeft(f"{strategy} was turned off; it enters nothing.", code="STRATEGY_DISABLED")
 
 
+def _check_share(intent: Intent) -> None:
+    """Sizes, limits and results are reckoned as quantity times price, which holds for shares alone; out one may."""
+    kind = intent.instrument.sec_type
+    if intent.is_entry and kind not in SHARES:
+        raise NoRoomLeft(f"{intent.instrument} is {kind or 'of no known type'}, not a share.", code="NOT_A_SHARE")
+
+
 def _check_wish(intent: Intent) -> None:
     """What was asked for long ago, and waited for a process, is not done any more; an approval ends by itself."""
     asked = intent.request.market_at if intent.request is not None else None
     if asked is not None and intent.approval is None and intent.market_now - asked > LONGEST_AGE:
         raise NoRoomLeft(f"It was asked for at {asked}; ask anew.", code="STALE_REQUEST")
+
+
+def _check_picture(account: Account, intent: Intent) -> None:
+    """An entry that was wanted before a lost order of ours turned up may be that very order, also where a person has
+    looked at that since."""
+    wish = intent.decision.execution if intent.decision is not None else intent.request
+    lost = latest_of_kind(DiscrepancyKind.UNRECORDED, account.pk, intent.instrument)
+    if lost is None or wish is None or wish.created_at > lost.first_seen_at:
+        return
+    code = "STALE_REQUEST" if intent.decision is None else "STALE_DECISION"
+    raise NoRoomLeft(f"It was wanted before this turned up: {lost}. Look, and ask anew.", code=code)
+
+
+def _check_untold(rows: Sequence[Order]) -> None:
+    """Rows that an older copy put back as never sent are not sent once more."""
+    told = next((row for row in rows if is_told(row)), None)
+    if told is not None:
+        raise NoRoomLeft(f"The broker has it already: {told} was sent after this copy of the database was made.")
 
 
 def _spend_approval(intent: Intent) -> None:
@@ -222,7 +254,9 @@ def _check_protection(account: Account, intent: Intent) -> None:
 
 
 def _live(account: Account, intent: Intent) -> QuerySet[Order]:
-    return Order.objects.filter(account=account, strategy=intent.strategy, instrument=intent.instrument, state__in=LIVE)
+    """Also what works by the broker's word alone."""
+    there = Q(state__in=LIVE) | AT_BROKER_UNSENT
+    return Order.objects.filter(there, account=account, strategy=intent.strategy, instrument=intent.instrument)
 
 
 def changes_write(work: Work, intent: Intent, targets: Sequence[Order]) -> list[OrderChange]:
@@ -233,6 +267,9 @@ def changes_write(work: Work, intent: Intent, targets: Sequence[Order]) -> list[
     """
     with audit.recording(durable=True, point="change"):
         account = _begin(work, intent)
+        # As the writer of evidence does: an order that ends at this moment must see its change, to end it too.
+        locked = Order.objects.select_for_update(no_key=True).filter(pk__in=[target.pk for target in targets])
+        list(locked.order_by("id").values_list("pk"))
         for target in targets:
             target.refresh_from_db()
             if target.state not in WORKING:

@@ -30,10 +30,7 @@ def ledgers() -> list[Ledger]:
     """Every ledger that has fills or trades."""
     keys = set(Fill.objects.values_list("account_id", "order__strategy_id", "order__instrument_id").distinct())
     keys |= set(Trade.objects.values_list("account_id", "strategy_id", "instrument_id").distinct())
-    accounts, strategies = Account.objects.in_bulk(), Strategy.objects.in_bulk()
-    instruments = Instrument.objects.in_bulk({instrument for _, _, instrument in keys})
-    order = sorted(keys, key=lambda key: (key[0], key[1] or 0, key[2]))
-    return [Ledger(accounts[one], strategies[two] if two else None, instruments[three]) for one, two, three in order]
+    return [Ledger(*key) for key in sorted(keys, key=lambda key: (key[0], key[1] or 0, key[2]))]
 
 
 def differences(ledger: Ledger) -> list[Difference]:
@@ -50,7 +47,7 @@ def differences(ledger: Ledger) -> list[Difference]:
 def rebuild(ledger: Ledger, now: datetime | None = None) -> list[Difference]:
     """Make the ledger's rows what its fills say; what was changed."""
     with audit.recording():
-        Account.objects.select_for_update(no_key=True).get(pk=ledger.account.pk)
+        Account.objects.select_for_update(no_key=True).get(pk=ledger.account)
         found = differences(ledger)
         if found:
             trades_rebuild(ledger, market_at=now or system_now())
@@ -76,5 +73,6 @@ def _unlinked(ledger: Ledger, trips: list[RoundTrip], rows: dict[str, Trade]) ->
 
 
 def _difference(ledger: Ledger, key: str, field: str, row: Any, fills: Any) -> Difference:
-    strategy = str(ledger.strategy) if ledger.strategy else ""
-    return Difference(ledger.account.pk, strategy, str(ledger.instrument), key, field, str(row), str(fills))
+    strategy = str(Strategy.objects.get(pk=ledger.strategy)) if ledger.strategy else ""
+    instrument = str(Instrument.objects.get(pk=ledger.instrument))
+    return Difference(ledger.account, strategy, instrument, key, field, str(row), str(fills))

@@ -12,7 +12,7 @@ from typing import Any
 from autotrader.core.audit.chain import canonical
 from autotrader.core.errors import Invalid
 
-LARGEST_BODY = 64 * 1024  # characters of the canonical body
+LARGEST_BODY = 4 * 1024  # characters of the canonical body: each is kept for good, whether it is a sound order or not
 DEEPEST = 4
 TOO_LARGE = Decimal(10) ** 9  # our rows keep nine digits before the point
 PLACES = 6
@@ -66,6 +66,14 @@ class CancelBody:
 
     order_ref: str
     force: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawBody:
+    """Taking back what waits under an approval, before it is sent."""
+
+    approval: int
     reason: str
 
 
@@ -219,6 +227,17 @@ def cancel_body(body: Mapping[str, Any]) -> CancelBody:
     )
     if found.force and not found.reason.strip():
         reader.refuse("reason", "is missing: say why the stop of an open position should end")
+    reader.finish()
+    return found
+
+
+def withdraw_body(body: Mapping[str, Any]) -> WithdrawBody:
+    """Read a request to take back what an approval is about. Raises Invalid."""
+    reader = _Reader(body, tuple(WithdrawBody.__slots__))
+    found = WithdrawBody(
+        approval=reader.take("approval", whole, needed=True, default=0),
+        reason=reader.take("reason", text(500), default=""),
+    )
     reader.finish()
     return found
 

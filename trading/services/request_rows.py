@@ -186,6 +186,8 @@ def requests_give_up(now: datetime) -> int:
 
 
 def _record(request: OrderRequest, kind: EventType, *, old: str, cause: str) -> None:
+    """The body stands in the first event; its hash ties the others to it."""
+    body = {} if old else {"body": request.body}
     audit.record(
         kind,
         f"request:{request.pk}",
@@ -195,5 +197,5 @@ def _record(request: OrderRequest, kind: EventType, *, old: str, cause: str) -> 
         account=request.account_id or "",
         cause=cause,
         market_at=request.market_at,
-        document={"client": request.client, "kind": request.kind, "body": request.body, "hash": request.body_hash},
+        document={"client": request.client, "kind": request.kind, "hash": request.body_hash} | body,
     )

@@ -6,25 +6,25 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from autotrader.core import audit
 from autotrader.core.errors import AutoTraderError, Conflict
 from autotrader.core.ops.pace import paced
 from autotrader.core.users.limits import UNLIMITED, Limits
-from broker import gates
 from broker.errors import BrokerUnavailable
 from broker.port import Broker
-from trading.models import Dispatch, Order, OrderChange, OrderRequest
-from trading.models.order import OrderState
+from trading.models import Dispatch, OrderChange, OrderRequest
 from trading.models.request import RequestKind
 from trading.risk.rules import judge
 from trading.selectors.requests import RequestOutcome, order_named, outcome_of
-from trading.services.cancels import cancel_begin, cancel_send, check_protection, order_withdraw
+from trading.services.brokers import AskedOnce
+from trading.services.callers import Caller
+from trading.services.cancel_wishes import Wish, are_open, cancel_keep, cancels_tell
 from trading.services.changes import change_commit, change_send, change_wanted
 from trading.services.dispatch_work import dispatch_run
 from trading.services.dispatches import dispatch_queue
-from trading.services.request_bodies import cancel_body, modify_body
+from trading.services.request_bodies import modify_body
 from trading.services.request_intents import request_intent
 from trading.services.request_refusals import OnlyProposes, Refused, refusal_of
 from trading.services.request_rows import (
@@ -38,24 +38,33 @@ from trading.services.request_rows import (
 )
 from trading.services.verdicts import verdicts_save
 
+__all__ = [
+    "Caller",
+    "Cancelled",
+    "cancel_request",
+    "cancel_requests",
+    "modify_request",
+    "order_request",
+    "request_told",
+]
 # How long a caller waits for the broker's word on a change or cancel; its life goes on without the caller.
 WORD_S = 5
-WAITING = (OrderState.PENDING_APPROVAL, OrderState.APPROVED)
 After = Callable[[], object]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: `client` tells apart whose keys are whose; `may_unprotect`: may leave a position without its stop.
+class Cancelled:
+    """What came of each of many cancels by its key: its outcome, or the error for which nothing could be kept."""
 
-    `limits` are those of an API key; `only_proposes`: it may take back what it proposed, and end nothing else.
-    """
+    outcomes: dict[str, RequestOutcome]
+    errors: dict[str, AutoTraderError]
 
-    client: str
-    actor: str
-    may_unprotect: bool = False
-    limits: Limits = UNLIMITED
-    only_proposes: bool = False
+    def told(self, key: str) -> RequestOutcome:
+        """The outcome under this key. Raises what kept it from being kept."""
+        if key in self.errors:
+            raise self.errors[key]
+        return self.outcomes[key]
 
 
 def order_request(
@@ -87,8 +96,28 @@ def modify_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker:
 def cancel_request(*, caller: Caller, key: str, body: Mapping[str, Any], broker: Broker) -> RequestOutcome:
     """Ask for the end of an order (`order_ref`), once a key; raises as `order_request`. Never held up by a Halt or by
     how much was sent of late."""
-    asked = Asked(caller.client, key, caller.actor, RequestKind.CANCEL, body)
-    return _answered(asked, caller.limits, lambda request: _cancel(request, caller, broker))
+    return cancel_requests(caller=caller, asked={key: body}, broker=broker).told(key)
+
+
+def cancel_requests(*, caller: Caller, asked: Mapping[str, Mapping[str, Any]], broker: Broker) -> Cancelled:
+    """As `cancel_request` for each of many, by key: all wishes are kept, then all are told to the broker, and its word
+    on them is waited for once, WORD_S in all; a wish that was not told by then is told by the sweep. Raises nothing."""
+    status = AskedOnce(broker)
+    begun: dict[str, OrderRequest] = {}
+    errors: dict[str, AutoTraderError] = {}
+    wishes: list[Wish] = []
+    for key, body in asked.items():
+        wanted = Asked(caller.client, key, caller.actor, RequestKind.CANCEL, body)
+        try:
+            begun[key], wish = _begun(wanted, caller.limits, lambda row: cancel_keep(row, caller, status))
+        except AutoTraderError as error:
+            errors[key] = error
+        else:
+            wishes += [wish] if wish is not None else []
+    until = time.monotonic() + paced(WORD_S)
+    cancels_tell(wishes, broker, until=until)
+    _await(lambda: not are_open(wishes), until=until)
+    return Cancelled({key: outcome_of(request) for key, request in begun.items()}, errors)
 
 
 def request_told(*, caller: Caller, key: str, kind: RequestKind, body: Mapping[str, Any]) -> RequestOutcome | None:
@@ -97,30 +126,42 @@ def request_told(*, caller: Caller, key: str, kind: RequestKind, body: Mapping[s
     Raises as `order_request`, and KeyLimited.
     """
     request = request_ended(Asked(caller.client, key, caller.actor, kind, body))
-    return None if request is None else _told(request, caller.limits)
+    if request is None:
+        return None
+    _check_told(request, caller.limits)
+    return outcome_of(request)
 
 
 def _answered(asked: Asked, limits: Limits, work: Callable[[OrderRequest], After | None]) -> RequestOutcome:
     """Keep the request, then do it: `work` commits what is to be done, and what it gives back does it."""
-    request, mine = request_receive(asked)
-    if not mine:
-        return _told(request, limits)
-    with audit.acting(actor=asked.actor, correlation_id=request.correlation_id):
-        try:
-            after = work(request)
-        except AutoTraderError as error:
-            _not_done(request, error)
-            return outcome_of(request)
-        if after is not None:
+    request, after = _begun(asked, limits, work)
+    if after is not None:
+        with audit.acting(actor=asked.actor, correlation_id=request.correlation_id):
             after()
     return outcome_of(request)
 
 
-def _told(request: OrderRequest, limits: Limits) -> RequestOutcome:
+def _begun(asked: Asked, limits: Limits, work: Callable[[OrderRequest], T | None]) -> tuple[OrderRequest, T | None]:
+    """Keep the request and commit what `work` makes of it, or why not; None where nothing is left to be done here.
+
+    Raises KeyLimited where the same request was made before, of what is not covered any more.
+    """
+    request, mine = request_receive(asked)
+    if not mine:
+        _check_told(request, limits)
+        return request, None
+    with audit.acting(actor=asked.actor, correlation_id=request.correlation_id):
+        try:
+            return request, work(request)
+        except AutoTraderError as error:
+            _not_done(request, error)
+    return request, None
+
+
+def _check_told(request: OrderRequest, limits: Limits) -> None:
     if request.account_id is not None:
         # A key that was narrowed since is not told how its order does today.
         limits.check(account=request.account_id, strategy=request.strategy_id)
-    return outcome_of(request)
 
 
 def _not_done(request: OrderRequest, error: AutoTraderError) -> None:
@@ -175,51 +216,12 @@ def _modify(request: OrderRequest, caller: Caller, broker: Broker) -> After:
     return send
 
 
-def _cancel(request: OrderRequest, caller: Caller, broker: Broker) -> After | None:
-    body = cancel_body(request.body)
-    order = order_named(body.order_ref, caller.limits)
-    _check_own(order, caller)
-    status = broker.status()
-    reason, now = body.reason or "asked for", status.market_now
-    request_name(request, now, account=order.account, strategy=order.strategy, instrument=order.instrument)
-    if order.state not in WAITING:
-        gates.check_cancel(account=order.account_id, status=status)
-    with audit.recording(durable=True, point="cancel_wish"):
-        order = order_named(body.order_ref)
-        if order_withdraw(order, actor=caller.actor, reason=reason, market_at=now):
-            request_accept(request)
-            return None
-        _check_may_end(caller)
-        check_protection(order, force=body.force, may_remove=caller.may_unprotect)
-        change = cancel_begin(order, market_at=now, actor=caller.actor, reason=reason, request=request)
-        request_accept(request, changes=[change.pk])
-
-    def send() -> None:
-        if change.request_id == request.pk or change.state == "UNKNOWN":
-            cancel_send(change, broker, now)
-        _await_word(change)
-
-    return send
-
-
-def _check_own(order: Order, caller: Caller) -> None:
-    """A key that only proposes takes back what it asked for itself, as long as that waits."""
-    asked = order.request.client if order.request is not None else ""
-    if asked != caller.client or order.state not in WAITING:
-        _check_may_end(caller)
-
-
-def _check_may_end(caller: Caller) -> None:
-    if caller.only_proposes:
-        raise OnlyProposes("This key may take back its own orders while they wait; all else needs the scope trade.")
-
-
 def _await_word(change: OrderChange) -> None:
     """Wait a little for the broker's word on what was asked."""
     _await(lambda: OrderChange.objects.get(pk=change.pk).state != "SENDING")
 
 
-def _await(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + paced(WORD_S)
+def _await(done: Callable[[], bool], *, until: float | None = None) -> None:
+    until = time.monotonic() + paced(WORD_S) if until is None else until
     while not done() and time.monotonic() < until:
         time.sleep(0.02)

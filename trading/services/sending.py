@@ -16,9 +16,11 @@ from autotrader.core.ops.pace import paced
 from broker import types
 from broker.errors import BrokerUnavailable, OrderError
 from broker.port import TABLE, Broker
-from trading.models import Order, OrderChange
+from trading.models import Approval, Order, OrderChange
+from trading.models.approval import ApprovalState
 from trading.models.order import OrderState, Role
 from trading.selectors.orders import live_entry, working_legs
+from trading.services.approval_states import refusal
 from trading.services.cancels import NotAllowed, cancel_send, cancel_write, order_withdraw
 from trading.services.executions import Work, epoch_hold
 from trading.services.intents import Intent, NoRoomLeft
@@ -100,6 +102,8 @@ def exit_send(work: Work, broker: Broker, intent: Intent) -> Sent:
 def _end_entry_first(work: Work, broker: Broker, entry: Order, intent: Intent) -> None:
     """An entry that still fills would outlive the exit and its own protection: it ends first, the exit comes after."""
     note = ""
+    if intent.approval is not None:
+        _check_wanted(intent.approval)
     with audit.recording(point="entry_ended_first"):
         epoch_hold(work)
         order_withdraw(entry, actor="the desk", reason="an exit comes first", market_at=intent.market_now)
@@ -108,6 +112,13 @@ def _end_entry_first(work: Work, broker: Broker, entry: Order, intent: Intent) -
         note = cancel_send(wish, broker, intent.market_now)
     message = f"its entry {entry.order_ref} still works and was cancelled first"
     raise NoRoomLeft(f"{message} ({note})" if note else message, code="ENTRY_WORKING")
+
+
+def _check_wanted(approval: Approval) -> None:
+    """Who withdrew the exit while its price was asked for was told that nothing was sent. Raises ApprovalRefused."""
+    row = Approval.objects.get(pk=approval.pk)
+    if row.state != ApprovalState.APPROVED:
+        raise refusal(row)
 
 
 def _open(leg: Order) -> Decimal:

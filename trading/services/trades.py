@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from django.db.models import Case, Value, When
+from django.db.models import Case, QuerySet, Value, When
 
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.money import quantize_money, quantize_price
-from trading.models import Account, Fill, Instrument, Order, Strategy, Trade
+from trading.models import Fill, Order, Trade
 from trading.models.order import Role
 from trading.services.rows import swap
 
@@ -93,16 +94,16 @@ def round_trips(fills: Iterable[BookedFill]) -> list[RoundTrip]:
 
 
 class Ledger(NamedTuple):
-    """Whose fills make trades together; `strategy` is None for what no strategy sent."""
+    """Whose fills make trades together, by the ids; `strategy` is None for what no strategy sent."""
 
-    account: Account
-    strategy: Strategy | None
-    instrument: Instrument
+    account: str
+    strategy: int | None
+    instrument: int
 
 
 def ledger_of(order: Order) -> Ledger:
     """The ledger that an order's fills belong to."""
-    return Ledger(order.account, order.strategy, order.instrument)
+    return Ledger(order.account_id, order.strategy_id, order.instrument_id)
 
 
 def ledger_trips(ledger: Ledger) -> list[RoundTrip]:
@@ -118,15 +119,18 @@ def ledger_trades(ledger: Ledger) -> dict[str, Trade]:
 
 def _ledger_fills(ledger: Ledger) -> list[BookedFill]:
     """In the order of time, whatever the order of arrival; in one second an entry comes before what closes it."""
-    fills = Fill.objects.filter(
-        account=ledger.account,
-        order__strategy=ledger.strategy,
-        order__instrument=ledger.instrument,
-        superseded=False,
+    fills = _current_fills().filter(
+        account=ledger.account, order__strategy=ledger.strategy, order__instrument=ledger.instrument
     )
+    return [BookedFill(*row) for row in fills]
+
+
+@cache
+def _current_fills() -> QuerySet[Fill, Any]:
+    """What is the same in every look; never run itself, only narrowed."""
     closes = Case(When(order__role=Role.ENTRY, then=Value(0)), default=Value(1))
     names = ("pk", "exec_root", "side", "quantity", "price", "commission", "time", "trade_id", "order__decision_id")
-    return [BookedFill(*row) for row in fills.order_by("time", closes, "exec_root").values_list(*names)]
+    return Fill.objects.filter(superseded=False).order_by("time", closes, "exec_root").values_list(*names)
 
 
 def trades_rebuild(ledger: Ledger, *, market_at: datetime) -> list[Trade]:
@@ -180,9 +184,9 @@ def _save(trip: RoundTrip, trade: Trade | None, ledger: Ledger, market_at: datet
     values = trade_values(trip)
     if trade is None:
         trade = Trade.objects.create(
-            account=ledger.account,
-            strategy=ledger.strategy,
-            instrument=ledger.instrument,
+            account_id=ledger.account,
+            strategy_id=ledger.strategy,
+            instrument_id=ledger.instrument,
             decision_id=trip.opening.decision_id,
             opening_exec_id=trip.opening.exec_root,
             **values,

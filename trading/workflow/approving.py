@@ -19,11 +19,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """The market as a person decides; None is what nobody can say now, and `problem` why."""
+    """The market as a person decides; None is what nobody can say now, and `problem` why.
+
+    `received_at` is when the owner of the connection received the price.
+    """
 
     market_now: datetime | None
     account: str
     price: Decimal | None = None
+    received_at: datetime | None = None
     drift: Decimal | None = None
     seconds_left: int | None = None
     problem: str = ""
@@ -37,23 +41,30 @@ def glance(approval: Approval | None = None) -> Glance:
     try:
         with get_broker(own=False) as broker:
             status = broker.status()
-            price = _price(broker, approval) if approval is not None else None
+            quote = _quote(broker, approval) if approval is not None else None
     except BrokerUnavailable as error:
         return Glance(None, "", problem=error.message)
+    return glance_of(approval, status, quote)
+
+
+def glance_of(approval: Approval | None, status: types.BrokerStatus, quote: types.Quote | None) -> Glance:
+    """The same from what the broker has said already."""
     if approval is None:
         return Glance(status.market_now, status.account)
     left = max(int((approval.expires_at - status.market_now).total_seconds()), 0)
+    price = None
+    if quote is not None:  # what would be paid or received now
+        price = quote.ask if approval.terms["legs"][0]["side"] == "BUY" else quote.bid
     drift = None if price is None else (price - approval.price) / approval.price
-    return Glance(status.market_now, status.account, price, drift, left)
+    received_at = quote.received_at if quote is not None else None
+    return Glance(status.market_now, status.account, price, received_at, drift, left)
 
 
-def _price(broker: Broker, approval: Approval) -> Decimal | None:
-    """What would be paid or received now."""
+def _quote(broker: Broker, approval: Approval) -> types.Quote | None:
     try:
-        quote = broker.quote(types.ConId(approval.terms["con_id"]))
+        return broker.quote(types.ConId(approval.terms["con_id"]))
     except MarketDataError:
         return None
-    return quote.ask if approval.terms["legs"][0]["side"] == "BUY" else quote.bid
 
 
 def decide(pk: int, word: Word) -> Approval:

@@ -7,13 +7,16 @@ import logging
 from autotrader.core.clock import system_now
 from broker import get_broker
 from broker.errors import BrokerUnavailable
-from trading.services.cancels import cancels_tell_again, overdue
+from trading.services.cancels import cancels_show_unproven, cancels_tell_again, overdue
 
 logger = logging.getLogger(__name__)
 
 
 def tell_again() -> int:
-    """Tell the broker again of every cancel that is overdue; the number told, 0 where the broker is away."""
+    """Tell the broker again of every cancel that is overdue; the number told, 0 where the broker is away.
+
+    What stays unproven becomes a difference that a person sees, either way.
+    """
     now = system_now()
     if not overdue(now).exists():
         return 0
@@ -22,4 +25,5 @@ def tell_again() -> int:
             return cancels_tell_again(broker, now)
     except BrokerUnavailable as error:
         logger.warning("cancels wait for the broker: %s", error.message)
+        cancels_show_unproven(now)
         return 0

@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import queue
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -19,10 +22,12 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.audit.shipping import ship
-from autotrader.core.errors import AutoTraderError
+from autotrader.core.errors import AutoTraderError, Conflict
 
 EVERY = timedelta(minutes=5)
+SEND_S = 30.0  # for all ways together; a host that answers a byte at a time would hold up the workers' wake
 FILE = "anchors.jsonl"
+FILE_SUBJECT = "anchor:file"
 
 
 class AnchorsBroken(AutoTraderError):
@@ -104,19 +109,92 @@ def anchor_take(now: datetime, *, send: Callable[[Anchor], list[str]] = ship) ->
     """
     from autotrader.core.audit.models import AuditHead
 
-    head = AuditHead.objects.get(pk=1)
     with _exclusively() as file:
+        head = AuditHead.objects.get(pk=1)  # not before: another taker may meanwhile have anchored a later one
         known = _checked(_whole_lines(file))
+        if known and head.seq < known[-1].seq:
+            # Written down, this line would spoil what the file still proves.
+            raise AnchorsBroken(
+                f"The log has {head.seq} rows, but row {known[-1].seq} was anchored at {known[-1].at}: an older copy "
+                "runs. Where a person has restored it, begin a new file: manage.py anchor_audit --begin-anew."
+            )
         before = known[-1].signature if known else ""
         anchor = Anchor(head.seq, head.hash, now.isoformat(), socket.gethostname(), before).signed()
         file.write(json.dumps(asdict(anchor)) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    problems = send(anchor)
+    problems = _within(SEND_S, partial(send, anchor))
     if problems:
         with audit.acting(actor="anchors"), audit.recording():
             audit.record(EventType.AUDIT_ANCHOR_FAILED, f"anchor:{anchor.seq}", cause="; ".join(problems))
     return anchor
+
+
+def _within(seconds: float, send: Callable[[], list[str]]) -> list[str]:
+    """What `send` tells, or that it has not ended in time; it is left to its thread then."""
+    told: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            told.put(send())
+        except Exception as error:
+            told.put([f"{type(error).__name__}: {error}"])
+
+    threading.Thread(target=run, name="anchor", daemon=True).start()
+    try:
+        return told.get(timeout=seconds)
+    except queue.Empty:
+        return [f"it was not sent within {seconds:g} s"]
+
+
+def anchor_if_due(now: datetime) -> None:
+    """Take the anchor that is due. What hinders it is raised each time, and recorded once until one is taken again."""
+    if not anchor_due(now):
+        return
+    try:
+        anchor_take(now)
+    except (AnchorsBroken, OSError) as error:
+        _record_once(str(error), now)
+        raise
+
+
+def anchors_begin_anew(actor: str, reason: str, now: datetime) -> tuple[Anchor, Path]:
+    """Set the file aside and take the first anchor of a new one; answers that and where the old file lies.
+
+    For a log that a person has restored from a copy, or a secret key that was changed. Raises Conflict where the file
+    fits the log, since then nothing calls for it.
+    """
+    with _exclusively():
+        if not _misfit():
+            raise Conflict("The anchors fit the log; there is nothing to begin anew.")
+        old = anchors_path().with_name(f"anchors-until-{now:%Y%m%dT%H%M%S}.jsonl")
+        anchors_path().rename(old)
+    with audit.acting(actor=actor), audit.recording():
+        audit.record(
+            EventType.AUDIT_ANCHOR_FAILED, FILE_SUBJECT, cause=f"begun anew, the old file is {old.name}: {reason}"
+        )
+    return anchor_take(now), old
+
+
+def _misfit() -> bool:
+    """True where the file is broken, or the log is not the one that was anchored."""
+    from autotrader.core.audit.models import Event
+
+    try:
+        known = anchors_read()
+    except AnchorsBroken:
+        return True
+    return any(not Event.objects.filter(seq=row.seq, hash=row.hash).exists() for row in known[-1:] if row.seq)
+
+
+def _record_once(cause: str, now: datetime) -> None:
+    from autotrader.core.audit.models import Event
+
+    told = Event.objects.filter(type=EventType.AUDIT_ANCHOR_FAILED, subject=FILE_SUBJECT)
+    age = anchor_age(now)
+    if not (told.filter(cause=cause) if age is None else told.filter(at__gt=now - age)).exists():
+        with audit.acting(actor="anchors"), audit.recording():
+            audit.record(EventType.AUDIT_ANCHOR_FAILED, FILE_SUBJECT, cause=cause)
 
 
 def anchor_due(now: datetime) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from autotrader.core.audit.chain import event_hash, storable, to_document
 from autotrader.core.audit.event_types import EventType
@@ -44,6 +44,14 @@ class _Pending:
 @dataclass(slots=True)
 class _Frame:
     events: list[_Pending] = field(default_factory=list)
+
+
+class _Collision(Exception):
+    """One of these rows is on record already; which one is asked when the transaction is rolled back."""
+
+    def __init__(self, rows: list[Event], error: IntegrityError) -> None:
+        super().__init__(str(error))
+        self.rows, self.error = rows, error
 
 
 # The widths of the columns; SQLite would take more, PostgreSQL would refuse the money path's transaction.
@@ -81,15 +89,17 @@ def acting(*, actor: str | None = None, correlation_id: str | None = None) -> It
 
 
 @contextmanager
-def recording(*, durable: bool = False, point: str = "") -> Iterator[None]:
+def recording(*, durable: bool = False, point: str | Sequence[str] = ()) -> Iterator[None]:
     """One transaction (outermost) or one savepoint (nested) with its events.
 
     `durable` refuses to run inside another transaction: leaving the block means the rows are committed. `point` names
-    this commit: where it is the outermost, a test can end the process right before and right after it.
+    this commit, or all that it is the commit of: where it is the outermost, a test can end the process right before
+    and right after it.
     Raises AlreadyDone, with everything rolled back, where the same event of the same subject version is on record.
     """
     stack = _stack()
     frame = _Frame()
+    points = [point] if isinstance(point, str) else [*point]
     outermost = not stack
     written: Sequence[Event] = ()
     stack.append(frame)
@@ -98,15 +108,17 @@ def recording(*, durable: bool = False, point: str = "") -> Iterator[None]:
             yield
             if outermost:
                 written = _write(frame.events)
-                if point:
-                    crashpoint(f"{point}_committing")
+                for name in points:
+                    crashpoint(f"{name}_committing")
+    except _Collision as collision:
+        raise _already_done(collision.rows) or collision.error from collision.error
     finally:
         stack.pop()
     if not outermost:
         stack[-1].events.extend(frame.events)
         return
-    if point:
-        crashpoint(f"{point}_committed")
+    for name in points:
+        crashpoint(f"{name}_committed")
     _tell(written)
 
 
@@ -161,10 +173,9 @@ def _write(pending: list[_Pending]) -> Sequence[Event]:
     if not pending:
         return ()
     # Imported late: the package is imported before the app registry is ready.
-    from autotrader.core.audit.models import AuditHead, Event
+    from autotrader.core.audit.models import Event
 
-    head = AuditHead.objects.select_for_update().get(pk=1)
-    seq, previous = head.seq, head.hash
+    seq, previous = _head()
     rows = []
     for item in pending:
         seq += 1
@@ -173,12 +184,21 @@ def _write(pending: list[_Pending]) -> Sequence[Event]:
         rows.append(Event(seq=seq, at=at, market_at=item.market_at, previous_hash=previous, hash=digest, **item.fields))
         previous = digest
     try:
-        with transaction.atomic():
-            Event.objects.bulk_create(rows)
+        Event.objects.bulk_create(rows)
     except IntegrityError as error:
-        raise _already_done(rows) or error from error
-    AuditHead.objects.filter(pk=1).update(seq=seq, hash=previous)
+        raise _Collision(rows, error) from error
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE audit_audithead SET seq = %s, hash = %s WHERE id = 1", [seq, previous])
     return rows
+
+
+def _head() -> tuple[int, str]:
+    """The last number and hash, under the head's lock. Written out: every transaction of the desk asks for it."""
+    lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT seq, hash FROM audit_audithead WHERE id = 1{lock}")
+        seq, digest = cursor.fetchone()
+    return seq, digest
 
 
 def _already_done(rows: list[Event]) -> AlreadyDone | None:

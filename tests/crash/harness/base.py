@@ -36,24 +36,25 @@ LIMITS = {
     "cool_down_seconds": 0,
     "max_stop_outs_per_day": 1000,
 }
-MODES = ("auto", "approve")
+# The strategies by name: mode, analyst.
+STRATEGIES = {"auto": ("auto", "rules"), "approve": ("approve", "rules"), "model": ("auto", "model")}
 APPROVER = "approver"
 
 
 def seed() -> None:
-    """Make the strategies, one a mode, and their limits."""
+    """Make the strategies and their limits."""
     get_user_model().objects.create_superuser(APPROVER, password=None)
     workflow = Workflow.objects.create(name="crash")
     version = workflow_publish(workflow_version_add(workflow, STEPS), actor="harness")
     profile = risk_profile_save(RiskProfile(name="wide", is_desk=True, **LIMITS), actor="harness")
     instrument = Instrument.objects.create(symbol=SYMBOL)
-    for mode in MODES:
+    for name, (mode, analyst) in STRATEGIES.items():
         strategy = Strategy(
-            name=mode,
+            name=name,
             workflow_version=version,
             risk_profile=profile,
             mode=mode,
-            analyst="rules",
+            analyst=analyst,
             parameters=PARAMETERS,
             interval_seconds=0,
         )
@@ -132,4 +133,9 @@ class Steady:
 
 def use_steady() -> None:
     """Let every strategy that asks for the rules be answered by Steady."""
-    facade.analyst = lambda name, settings=None, **more: Steady()  # type: ignore[assignment]
+    others = facade.analyst
+
+    def analyst(name: str, settings: research.ModelSettings | None = None, **more: str) -> research.Analyst:
+        return Steady() if name == "rules" else others(name, settings, **more)
+
+    facade.analyst = analyst

@@ -11,12 +11,13 @@ FAULTS = {
     "stop": "SIGSTOP of the process at the point for 120 s, then SIGCONT",
     "kill-other": "SIGKILL of the broker where a worker or the web is at the point, of those where the broker is",
     "kill-all": "SIGKILL of web, worker, broker and gateway at once",
-    "gateway": "SIGKILL of the gateway, which starts again on its store",
+    "gateway": "SIGKILL of the gateway, which starts again on its store after a while",
     "reset": "RST of the gateway's connections",
     "rollback": "restart of the gateway's sessions with order ids that roll back",
     "database": "PostgreSQL stopped at once and started again; SQLite locked by another writer for 30 s",
     "disk": "no space left where the database lies, for 10 s",
     "nested": "SIGKILL at the point, then twice more in the recovery that follows",
+    "halt": "trading is halted while the process waits at the point, and the entries are ended",
 }
 SELF = frozenset({"kill", "stop", "nested"})
 

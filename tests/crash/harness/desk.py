@@ -9,15 +9,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connections
 
+from autotrader.core.clock import system_now
+from broker import gates, latch
 from broker.service import run as owner_process
-from tests.crash.harness import operations, quiet, reader
-from tests.crash.harness.board import Board
+from tests.crash.harness import operations, provider, quiet, reader
+from tests.crash.harness.board import ROLES, Board
 from tests.crash.harness.databases import Database
 from tests.crash.harness.gateway import HOST, Gateway
 from tests.crash.harness.processes import Forked, Zygote
@@ -42,9 +45,12 @@ class Desk:
         self.gateway = Gateway(zygote, folder)
         self.operator: Forked | None = None
         self.owner_stopped = False
+        self.halted_at: datetime | None = None
 
     def open(self) -> None:
         """Begin with fresh rows, a gateway and a broker that is ready."""
+        for role in ROLES:
+            self.board.disarm(role)  # a point that the cell before this one never reached
         self.database.renew(self.folder)
         settings.AUTOTRADER_STATE_DIR = self.folder
         settings.AUTOTRADER_ANCHOR_DIR = str(self.folder / "anchors")
@@ -79,6 +85,8 @@ class Desk:
         self.gateway.hang_up()
         self.board.arm(operations.START, operations.START, action="meet")
         operation = operations.OPERATIONS[name]
+        if operation.asks_model:
+            self._start_provider()
         self.operator = self._zygote.fork(operation.role, self.folder, operations.perform, name, number, self.board)
         while not self.board.reached(operations.START):
             if not self.operator.alive:
@@ -86,6 +94,22 @@ class Desk:
             time.sleep(POLL)
         if operation.worker:
             self.start_worker()
+
+    def _start_provider(self) -> None:
+        """The model that the operation asks, once a cell. Raises NotStarted."""
+        if not self._zygote.of("provider"):
+            self._zygote.fork("provider", self.folder, provider.serve, self.folder)
+            if not wait_for(lambda: provider.address(self.folder), READER_LIMIT):
+                raise NotStarted("the model's provider did not start")
+        settings.AUTOTRADER_AI_MODEL, settings.OPENAI_API_BASE = "loopback", provider.address(self.folder)
+
+    def halt(self) -> None:
+        """Halt, as a person does; returns once the file is in force, the row may take longer. Raises NotStarted."""
+        self.gateway.hang_up()
+        self._zygote.fork("halt", self.folder, _halt)
+        if not wait_for(lambda: latch.read(self.folder) is not None, READER_LIMIT):
+            raise NotStarted("nothing was halted")
+        self.halted_at = self.halted_at or system_now()
 
     def begin(self) -> None:
         """Let the operation begin."""
@@ -163,6 +187,10 @@ class Desk:
         self._zygote.end_all()
         self.database.start()
         connections.close_all()
+
+
+def _halt() -> None:
+    gates.halt_set("HALTED", "harness", "a fault", cancel="entries")
 
 
 def _follow(log: Path, end: Path) -> None:

@@ -13,6 +13,8 @@ STOPPED = 120.0  # seconds, before they are paced
 OUTAGE = 30.0
 FULL = 10.0
 RESTARTING = 0.2
+AWAY = 60.0  # seconds, before they are paced: two wakes of a worker
+HELD = 0.3  # seconds in life: longer than a frame may still leave after a halt
 ROLLED_BACK = 3
 OURS = ("web", "worker", "broker")
 
@@ -43,8 +45,17 @@ def kill_all(desk: Desk, pid: int) -> None:
 
 
 def gateway(desk: Desk, pid: int) -> None:
-    """The gateway's process dies and comes back."""
+    """The gateway's process dies, and is away for so long that what it was asked is told again meanwhile."""
     desk.gateway.kill()
+    release(desk)
+    desk.start_worker()
+    time.sleep(paced(AWAY))
+
+
+def halt(desk: Desk, pid: int) -> None:
+    """Trading is halted; whoever waits at the point goes on when nothing that adds to risk may leave any more."""
+    desk.halt()
+    time.sleep(HELD)
 
 
 def reset(desk: Desk, pid: int) -> None:
@@ -93,6 +104,7 @@ STRIKES: dict[str, Callable[[Desk, int], None]] = {
     "kill-other": kill_other,
     "kill-all": kill_all,
     "gateway": gateway,
+    "halt": halt,
     "reset": reset,
     "rollback": rollback,
     "database": database,

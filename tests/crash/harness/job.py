@@ -34,6 +34,11 @@ MODULES = (
     "encodings.idna",
     "encodings.unicode_escape",
     "django.db.models.sql.compiler",
+    "research.analysts.model",
+    "research.charts",
+    "openai",
+    "openai.resources.chat",
+    "anyio._backends._asyncio",
 )
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 

@@ -7,7 +7,8 @@ also at the second and third pass, which lie between the legs. The other faults 
   kind of frame (a bracket, a close, a change, a cancel): other routes pass the very same code of owner and gateway;
 - at each fifth of the other points of FULL, and of all points of MKT and LMT, shifted from route to route, so that over
   all of them each point meets each fault; before the intent only those that strike work itself;
-- by the operations that are left at two points each, so that every operation meets every fault.
+- by the operations that are left at two points each, so that every operation meets every fault;
+- a halt never at what lies behind the last look at it; an operation of ONLY at its own points alone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ EACH_ONCE = frozenset({"place_asking", "submission_committed"})
 # Half of a frame is only ever written by a process that ends there.
 DEATH_ONLY = frozenset({"frame_half", "cancel_half"})
 BY_LEG = frozenset({"frame_writing", "frame_half", "frame_written"})
+# Who is held here has looked at the halt for the last time: nothing is promised of a frame that is under way.
+PAST_THE_LAST_LOOK = BY_LEG | {"bracket_begins"}
+# What is as in other operations is not tried again.
+ONLY = {
+    "cycle-model": frozenset(
+        side for name in ("model_open", "model_close") for side in (f"{name}_committing", f"{name}_committed")
+    )
+}
 MOST_OCCURRENCES = 3
 OTHERS = tuple(fault for fault in FAULTS if fault != "kill")
 TURNS = 5
@@ -71,6 +80,8 @@ def cells(operation: str, passes: Passes, databases: Sequence[str]) -> Iterator[
     turn = OPERATIONS.index(operation)
     for role, points in sorted(passes.items()):
         for place, (point, count) in enumerate(sorted(points.items())):
+            if point not in ONLY.get(operation, points):
+                continue
             most = min(count, MOST_OCCURRENCES) if point in BY_LEG else 1
             yield from (Cell(operation, role, point, "kill", name) for name in databases)
             for occurrence in range(2, most + 1):
@@ -82,7 +93,13 @@ def cells(operation: str, passes: Passes, databases: Sequence[str]) -> Iterator[
 
 def _others(operation: str, point: str) -> Sequence[str]:
     """The faults other than SIGKILL."""
+    return [fault for fault in _by_turn(operation, point) if fault != "halt" or point not in PAST_THE_LAST_LOOK]
+
+
+def _by_turn(operation: str, point: str) -> Sequence[str]:
     step = POINTS[point].step
+    if operation in ONLY:
+        return EARLY_FAULTS
     if point in DEATH_ONLY:
         return ()
     if (operation in FULL and step in SENDING) or point in EACH_ONCE:

@@ -24,7 +24,7 @@ from tests.crash.harness.planted import MUTANTS, Edit, Mutant
 ROOT = Path(__file__).resolve().parents[3]
 LIMIT = 180.0
 WIDTH = 150
-RULE = re.compile(r"^(I\d+|naked|work|not settled)\b")
+RULE = re.compile(r"^(I\d+|cancel|naked|work|not settled)\b")
 # That a desk did not settle is no promise broken: a machine that is too busy may be all there is to it.
 NO_PROOF = frozenset({"not settled"})
 # What hangs for so long hangs for good: a planted bug is judged sooner than a sound tree.

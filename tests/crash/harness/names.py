@@ -14,4 +14,5 @@ OPERATIONS = (
     "approve-bracket",
     "approve-exit",
     "approve-ask",
+    "cycle-model",
 )

@@ -38,6 +38,7 @@ class Operation:
     """`before` brings the desk to where the operation begins, unless it is there; both run in a process of `role`.
 
     `asks_again`: whoever died while asking asks again. `worker`: a worker of its own does what was asked.
+    `asks_model`: it needs the model's provider.
     """
 
     name: str
@@ -46,11 +47,12 @@ class Operation:
     before: Do | None = None
     asks_again: bool = False
     worker: bool = False
+    asks_model: bool = False
 
 
-def cycle(mode: str, number: int) -> None:
-    """A cycle of the strategy of that mode, run as a worker runs it."""
-    strategy = Strategy.objects.get(name=mode)
+def cycle(name: str, number: int) -> None:
+    """A cycle of the strategy of that name, run as a worker runs it."""
+    strategy = Strategy.objects.get(name=name)
     cycle_queue(strategies=[strategy], trigger="manual", actor="harness", wake=False)
     lanes.work("work")
 
@@ -176,6 +178,7 @@ OPERATIONS: dict[str, Operation] = {
         ),
         Operation("approve-exit", "web", vote, _hold_and_ask, asks_again=True, worker=True),
         Operation("approve-ask", "worker", partial(cycle, "approve")),
+        Operation("cycle-model", "worker", partial(cycle, "model"), asks_model=True),
     )
 }
 
@@ -185,8 +188,18 @@ def perform(name: str, number: int, board: Board) -> None:
     operation = OPERATIONS[name]
     if operation.before is not None:
         operation.before(number)
+        _hear_all()
     board.pass_by(START, START, None)
     operation.run(number)
+
+
+def _hear_all() -> None:
+    """What the broker still has to say of what came before is no part of the operation, nor is it a fault's to meet."""
+    with suppress(DatabaseError, BrokerUnavailable, OSError), get_broker() as broker:  # else the story goes on as it is
+        broker.drain()
+        broker.reconcile()
+        broker.drain()
+    connections.close_all()
 
 
 def keep_working() -> None:

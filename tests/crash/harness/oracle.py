@@ -15,12 +15,13 @@ from broker.models import Submission
 from broker.port import TABLE
 from research.models import ModelCall
 from tests.crash.harness.world import Frame, World, rows
-from trading.models import Approval, Discrepancy, Dispatch, Fill, Order, OrderRequest
+from trading.models import Approval, Discrepancy, Dispatch, Fill, Order, OrderChange, OrderRequest
 from trading.models import WorkflowExecution as Execution
-from trading.models.order import Role
+from trading.models.order import TERMINAL, Role
 from trading.selectors import invariants
 from trading.selectors.invariants import Terms, Violation
 from trading.selectors.positions import booked
+from trading.services.change_evidence import OPEN_CHANGE
 from trading.services.order_states import GRAPH
 
 ZERO = Decimal(0)
@@ -203,11 +204,11 @@ def check_i9(world: World) -> Found:
     """After a halt is in force nothing that increases risk leaves."""
     halts = Event.objects.filter(type="HALT_CHANGED").order_by("seq").values_list("at", "new_state")
     spans: list[tuple[datetime, datetime]] = []
-    since: datetime | None = None
+    since = world.halted_at
     for at, state in halts:
         if state == "HALTED":
             since = since or at
-        elif since is not None:
+        elif since is not None and since < at:
             spans, since = [*spans, (since, at)], None
     spans += [(since, datetime.max.replace(tzinfo=UTC))] if since is not None else []
     risky = set(Order.objects.filter(role=Role.ENTRY).values_list("order_ref", flat=True))
@@ -259,6 +260,18 @@ def check_i13(world: World) -> Found:
     calls = ModelCall.objects.count()
     if world.provider_calls is not None and calls < world.provider_calls:
         yield Violation("I13", "model:calls", f"{calls} on record, the provider was asked {world.provider_calls} times")
+
+
+def check_cancel(world: World) -> Found:
+    """A cancel that was accepted is not forgotten: its order has ended, its wish is open, or a person has been told.
+
+    No cell disables orders or changes the account, by which alone a wish may end while its order works on.
+    """
+    wishes = OrderChange.objects.filter(kind="cancel").exclude(order__state__in=TERMINAL).select_related("order")
+    told = set(Discrepancy.objects.filter(state="OPEN").values_list("order_id", flat=True))
+    for wish in wishes.exclude(state__in=OPEN_CHANGE).exclude(order__in=told - {None}):
+        facts = f"its cancel {wish.pk} is {wish.state} ({wish.reason}), and it is {wish.order.state}"
+        yield Violation("cancel", f"order:{wish.order.order_ref}", facts)
 
 
 def check_i14(world: World) -> Found:
@@ -357,6 +370,7 @@ CHECKS: dict[str, Callable[[World], Found]] = {
     "I12": check_i12,
     "I13": check_i13,
     "I14": check_i14,
+    "cancel": check_cancel,
     "naked": check_naked,
     "work": check_work,
 }

@@ -145,12 +145,12 @@ MUTANTS: tuple[Mutant, ...] = (
                 RECORDER,
                 """            if outermost:
                 written = _write(frame.events)
-                if point:
-                    crashpoint(f"{point}_committing")
+                for name in points:
+                    crashpoint(f"{name}_committing")
 """,
                 """        if outermost:
-            if point:
-                crashpoint(f"{point}_committing")
+            for name in points:
+                crashpoint(f"{name}_committing")
             with transaction.atomic():
                 written = _write(frame.events)
 """,
@@ -194,8 +194,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 RECORDER,
-                """    head = AuditHead.objects.select_for_update().get(pk=1)
-    seq, previous = head.seq, head.hash
+                """    seq, previous = _head()
 """,
                 """    from django.db import connections
 
@@ -207,7 +206,7 @@ MUTANTS: tuple[Mutant, ...] = (
     seq -= len(pending)
 """,
             ),
-            Edit(RECORDER, "update(seq=seq, hash=previous)", "update(hash=previous)"),
+            Edit(RECORDER, 'SET seq = %s, hash = %s WHERE id = 1", [seq, previous]', 'SET hash = %s", [previous]'),
             Edit("autotrader/core/audit/tail.py", "        if row.seq != expected:", "        if row.seq < expected:"),
         ),
         cells(
@@ -336,5 +335,42 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         cells("cycle-bracket", "broker:evidence_ExecutionReport_committed:1:kill"),
+    ),
+    Mutant(
+        "cancel lost while away",
+        "a connection that is missing ends the wish to cancel, as a shut gate does",
+        (
+            Edit(
+                "broker/gates.py",
+                '        raise BrokerUnavailable(f"The broker is not connected: {status.reason}")\n',
+                '        raise TradingDisabled(f"not connected: {status.reason}", code="BROKER_NOT_READY")\n',
+            ),
+            Edit("trading/services/cancels.py", " and error.reason in SHUT_FOR_CANCELS:", ":"),
+        ),
+        cells("request-cancel", "broker:cancel_writing:1:gateway", "web:cancel_wish_committed:1:gateway"),
+    ),
+    Mutant(
+        "no last look",
+        "the halt's file is not read before the first byte",
+        (
+            Edit(
+                LOCAL,
+                "lambda: gates.halt_file_gate(self._state_dir, reduces=reduces, protective=protective)\n",
+                "lambda: None\n",
+            ),
+        ),
+        cells("cycle-bracket", "broker:submission_committed:1:halt", "broker:gates_passed:1:halt"),
+    ),
+    Mutant(
+        "question forgotten",
+        "a question whose answer a crash took is taken off the record and asked again",
+        (
+            Edit(
+                "research/services.py",
+                "        return bool(self.correlation_id) and asked.exists()\n",
+                "        asked.delete()\n        return False\n",
+            ),
+        ),
+        cells("cycle-model", "worker:model_close_committing:1:kill"),
     ),
 )

@@ -23,7 +23,7 @@ from tests.crash.harness.seeds import Story, Strike
 from tests.crash.harness.verdict import violations
 from tests.crash.harness.world import Rows, rows
 
-REACH_LIMIT = 12.0
+REACH_LIMIT = 20.0
 SETTLE_LIMIT = 40.0
 LOOK_EVERY = 0.1
 QUIET = 5.0  # seconds, before they are paced: a look in a hurry must have found nothing more

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autotrader.core.ops.crashpoints import POINTS
 from tests.crash.harness.cells import FAULTS, Outcome
+from tests.crash.harness.matrix import PAST_THE_LAST_LOOK
 from tests.crash.harness.names import OPERATIONS
 
 if TYPE_CHECKING:
@@ -74,18 +75,22 @@ def story(seed: int) -> Story:
     operations = chance.choices(OPERATIONS, k=chance.choice((1, 1, 1, 2, 2, 3)))
     faults = chance.randint(1, MOST_FAULTS)
     struck = [chance.randrange(len(operations)) for _ in range(faults)]
+    last = len(operations) - 1
     plan = tuple(
-        (name, tuple(_strike(chance) for place in struck if place == number)) for number, name in enumerate(operations)
+        (name, tuple(_strike(chance, is_last=number == last) for place in struck if place == number))
+        for number, name in enumerate(operations)
     )
     links = tuple({**dict(link), "seed": seed} for link in chance.sample(LINKS, chance.choice((0, 0, 1, 1, 2))))
     return Story(seed, plan, links)
 
 
-def _strike(chance: random.Random) -> Strike:
+def _strike(chance: random.Random, *, is_last: bool) -> Strike:
     role = chance.choice(("web", "worker", "broker", "broker"))
     points = sorted(name for name, point in POINTS.items() if point.process in (role, "any"))
-    fault = chance.choice(sorted(set(FAULTS) - {"nested"}))
-    return Strike(fault, role, chance.choice(points), chance.choice((1, 1, 1, 2, 3)), chance.uniform(0, LATEST))
+    fault, point = chance.choice(sorted(set(FAULTS) - {"nested"})), chance.choice(points)
+    if fault == "halt" and (point in PAST_THE_LAST_LOOK or not is_last):  # nothing could begin after it
+        fault = "kill"
+    return Strike(fault, role, point, chance.choice((1, 1, 1, 2, 3)), chance.uniform(0, LATEST))
 
 
 def play(runner: Runner, seed: int) -> Outcome:

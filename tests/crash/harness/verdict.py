@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autotrader.core.ops.pace import factor
 from broker.paper_gateway.running import DEFAULT_CASH
-from tests.crash.harness import client, reader
+from tests.crash.harness import client, provider, reader
 from tests.crash.harness.desk import Desk
 from tests.crash.harness.oracle import judge
 from tests.crash.harness.world import Answer, Rows, World, frames_of
@@ -19,7 +19,9 @@ def violations(desk: Desk, before: Rows | None) -> list[str]:
         cash_start=DEFAULT_CASH,
         seen=reader.seen(desk.reader_log),
         factor=factor(),
+        provider_calls=provider.asked(desk.folder),
         owner_stopped=desk.owner_stopped,
+        halted_at=desk.halted_at,
         before=before,
         answers=[Answer(**row) for row in client.answers(desk.folder)],
     )

@@ -58,8 +58,9 @@ class World:
 
     `truth` is the gateway's ledger command, `cash_start` its cash before the first order, `seen` every seq the live
     reader wrote down in its order, `factor` the pace, `before` the rows (see `rows`) before recovery was run once more,
-    `provider_calls` how many questions the model's provider was asked, None where there is none, `owner_stopped`
-    whether the owner was stopped and woken: nothing keeps it from writing what it has last looked at before.
+    `provider_calls` how many questions reached the model's provider, None where that is not known, `owner_stopped`
+    whether the owner was stopped and woken: nothing keeps it from writing what it has last looked at before,
+    `halted_at` when the file that halts was seen to be there.
     """
 
     truth: Mapping[str, Any]
@@ -72,6 +73,7 @@ class World:
     answers: Sequence[Answer] = ()
     provider_calls: int | None = None
     owner_stopped: bool = False
+    halted_at: datetime | None = None
 
     @property
     def account(self) -> str:

@@ -14,9 +14,12 @@ from research import facade
 from research.types import ModelCallRecord
 from trading.models import Analysis, Approval, Decision, Fill, Order, RiskVerdict, StepRun, Strategy, Trade
 from trading.selectors.history import DECISIONS, history_page
+from trading.selectors.pages.trades import AWAITED, FINAL, NOT_RECKONED, OPEN
 from trading.selectors.stories import DecisionStory, decision_story, why
+from trading.selectors.trade_costs import TradeResult
 
 SHOWN = 40
+SEVERAL = "several currencies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,31 @@ class Seen:
         return sum(known, Decimal(0)) if known else None
 
     @property
+    def fees_pending(self) -> int:
+        """How many of its own fills have no commission yet."""
+        return sum(row.commission is None and not row.superseded for row in self.story.fills)
+
+    @property
+    def trades(self) -> list[tuple[TradeResult, str]]:
+        """Its trades, each with what there is of a result: one of the words of the list of trades."""
+        return [(row, result_word(row)) for row in self.story.results]
+
+    @property
+    def result(self) -> str:
+        """What there is of a result of its closed trades: "final" only where all of them have one, in one currency."""
+        words = [word for _, word in self.trades if word != OPEN]
+        if not words:
+            return OPEN
+        currencies = {row.trade.instrument.currency for row, word in self.trades if word != OPEN}
+        missing = next((word for word in (NOT_RECKONED, AWAITED) if word in words), FINAL)
+        return missing if missing != FINAL or currencies == {self.decision.instrument.currency} else SEVERAL
+
+    @property
     def pnl(self) -> Decimal | None:
-        """The realised result of its closed trades after commissions; None where none has closed."""
-        known = [trade.pnl for trade in self.story.trades if trade.pnl is not None]
-        return sum(known, Decimal(0)) if known else None
+        """The result of its closed trades after all commissions; None unless `result` is "final"."""
+        if self.result != FINAL:
+            return None
+        return sum((row.pnl for row, word in self.trades if word == FINAL and row.pnl is not None), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +103,15 @@ class ChartFacts:
     parameters: dict[str, Any]
     fills: list[Fill]
     entry_price: Decimal | None
+
+
+def result_word(result: TradeResult) -> str:
+    """What there is of a trade's result, as the list of trades says it."""
+    if result.trade.state != "CLOSED" or result.trade.pnl is None:
+        return OPEN
+    if not result.is_reckoned:
+        return NOT_RECKONED
+    return AWAITED if result.fees_pending else FINAL
 
 
 def decisions_listed(asked: dict[str, str], before: int | None) -> Listed:

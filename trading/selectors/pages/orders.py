@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from operator import itemgetter
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from autotrader.core.formats import tone_of
 from autotrader.core.rest.paging import Place, cursor_of, place_of
 from trading.models import Account, Order, Strategy, Trade
 from trading.models.account import AccountKind
-from trading.selectors.history import ORDERS, Lookups, history_page
+from trading.selectors.history import ORDERS, Lookups, history_count, history_page
 from trading.selectors.stories import OrderStory, order_story
+from trading.selectors.trade_costs import TradeResult, results_of
 
 SHOWN = 50
 CHUNK = 500
 SHOWN_REPLAYS = 20
+# Where few rows are looked at, a name need not be made a key first.
+NAMED = {"symbol": "instrument__symbol", "strategy": "strategy__name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class OrderPage:
 
     story: OrderStory
     steps: list[Step]
-    trades: list[Trade]
+    trades: list[TradeResult]
 
 
 def orders_listed(asked: Mapping[str, Any], cursor: str) -> Listed:
@@ -58,9 +63,19 @@ def orders_listed(asked: Mapping[str, Any], cursor: str) -> Listed:
     return listed(Order, ORDERS, "orders", asked, cursor)
 
 
+def orders_among(asked: Mapping[str, Any], refs: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """Those of these orders that are asked for, newest first, in one query."""
+    return among(Order, ORDERS, asked, {"order_ref__in": refs})
+
+
 def orders_whole(asked: Mapping[str, Any], most: int) -> Iterator[Sequence[Mapping[str, Any]]]:
     """At most `most` of the orders that are asked for, newest first, some hundred at a time."""
     return whole(Order, ORDERS, asked, most)
+
+
+def orders_count(asked: Mapping[str, Any], most: int) -> int:
+    """How many rows `orders_whole` gives."""
+    return history_count(Order.objects.all(), ORDERS, asked, most)
 
 
 def listed(model: type[Model], lookups: Lookups, of: str, asked: Mapping[str, Any], cursor: str) -> Listed:
@@ -68,7 +83,21 @@ def listed(model: type[Model], lookups: Lookups, of: str, asked: Mapping[str, An
     by_time = lookups.is_by_time(asked)
     place = place_of(cursor, of, by_time=by_time) if cursor else None
     found = history_page(model._default_manager.all(), lookups, asked, place, SHOWN, is_limited=False)
-    return Listed(found.rows, cursor_of(found.place, of, by_time=by_time) or "")
+    return Listed(list(found.rows), cursor_of(found.place, of, by_time=by_time) or "")
+
+
+def among(
+    model: type[Model], lookups: Lookups, asked: Mapping[str, Any], few: Mapping[str, Any]
+) -> Sequence[Mapping[str, Any]]:
+    """The rows of `few`, a condition that leaves few of them, which a list of what is asked for would show."""
+    told = {NAMED.get(name) or lookups.columns[name]: value for name, value in asked.items()}
+    return sorted(_reading(model, lookups.read).filter(**told, **few), key=itemgetter("id"), reverse=True)
+
+
+@cache
+def _reading(model: type[Model], columns: tuple[str, ...]) -> QuerySet[Any, Any]:
+    """To be narrowed: to find out what the columns are takes as long as to read some rows."""
+    return model._default_manager.order_by().values(*columns)
 
 
 def whole(
@@ -79,8 +108,9 @@ def whole(
     while most > 0:
         limit = min(CHUNK, most)
         found = history_page(model._default_manager.all(), lookups, asked, place, limit, is_limited=False)
-        yield found.rows
-        most -= len(found.rows)
+        rows = list(found.rows)
+        yield rows
+        most -= len(rows)
         place = found.place
         if place is None:
             return
@@ -112,7 +142,7 @@ def order_read(order_ref: str, *, with_events: bool) -> OrderPage | None:
     story = order_story(order)
     steps = _told(story) if with_events else _known(order)
     trades = Trade.objects.filter(fills__order=order).select_related("instrument").distinct().order_by("id")
-    return OrderPage(story, steps, list(trades))
+    return OrderPage(story, steps, results_of(list(trades)))
 
 
 def _told(story: OrderStory) -> list[Step]:

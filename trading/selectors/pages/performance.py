@@ -11,6 +11,7 @@ from typing import Literal
 
 from autotrader.core.formats import number
 from trading.models import Account, Strategy, Trade
+from trading.selectors.buy_and_hold import BuyAndHold, buy_and_hold
 from trading.selectors.equity import last_snapshot
 from trading.selectors.equity_curve import EquityPoint
 from trading.selectors.exchange_days import account_zone, day_beginning, exchange_day
@@ -49,13 +50,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A curve in per cent of the picture; `line` and `area` are the points of a polyline and of a polygon."""
+    """A curve in per cent of the picture; `line` and `area` are the points of a polyline and of a polygon, `beside`
+    those of a second line in the same scale."""
 
     line: str
     area: str
     up: list[Mark]
     along: list[Mark]
     words: str
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class PerformancePage:
     figures: Performance
     tiles: list[Tile]
     equity: Chart | None
+    held: BuyAndHold
     drawdown: Chart | None
     curve_reason: str
     by_strategy: list[Group]
@@ -94,10 +98,12 @@ def performance_page(account: Account, timeframe: Timeframe, strategy: str, now:
     points = figures.equity.points
     reasons = {one.field: one.reason for one in figures.missing}
     reason = reasons.get("equity.time_weighted_return") or reasons.get("equity.change", "")
+    held = buy_and_hold(account, strategy, points)
     return PerformancePage(
         figures=figures,
         tiles=_tiles(figures, reasons),
-        equity=_equity_chart(points, figures),
+        equity=_equity_chart(points, figures, held),
+        held=held,
         drawdown=_drawdown_chart(points),
         curve_reason=reason,
         by_strategy=by_strategy,
@@ -160,8 +166,8 @@ def _ranked(groups: dict[str, list[ClosedTrade]]) -> list[Group]:
 # Curves
 
 
-def _equity_chart(points: Sequence[EquityPoint], figures: Performance) -> Chart | None:
-    """The account's equity over time; None where that is no line."""
+def _equity_chart(points: Sequence[EquityPoint], figures: Performance, held: BuyAndHold) -> Chart | None:
+    """The account's equity over time, beside it what buying and holding came to; None where the first is no line."""
     told = [(point.at, point.equity) for point in points]
     if len(told) < 2:
         return None
@@ -170,7 +176,11 @@ def _equity_chart(points: Sequence[EquityPoint], figures: Performance) -> Chart 
         f"Equity of {figures.account} in {figures.currency}: begins at {number(values[0], 2)}, ends at "
         f"{number(values[-1], 2)}, lowest {number(min(values), 2)}, highest {number(max(values), 2)}."
     )
-    return chart(told, min(values), max(values), words, "")
+    beside = () if held.why else held.points
+    both = [*values, *(value for _, value in beside)]
+    if beside:
+        words += f" Bought once and held: ends at {number(beside[-1][1], 2)}."
+    return chart(told, min(both), max(both), words, "", beside)
 
 
 def _drawdown_chart(points: Sequence[EquityPoint]) -> Chart | None:
@@ -187,8 +197,16 @@ def _drawdown_chart(points: Sequence[EquityPoint]) -> Chart | None:
     return chart(told, min(deepest, Decimal(-1)), ZERO, words, " %")
 
 
-def chart(told: Sequence[tuple[datetime, Decimal]], low: Decimal, high: Decimal, words: str, unit: str) -> Chart | None:
-    """The points (time, value) between the values `low` and `high`; None where all are of one time."""
+def chart(
+    told: Sequence[tuple[datetime, Decimal]],
+    low: Decimal,
+    high: Decimal,
+    words: str,
+    unit: str,
+    beside: Sequence[tuple[datetime, Decimal]] = (),
+) -> Chart | None:
+    """The points (time, value) between the values `low` and `high`; None where all are of one time. The points `beside`
+    them, of a second line, lie within these times."""
     begin, end = min(at for at, _ in told), max(at for at, _ in told)  # a clock may have been set back
     length = (end - begin) / timedelta(seconds=1)
     if length <= 0:
@@ -207,7 +225,8 @@ def chart(told: Sequence[tuple[datetime, Decimal]], low: Decimal, high: Decimal,
     base = up(min(max(ZERO, low), high))
     area = [f"{across(told[0][0])},{base}", *line, f"{across(told[-1][0])},{base}"]
     marks = [Mark(up(value), f"{number(value)}{unit}") for value in _round_values(low, high)]
-    return Chart(" ".join(line), " ".join(area), marks, _times(begin, end), words)
+    second = " ".join(f"{across(at)},{up(value)}" for at, value in beside)
+    return Chart(" ".join(line), " ".join(area), marks, _times(begin, end), words, second)
 
 
 def _round_values(low: Decimal, high: Decimal) -> list[Decimal]:

@@ -22,6 +22,7 @@ MOST = 200
 SHOWN_EXECUTIONS = 20
 SHOWN_TRADES = 50
 SHOWN_LEDGERS = 3
+NAMED_LEDGERS = 20
 PARTS = ("period", "bar")
 UNITS = {"S": "second", "D": "day", "W": "week", "M": "month", "Y": "year"}
 
@@ -113,16 +114,59 @@ class StrategyWork:
 
 @dataclass(frozen=True, slots=True)
 class StrategyTrades:
-    """What a strategy holds and has gained, by our records; `more`: there are more open trades than are shown."""
+    """What a strategy holds and has gained, by our records; `more`: there are more open trades than are shown.
 
+    `results` are of the newest ledgers; `others` names further ones, `uncounted` how many there are beside those.
+    """
+
+    strategy: Strategy
     open: list[Trade]
     more: bool
     results: list[Performance]
+    others: list[str]
+    uncounted: int
 
 
-def strategies_page(now: datetime) -> list[StrategyLine]:
-    """Every strategy (at most 200) with its schedule and its last cycle, in five queries."""
-    rows = list(_with_times().annotate(instrument_count=Count("instruments")).order_by("name")[:MOST])
+@dataclass(frozen=True, slots=True)
+class StrategyLines:
+    """A page of the list, by name: `first` and `last` number its lines among all `count`, from 1 on."""
+
+    lines: list[StrategyLine]
+    count: int
+    page: int
+
+    @property
+    def first(self) -> int:
+        """The number of the first line."""
+        return (self.page - 1) * MOST + 1
+
+    @property
+    def last(self) -> int:
+        """The number of the last line."""
+        return self.first + len(self.lines) - 1
+
+    @property
+    def before(self) -> int | None:
+        """The page before, if there is one."""
+        return self.page - 1 if self.page > 1 else None
+
+    @property
+    def after(self) -> int | None:
+        """The page after, if there is one."""
+        return self.page + 1 if self.last < self.count else None
+
+
+def strategies_listed(now: datetime, page: int = 1) -> StrategyLines:
+    """A page of all strategies by name, MOST on each; one beyond the last is the last."""
+    count = Strategy.objects.count()
+    page = min(max(page, 1), max(-(-count // MOST), 1))
+    return StrategyLines(strategies_page(now, page), count, page)
+
+
+def strategies_page(now: datetime, page: int = 1) -> list[StrategyLine]:
+    """The strategies of a page, each with its schedule and its last cycle, in five queries."""
+    begin = (page - 1) * MOST
+    rows = list(_with_times().annotate(instrument_count=Count("instruments")).order_by("name")[begin : begin + MOST])
     last = _last_cycles(rows)
     return [
         StrategyLine(
@@ -163,7 +207,7 @@ def strategy_work(pk: int, now: datetime) -> StrategyWork:
 
 
 def strategy_trades(pk: int) -> StrategyTrades:
-    """What one strategy holds and has gained, a result for each ledger but replays. Raises StrategyUnknown."""
+    """What one strategy holds and has gained, with results of its newest ledgers. Raises StrategyUnknown."""
     strategy = strategy_named(pk)
     rows = Trade.objects.filter(strategy=strategy, state="OPEN").exclude(account__kind=AccountKind.REPLAY)
     found = list(rows.select_related("instrument", "account", "decision").order_by("-id")[: SHOWN_TRADES + 1])
@@ -171,7 +215,9 @@ def strategy_trades(pk: int) -> StrategyTrades:
     ledgers = Account.objects.exclude(kind=AccountKind.REPLAY).filter(Exists(traded)).order_by("-created_at", "id")
     asked = ((strategy.pk, strategy.name),)
     results = [performance(Question(account, strategies=asked)) for account in ledgers[:SHOWN_LEDGERS]]
-    return StrategyTrades(found[:SHOWN_TRADES], len(found) > SHOWN_TRADES, results)
+    others = list(ledgers[SHOWN_LEDGERS:].values_list("pk", flat=True))
+    named, uncounted = others[:NAMED_LEDGERS], max(len(others) - NAMED_LEDGERS, 0)
+    return StrategyTrades(strategy, found[:SHOWN_TRADES], len(found) > SHOWN_TRADES, results, named, uncounted)
 
 
 def schedule_of(strategy: Strategy, last: datetime | None, now: datetime) -> Schedule:
@@ -265,8 +311,3 @@ def _tallies(cycles: Collection[int], strategies: Collection[int]) -> defaultdic
     for cycle, strategy, state, outcome, count in counted:
         found[cycle, strategy].add(state, outcome, count)
     return found
-
-
-def cycle_caused(correlation_id: str) -> Cycle | None:
-    """The cycle of this correlation id."""
-    return Cycle.objects.filter(correlation_id=correlation_id).first()
