@@ -32,6 +32,7 @@ class Shown:
     cause: str
     html: str
     pokes: tuple[str, ...] = ("orders",)
+    rows: tuple[str, ...] = ()
 
 
 def shown(document: Mapping[str, Any]) -> Line:

@@ -31,6 +31,7 @@ from autotrader.core.ops.health import (
     judged,
     seconds,
 )
+from autotrader.core.ops.steps import troubles
 from broker import get_broker
 from broker.errors import BrokerError
 from trading.selectors.lanes import waiting
@@ -40,7 +41,10 @@ KEPT_S = 1.0
 
 
 class Kept(Generic[T]):
-    """A value that costs a question, kept for a second: whoever asks meanwhile is told the same."""
+    """A value that costs a question, kept for a second: whoever asks meanwhile is told the same.
+
+    While one thread asks anew the others are told the last value; only before there is any do they wait for it.
+    """
 
     def __init__(self, ask: Callable[[], T], *, seconds: float = KEPT_S) -> None:
         self._ask = ask
@@ -50,12 +54,18 @@ class Kept(Generic[T]):
         self._until = float("-inf")
 
     def get(self) -> T:
-        """The value, asked anew where it is old."""
-        with self._lock:
+        """The value, asked anew where it is old and nobody asks already."""
+        known = self._value
+        if not self._lock.acquire(blocking=known is None):
+            assert known is not None  # else this thread would have waited
+            return known
+        try:
             if self._value is None or time.monotonic() >= self._until:
                 self._value = self._ask()
                 self._until = time.monotonic() + self._seconds
             return self._value
+        finally:
+            self._lock.release()
 
 
 def health(look: Look, *, broker: Callable[[], BrokerState], serves: bool = True) -> Health:
@@ -79,6 +89,7 @@ def health(look: Look, *, broker: Callable[[], BrokerState], serves: bool = True
         stream=stream_state(now) if serves else None,
         audit=audit_state(now, events),
         disk=disk_state(Path(settings.AUTOTRADER_STATE_DIR)),
+        failing=[trouble.sentence for trouble in troubles()],
     )
     return judged(parts, now=now, build=build_id())
 

@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "autotrader.core.ops.correlation.CorrelationMiddleware",
     "autotrader.core.ops.traffic.TrafficMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "autotrader.core.ops.zipped.ZipMiddleware",  # Django's gzip, with its guard against BREACH, outside of the files
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "autotrader.core.ops.database_away.DatabaseAwayMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -52,7 +52,10 @@ def test_what_is_held_is_told_live_with_its_result(desk: Desk) -> None:
     assert set(held) == set(LivePositions.__dataclass_fields__)
     assert (held["account"], held["source"]) == (desk.account, "live")
     assert [Decimal(row["quantity"]) for row in held["positions"]] == [trade.quantity]
-    assert program.get("live/positions").json() == held["positions"]
+    (now,) = program.get("live/positions").json()
+    (before,) = held["positions"]
+    assert now.pop("received_at") > before.pop("received_at"), "each is asked anew"
+    assert now == before
 
     values = program.get("account/summary").json()
     assert set(values) == set(LiveAccount.__dataclass_fields__)

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from autotrader.core.clock import system_now
+from autotrader.core.rest.idempotency import LEASE
+from autotrader.core.rest.models import KeptAnswer
 from broker.gates import halt_reading
 from tests.api.asking import code_of, program, someone
 from tests.trading.asking import asked
@@ -52,6 +55,21 @@ def test_a_limited_key_sees_its_own() -> None:
     assert code_of(stranger.get(f"approvals/{approval.pk}")) == (403, "KEY_LIMITED")
 
 
+def test_a_word_that_was_heard_by_a_process_that_died_is_told_as_heard() -> None:
+    approval, ann = asked(), someone("ann", APPROVE)
+    path, no = f"approvals/{approval.pk}/reject", {"digest": approval.digest, "reason": "too late"}
+    first = ann.post(path, no, key="one")
+    assert (first.status_code, first.json()["state"]) == (200, "REJECTED")
+    KeptAnswer.objects.update(status=0, body="", created_at=system_now() - LEASE)
+    again = ann.post(path, no, key="one")
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert ApprovalVote.objects.count() == 1
+    assert code_of(ann.post(path, no, key="two")) == (409, "APPROVAL_REJECTED")
+    KeptAnswer.objects.filter(key="two").update(status=0, body="", created_at=system_now() - LEASE)
+    ApprovalVote.objects.update(approve=True)
+    assert code_of(ann.post(path, no, key="two")) == (409, "APPROVAL_REJECTED")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_key_halts_and_only_a_person_releases() -> None:
     rights = ("trading.halt_trading", "trading.release_trading")
@@ -84,6 +102,21 @@ def test_a_halt_is_never_answered_from_memory() -> None:
     again = ann.post("halt", body, key="fixed")
     assert (again.status_code, again.json()["state"], halt_reading().state.value) == (200, "HALTED", "HALTED")
     assert again.json()["seen"] != first["seen"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_release_that_is_done_again_after_a_death_leaves_a_newer_halt_alone() -> None:
+    ann = someone("ann", "trading.halt_trading", "trading.release_trading")
+    body = {"reason": "strange fills", "cancel": "none"}
+    said = {"reason": "it is over", "seen": ann.post("halt", body).json()["seen"]}
+    for blind in ({"reason": "it is over"}, {**said, "seen": ""}):
+        assert code_of(ann.post("halt/release", blind)) == (422, "INVALID")
+    assert ann.post("halt/release", said, key="r").json()["state"] == "ACTIVE"
+    # As it is where the process has died before the answer was kept.
+    KeptAnswer.objects.update(status=0, body="", created_at=system_now() - LEASE)
+    ann.post("halt", body)
+    assert code_of(ann.post("halt/release", said, key="r")) == (409, "HALT_CHANGED")
+    assert halt_reading().state.value == "HALTED"
 
 
 def test_who_may_not_remove_protection_halts_and_leaves_positions_their_stops() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from autotrader.core.audit.models import Event
+from autotrader.core.clock import system_now
+from autotrader.core.rest.idempotency import LEASE
+from autotrader.core.rest.models import KeptAnswer
 from tests.api.asking import Asker, code_of, program, someone
 from tests.desk.conftest import Desk, bars_folder, build_strategy, open_desk
 from tests.desk.conftest import desk as desk
@@ -129,8 +132,12 @@ def test_a_cycle_is_followed_to_its_fill_by_one_correlation_id(desk: Desk) -> No
 
 def test_an_instrument_is_set_up_by_the_broker_s_word(desk: Desk) -> None:
     ann = someone("ann", "trading.add_instrument", "trading.view_instrument")
-    made = ann.post("instruments", {"symbol": "GAPS"})
+    made = ann.post("instruments", {"symbol": "GAPS"}, key="one")
     row = Instrument.objects.get()
+    # As it is where the process has died before the answer was kept.
+    KeptAnswer.objects.update(status=0, body="", created_at=system_now() - LEASE)
+    again = ann.post("instruments", {"symbol": "GAPS"}, key="one")
+    assert (again.status_code, again.json()) == (201, made.json())
     assert (made.status_code, made.json()["con_id"], made.json()["id"]) == (201, row.con_id, row.pk)
     assert row.con_id is not None
     assert Event.objects.get(type="INSTRUMENT_ADDED").actor == "ann"

@@ -17,6 +17,7 @@ from autotrader.core.clock import system_now
 from autotrader.core.rest import paging
 from autotrader.core.users.keys import Terms, default_expiry, key_create
 from autotrader.core.users.models import User
+from tests.api.asking import program, someone
 from tests.trading.builders import (
     ACCOUNT,
     NOW,
@@ -33,7 +34,7 @@ from tests.trading.builders import (
     strategy,
 )
 from trading.api.filters import EventFilters, OrderFilters
-from trading.models import Fill, Order, Trade
+from trading.models import Fill, Instrument, Order, Trade
 from trading.models.order import OrderState
 from trading.models.request import RequestKind
 from trading.services.cancels import cancel_write
@@ -300,11 +301,51 @@ def test_trades_are_told_open_and_closed(client: Client) -> None:
         "id": trade.pk, "account": ACCOUNT, "strategy": "s", "symbol": "AAPL", "decision": trade.decision_id,
         "side": "long", "state": "OPEN", "quantity": "10", "open_quantity": "10", "entry_price": "100",
         "exit_price": None, "commission": "1", "pnl": None, "opened_at": _iso(trade.opened_at), "closed_at": None,
+        "result": "open", "fees_pending": 0,
     }  # fmt: skip
     assert rows(client, "trades", state="CLOSED") == []
     later = (trade.opened_at + timedelta(seconds=1)).isoformat()
     assert len(rows(client, "trades", to=later)) == 1
     assert rows(client, "trades", **{"from": later}) == []
+
+
+def test_a_result_is_told_once_it_is_final(client: Client) -> None:
+    bought()
+    trade = Trade.objects.get()
+
+    def told() -> tuple[str, str | None, int]:
+        """The same from the API and, with nothing for no amount, from the page's file."""
+        (row,) = rows(client, "trades")
+        lines = b"".join(client.get("/trades.csv").streaming_content).decode().split("\r\n")  # type: ignore[attr-defined]
+        filed = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+        found = (row["result"], row["pnl"], row["fees_pending"])
+        assert found == (filed["result"], filed["pnl"] or None, int(filed["fees_pending"]))
+        return found
+
+    assert told() == ("open", None, 0)
+    Trade.objects.update(state="CLOSED", pnl=D("12.5"), closed_at=trade.opened_at)
+    assert told() == ("final", "12.5", 0)
+    Fill.objects.update(commission=None)
+    assert told() == ("commission awaited", None, 1)
+    # Linked to the trade that it begins, it is the end of this one as well.
+    Fill.objects.update(trade=None, time=trade.opened_at)
+    assert told() == ("commission awaited", None, 1)
+    Instrument.objects.update(sec_type="FUT")
+    assert told() == ("not reckoned", None, 1)
+    Fill.objects.update(commission=1)
+    assert told() == ("not reckoned", None, 0)
+
+
+def test_each_part_of_a_decision_is_for_who_may_see_it(db: None) -> None:
+    entry, *_ = bought()
+    path, parts = f"history/decisions/{entry.decision_id}", ("analyses", "verdicts", "orders")
+    for part, codename in zip(parts, ("view_analysis", "view_riskverdict", "view_order"), strict=True):
+        story = someone(part, "trading.view_decision", f"trading.{codename}").get(path).json()
+        assert [name for name in parts if story[name] is not None] == [part]
+    assert someone("other", "trading.view_analysis").get(path).status_code == 403
+    names = ("trading.view_decision", "trading.view_analysis", "trading.view_riskverdict", "trading.view_order")
+    story = program("owner", *names, scopes=("read",)).get(path).json()
+    assert [name for name in parts if story[name] is None] == []
 
 
 def test_decisions_are_told_with_the_controls_words(client: Client) -> None:

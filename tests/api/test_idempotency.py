@@ -153,6 +153,22 @@ def test_who_lost_the_database_on_the_way_is_not_told_that_nothing_was_done(db: 
     assert "nothing was done" not in told["detail"]
 
 
+def test_people_with_long_names_that_begin_alike_have_keys_of_their_own(db: None) -> None:
+    names = ["a" * 149 + end for end in "bc"]
+    assert [said(post(Adding, user=name))[1]["count"] for name in names] == [1, 2]
+    assert post(Adding, user=names[1])["Idempotent-Replayed"] == "true"
+    User.objects.filter(username=names[1]).update(username="ann")
+    assert post(Adding)["Idempotent-Replayed"] == "true"
+
+
+def test_what_was_kept_under_a_name_is_not_done_again(db: None) -> None:
+    first = post(Adding)
+    KeptAnswer.objects.update(client="user:ann")
+    again = post(Adding)
+    assert (said(again), again["Idempotent-Replayed"]) == (said(first), "true")
+    assert Instrument.objects.count() == 1
+
+
 def test_a_key_must_be_given_unless_it_is_optional(db: None) -> None:
     assert said(post(Adding, key=None))[1]["error"]["code"] == "IDEMPOTENCY_KEY_MISSING"
     assert said(post(Adding, key="a b"))[1]["error"]["code"] == "IDEMPOTENCY_KEY_INVALID"
@@ -198,6 +214,18 @@ def test_who_comes_after_a_death_waits_for_the_lease_and_goes_on(db: None) -> No
     assert post(AddingApart)["Idempotent-Replayed"] == "true"
 
 
+class Telling(AddingApart):
+    def post(self, request: Request) -> Response:
+        return Response({"goes_on": self.goes_on})
+
+
+def test_the_work_is_told_that_it_may_be_done_already(db: None) -> None:
+    assert said(post(Telling))[1] == {"goes_on": False}
+    KeptAnswer.objects.update(status=0, created_at=system_now() - LEASE)
+    assert said(post(Telling))[1] == {"goes_on": True}
+    assert said(post(Telling, key="k2"))[1] == {"goes_on": False}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_row_stays_where_the_process_dies_at_work_outside_the_database() -> None:
     with pytest.raises(Killed):
@@ -216,15 +244,19 @@ def test_who_lost_the_key_to_another_does_not_write_over_the_answer(db: None) ->
     assert KeptAnswer.objects.get().body == "first"
 
 
-def test_old_answers_are_swept_a_bounded_number_at_once(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_answers_are_swept_for_a_bounded_time(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "SWEPT_AT_ONCE", 2)
     now = system_now()
-    for number in range(4):
+    for number in range(7):
         KeptAnswer.objects.create(
-            client="c", key=str(number), correlation_id="x", created_at=now - KEPT_FOR + timedelta(hours=number - 3)
+            client="c", key=str(number), correlation_id="x", created_at=now - KEPT_FOR + timedelta(hours=number - 6)
         )
-    assert [answers_sweep(now), answers_sweep(now), answers_sweep(now)] == [2, 1, 0]
-    assert KeptAnswer.objects.get().key == "3"
+    monkeypatch.setattr(idempotency, "SWEEP_S", 0.0)
+    assert answers_sweep(now) == 2
+    monkeypatch.undo()
+    monkeypatch.setattr(idempotency, "SWEPT_AT_ONCE", 2)
+    assert [answers_sweep(now), answers_sweep(now)] == [4, 0]
+    assert KeptAnswer.objects.get().key == "6"
 
 
 def test_the_digest_tells_numbers_from_texts_and_large_numbers_apart() -> None:

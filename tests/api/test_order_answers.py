@@ -10,10 +10,13 @@ import pytest
 from autotrader.core import audit
 from autotrader.core.clock import system_now
 from autotrader.core.errors import Invalid
+from autotrader.core.users.models import User
 from tests.api.asking import Asker, code_of, someone
 from tests.trading.builders import bought
+from trading.api.orders import ChangeBody, EndBody, OrderBody
 from trading.models import Order, OrderChange, OrderRequest
 from trading.models.request import RequestKind
+from trading.services.request_bodies import CancelBody, ModifyBody, PlaceBody
 from trading.services.request_rows import Asked, request_accept, request_receive, request_refuse
 
 PLACE = {"symbol": "AAPL", "side": "BUY"}
@@ -42,6 +45,15 @@ def test_what_has_ended_is_told_again_while_no_owner_is_there(ann: Asker) -> Non
     assert code_of(ann.post("orders/place", PLACE | {"side": "SELL"}, key="one")) == (409, "IDEMPOTENCY_KEY_REUSED")
     assert code_of(ann.post("orders/place", PLACE, key="two")) == (503, "BROKER_UNAVAILABLE")
     assert OrderRequest.objects.get() == request
+
+
+def test_a_person_s_requests_are_kept_by_id_and_found_by_name_where_they_were_kept_so(ann: Asker) -> None:
+    former = kept(RequestKind.PLACE, PLACE)
+    with audit.recording():
+        request_refuse(former, Invalid("no"))
+    assert ann.post("orders/place", PLACE, key="one").json()["error"]["details"]["request"] == former.pk
+    ann.post("orders/A-E/cancel", {"reason": "enough"}, key="new")
+    assert OrderRequest.objects.exclude(pk=former.pk).get().client == f"user:#{User.objects.get().pk}"
 
 
 @pytest.mark.parametrize("kind", ["modify", "cancel"])
@@ -90,6 +102,19 @@ def test_an_exit_that_moved_some_of_its_targets_is_no_refusal(ann: Asker) -> Non
         OrderChange.objects.update(state=states[0])
         OrderChange.objects.filter(pk=first.pk).update(state=states[1])
         assert ann.post("orders/place", PLACE, key="one").status_code == status, states
+
+
+@pytest.mark.parametrize("path", ["place", "preview", "A-E/modify", "A-E/cancel"])
+def test_a_field_that_is_not_known_is_refused_by_its_name_and_nothing_is_kept(ann: Asker, path: str) -> None:
+    said = ann.post(f"orders/{path}", {"reason": 7, "qty": "10"})
+    assert code_of(said) == (422, "UNKNOWN_FIELD")
+    assert said.json()["error"]["details"] == {"field": "qty", "fields": {"qty": "unknown"}}
+    assert not OrderRequest.objects.exists()
+
+
+def test_what_is_known_of_a_body_is_what_its_service_reads() -> None:
+    for described, read in ((OrderBody, PlaceBody), (ChangeBody, ModifyBody), (EndBody, CancelBody)):
+        assert {*described().fields, "order_ref"} == {*read.__slots__, "order_ref"}
 
 
 @pytest.mark.parametrize("path", ["modify", "cancel"])

@@ -29,6 +29,8 @@ from trading.services.strategies import risk_profile_save
 from trading.workflow import lanes
 
 __all__ = ["bars_folder", "desk", "open_desk"]
+# What the services below do with a request is tried on both databases in tests/trading.
+pytestmark = pytest.mark.once
 
 
 class Api:
@@ -84,6 +86,7 @@ def code_of(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
 
 
+@pytest.mark.both
 def test_an_entry_is_placed_filled_moved_and_closed(desk: Desk, api: Api) -> None:
     placed = api.post("place", entry(desk))
     told = placed.json()
@@ -179,6 +182,7 @@ def test_the_stop_of_a_position_stays_unless_forced(desk: Desk, api: Api) -> Non
     assert boss.post(path, {"force": True, "reason": "I know"}).json()["status"] == "CANCELLED"
 
 
+@pytest.mark.both
 def test_fifty_at_once_with_one_key_are_one_order(desk: Desk, api: Api) -> None:
     body = entry(desk)
     answers = in_threads([lambda: api.post("place", body, key="one")] * 50, threads=10)
@@ -191,6 +195,7 @@ def test_fifty_at_once_with_one_key_are_one_order(desk: Desk, api: Api) -> None:
     assert Order.objects.filter(role="entry").count() == 1
 
 
+@pytest.mark.both
 def test_of_two_equal_orders_at_once_one_leaves(desk: Desk, api: Api) -> None:
     body = entry(desk)
     answers = in_threads([lambda key=key: api.post("place", body, key=key) for key in ("a", "b")], threads=2)
@@ -236,7 +241,6 @@ def test_what_is_refused_is_kept_with_every_control_s_word(desk: Desk, api: Api)
         ({"quantity": "NaN"}, 422, "INVALID"),
         ({"quantity": 1e30}, 422, "INVALID"),
         ({"stop_price": None}, 422, "INVALID"),
-        ({"colour": "red"}, 422, "INVALID"),
     ]:
         answer = api.post("place", body | changes)
         kept = OrderRequest.objects.latest("id")
@@ -252,6 +256,7 @@ def test_what_is_refused_is_kept_with_every_control_s_word(desk: Desk, api: Api)
 
 def test_what_is_no_request_leaves_nothing(desk: Desk, api: Api) -> None:
     for body, status in [
+        (b'{"colour": "red"}', 422),
         (b"{", 400),
         (b'{"quantity": NaN}', 400),
         (b'{"side": "BUY", "side": "SELL"}', 400),
@@ -348,6 +353,7 @@ def test_nobody_is_there_to_ask(api: Api, settings: Any, tmp_path: Path) -> None
     assert not OrderRequest.objects.exists()
 
 
+@pytest.mark.both
 def test_a_worker_sends_what_a_process_that_died_had_accepted(desk: Desk, api: Api) -> None:
     request, _ = request_receive(Asked("user:p", "dead", "p", RequestKind.PLACE, entry(desk)))
     with audit.acting(correlation_id=request.correlation_id):
@@ -405,6 +411,7 @@ def test_a_key_takes_back_its_own_proposal_and_no_other(desk: Desk, transactiona
     assert Approval.objects.get().state == "VOID"
 
 
+@pytest.mark.both
 def test_a_limited_key_orders_sees_and_ends_only_what_is_its_own(desk: Desk, transactional_db: None) -> None:
     body = entry(desk, "GAPS")
     mine, other = build_strategy("mine", ["GAPS"]), build_strategy("other", ["RISE"])

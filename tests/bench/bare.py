@@ -29,6 +29,11 @@ from django.urls import path  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
 
+from autotrader.core.ops.lanes import Lanes, SyncSite  # noqa: E402
+from autotrader.core.rest.busy import busy  # noqa: E402
+
+# The same behind our own threads and handler.
+one_step = Lanes(SyncSite(), busy)
 FOUND: dict[str, Any] = json.loads(Path(DOCUMENT_PATH).read_text())
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import pytest
 from django.core import mail
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 from pytest_httpserver import HTTPServer
 
-from autotrader.core.audit import acting, record, recording
+from autotrader.core.audit import acting, anchors, record, recording
 from autotrader.core.audit.anchors import AnchorsBroken, anchor_due, anchor_take, anchors_path, anchors_read
 from autotrader.core.audit.chain import HASHED_FIELDS, canonical, event_hash, instant
 from autotrader.core.audit.event_types import EventType
@@ -187,6 +190,85 @@ def test_a_copy_kept_elsewhere_is_what_counts(db: None, folder: Path) -> None:
         call_command("verify_audit", anchors=copy)
     with pytest.raises(SystemExit):
         call_command("verify_audit", anchors=folder / "none")
+
+
+def test_of_an_older_copy_no_anchor_is_taken_and_the_file_stays_as_it_was(db: None) -> None:
+    grow(5)
+    anchor_take(NOW)
+    before = anchors_path().read_text()
+    restore_older(3)
+    with pytest.raises(AnchorsBroken, match="an older copy"):
+        anchor_take(NOW + timedelta(minutes=5))
+    assert anchors_path().read_text() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_takers_neither_takes_the_other_for_an_older_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that comes second to the file must not write down a head that it had read before."""
+    grow(2)
+    exclusively = anchors._exclusively
+
+    @contextmanager
+    def late() -> Iterator[IO[str]]:
+        with monkeypatch.context() as patch:
+            patch.setattr(anchors, "_exclusively", exclusively)
+            grow(2, 2)
+            anchor_take(NOW)
+        with exclusively() as file:
+            yield file
+
+    monkeypatch.setattr(anchors, "_exclusively", late)
+    assert anchor_take(NOW).seq == 4
+    assert [anchor.seq for anchor in anchors_read()] == [4, 4]
+
+
+def test_what_is_not_sent_in_time_is_recorded_and_waited_for_no_longer(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anchors, "SEND_S", 0.05)
+    ended = threading.Event()
+    grow(1)
+    anchor_take(NOW, send=lambda anchor: [str(ended.wait(30))])
+    ended.set()
+    assert "not sent within 0.05 s" in Event.objects.get(type=EventType.AUDIT_ANCHOR_FAILED).cause
+    assert len(anchors_read()) == 1
+
+
+@pytest.mark.parametrize("broken", ["an older copy", "an older copy that has grown", "another key", "a spoilt line"])
+def test_a_person_begins_a_new_file_where_the_old_one_does_not_fit(
+    db: None, settings: Settings, folder: Path, broken: str
+) -> None:
+    grow(5)
+    anchor_take(NOW)
+    if broken == "another key":
+        settings.SECRET_KEY = "quite another key"
+    elif broken == "a spoilt line":
+        anchors_path().write_text(anchors_path().read_text().replace('"seq": 5', '"seq": 4'))
+    else:
+        restore_older(3)
+        grow(4 if broken.endswith("grown") else 0, 3)
+    before = anchors_path().read_text()
+    with pytest.raises(CommandError, match="--reason"):
+        call_command("anchor_audit", begin_anew=True)
+    call_command("anchor_audit", begin_anew=True, reason="restored last night's copy")
+    (old,) = anchors_path().parent.glob("anchors-until-*.jsonl")
+    assert old.read_text() == before
+    assert verify_chain().ok
+    event = Event.objects.get(type=EventType.AUDIT_ANCHOR_FAILED)
+    assert event.actor.startswith("shell:")
+    assert "restored last night's copy" in event.cause
+    assert old.name in event.cause
+    with pytest.raises(CommandError, match="nothing to begin anew"):
+        call_command("anchor_audit", begin_anew=True, reason="once more")
+
+
+def test_anchors_that_fit_are_not_begun_anew(db: None) -> None:
+    for rows in (0, 3):
+        grow(rows)
+        with pytest.raises(CommandError, match="nothing to begin anew"):
+            call_command("anchor_audit", begin_anew=True, reason="for fun")
+        anchor_take(NOW)
+    assert len(anchors_read()) == 2
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -78,7 +78,7 @@ async def test_it_needs_the_permission_the_scope_and_no_limit_by_strategy(ann: U
     [
         "after_id=-1", "after_id=NaN", "after_id=", "after_id=1.0", "after_id=1e3", "after_id=+1", "after_id=%201",
         "after_id=9223372036854775808", "after_id=" + "9" * 400, "after_id=%D9%A3", "after_id=1&after_id=2",
-        "after_id=1_0", "after=1", "limit=5", "after_id=1&x=2", "&".join(f"a{n}=1" for n in range(50)),
+        "after_id=1_0", "after=1", "limit=5", "after_id=1&x=2", "=1", "&".join(f"a{n}=1" for n in range(50)),
     ],
 )  # fmt: skip
 async def test_a_place_that_is_none_is_refused_by_name(ann: User, query: str) -> None:

@@ -37,7 +37,7 @@ async def test_our_own_page_comes_in_with_its_session(ann: User) -> None:
     headers = await elsewhere(login, ann)
     for scheme, origin in (("ws", OURS), (None, OURS), ("wss", OURS.replace("http", "https"))):
         async with serving() as app, opened(app, {**headers, "Origin": origin}, scheme=scheme) as page:
-            assert set(await page.named("start")) == {"after", "head"}
+            assert set(await page.named("start")) == {"after", "head", "hash"}
 
 
 async def test_nobody_comes_in_without_a_session(ann: User) -> None:
@@ -49,7 +49,7 @@ async def test_nobody_comes_in_without_a_session(ann: User) -> None:
 async def test_a_key_beside_a_session_is_not_looked_at(ann: User) -> None:
     headers = await elsewhere(login, ann)
     async with serving() as app, opened(app, {**headers, "X-API-Key": "nonsense"}) as page:
-        assert set(await page.named("start")) == {"after", "head"}
+        assert set(await page.named("start")) == {"after", "head", "hash"}
 
 
 async def test_it_needs_the_permission(ann: User) -> None:
@@ -76,7 +76,7 @@ async def test_a_page_of_an_origin_that_is_trusted_may(ann: User, settings: obje
     settings.CSRF_TRUSTED_ORIGINS = ["https://desk.example"]  # type: ignore[attr-defined]
     headers = await elsewhere(login, ann)
     async with serving() as app, opened(app, {**headers, "Origin": "https://desk.example"}) as page:
-        assert set(await page.named("start")) == {"after", "head"}
+        assert set(await page.named("start")) == {"after", "head", "hash"}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "", "a b"])
@@ -96,7 +96,7 @@ async def test_there_is_no_other_socket(ann: User, path: str) -> None:
     "query",
     [
         "after_id=-1", "after_id=NaN", "after_id=", "after_id=1.0", "after_id=9223372036854775808",
-        "after_id=" + "9" * 400, "after_id=%D9%A3", "after_id=1&after_id=2", "after=1",
+        "after_id=" + "9" * 400, "after_id=%D9%A3", "after_id=1&after_id=2", "after=1", "=1",
         "&".join(f"a{n}=1" for n in range(50)),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 
 from autotrader.core.audit.models import AuditHead, Event
 from autotrader.core.live.buffers import held_by
+from autotrader.core.live.frames import Frame
 from autotrader.core.live.lines import Lines
 from autotrader.core.live.tailer import tailer_state
 from autotrader.core.users.models import User
@@ -38,11 +39,15 @@ def head() -> int:
     return AuditHead.objects.get().seq
 
 
+def digest_of(seq: int) -> str:
+    return Event.objects.get(seq=seq).hash
+
+
 async def test_it_begins_now_and_tells_lines(headers: Headers) -> None:
     await elsewhere(write, 3)
     async with serving() as app, opened(app, headers) as page:
         now = await elsewhere(head)
-        assert await page.named("start") == {"after": now, "head": now}
+        assert await page.named("start") == {"after": now, "head": now, "hash": await elsewhere(digest_of, now)}
         await elsewhere(partial(write, 1, account="DU1", document={"price": "<1>"}))
         (line,) = await page.lines(1)
         event = await elsewhere(lambda: Event.objects.get(seq=now + 1))
@@ -54,11 +59,21 @@ async def test_it_begins_now_and_tells_lines(headers: Headers) -> None:
         }
 
 
+@pytest.mark.parametrize("rows", [(), ("orders:A-E",)])
+def test_a_line_names_its_rows_where_it_has_some(rows: tuple[str, ...]) -> None:
+    frame = Frame(7, "DU1", "h", b'id: 7\ndata: {"correlation_id":"c"}\n\n')
+    line = json.loads(Lines(lambda document: Shown("c", "<li></li>", rows=rows), 1000).text(frame))
+    assert line == {"seq": 7, "cause": "c", "html": "<li></li>", "pokes": ["orders"]} | (
+        {"rows": list(rows)} if rows else {}
+    )
+
+
 async def test_it_goes_on_after_the_place_that_is_named(headers: Headers) -> None:
     await elsewhere(write, 100)
     now = await elsewhere(head)
     async with serving() as app, opened(app, headers, f"after_id={now - 90}") as page:
-        assert await page.named("start") == {"after": now - 90, "head": now}
+        start = await page.named("start")
+        assert start == {"after": now - 90, "head": now, "hash": await elsewhere(digest_of, now - 90)}
         assert await page.seqs(90) == list(range(now - 89, now + 1))
 
 
@@ -202,6 +217,33 @@ async def test_an_older_copy_of_the_database_is_noticed(headers: Headers, since:
         await elsewhere(_put_back_and_write, older, since)
         now = await elsewhere(head)
         assert await page.named("resync") == {"after": now, "reason": "restored"}
+
+
+async def test_a_page_can_tell_that_the_log_was_put_back_while_it_was_away(headers: Headers) -> None:
+    """The log has grown beyond the page's place meanwhile, so that its number is there and means another event."""
+    await elsewhere(write, 3)
+    older = await elsewhere(database.copied)
+    async with serving() as app:
+        async with opened(app, headers) as page:
+            await page.named("start")
+            await elsewhere(write, 4)
+            frame: dict[str, Any] = {}
+            while frame.get("to") != await elsewhere(head):
+                frame = await page.next() or {}
+            assert frame["hash"] == await elsewhere(digest_of, frame["to"])
+        place = f"after_id={frame['to']}"
+        async with opened(app, headers, place) as page:
+            assert (await page.named("start"))["hash"] == frame["hash"], "the same log"
+    await elsewhere(_put_back_and_write, older, 9)
+    async with serving() as app, opened(app, headers, place) as page:
+        start = await page.named("start")
+        assert (start["after"], start["head"]) == (frame["to"], await elsewhere(head))
+        assert start["hash"] not in ("", frame["hash"])
+
+
+async def test_a_place_before_the_first_event_has_no_hash(headers: Headers) -> None:
+    async with serving(waiting=100_000) as app, opened(app, headers, "after_id=0") as page:
+        assert (await page.named("start"))["hash"] == ""
 
 
 async def test_a_missing_row_closes_it(headers: Headers) -> None:

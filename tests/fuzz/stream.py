@@ -16,6 +16,8 @@ ODD = (
     "+1", "%201", "0x10", "true", "[]", "null", "a" * 3000, "1%0d%0aX:y",
 )  # fmt: skip
 HEADERS = ("", "0", "-1", "NaN", "9" * 30, "a\x7f", "1,2", "é")
+# Servers and proxies give these a meaning of their own.
+SERVER_HEADERS = ("Daphne-Root-Path", "Sec-WebSocket-Protocol", "X-Forwarded-For", "X-Correlation-Id", "Origin")
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW")
 EXPECTED = {200, 400, 401, 403, 405, 422, 429}
 Asked = tuple[str, str, dict[str, str]]
@@ -27,6 +29,7 @@ def requests(key: str) -> Iterator[Asked]:
     yield from (("GET", f"{PATH}?after_id={value}", login) for value in ODD)
     yield from (("GET", PATH, {**login, "Last-Event-ID": value}) for value in HEADERS)
     yield from (("GET", f"{PATH}?after_id=0", {**login, "Last-Event-ID": value}) for value in HEADERS)
+    yield from (("GET", PATH, {**login, name: value}) for name, value in product(SERVER_HEADERS, ("é", "/x", "%C3%A9")))
     yield from (
         ("GET", f"{PATH}?{name}={value}", login) for name, value in product(("after", "%00", "after_id[]"), "0a")
     )

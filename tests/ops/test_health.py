@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +40,7 @@ from autotrader.core.ops.health import (
     judged,
 )
 from autotrader.core.users.models import User
+from autotrader.operations import parts, views
 from tests import database
 from tests.live import make_key
 from tests.ops.test_up import Running
@@ -80,6 +84,7 @@ def test_a_desk_without_a_problem_is_ok() -> None:
         ({"audit": AuditState(10, None)}, "No anchor"),
         ({"audit": AuditState(None, 30.0)}, "no head row"),
         ({"disk": DiskState(10**8, 10**11)}, "95 MB"),
+        ({"failing": ["The workers' step “loss guard” fails since noon."]}, "loss guard"),
         ({"database": DatabaseState(ok=True, reason="", since_s=1, migrations=2)}, "2 migrations"),
     ],
 )
@@ -103,6 +108,12 @@ def test_a_database_that_is_away_is_down_whatever_else_is_well() -> None:
 
 
 # Who is told what
+
+
+@pytest.fixture(autouse=True)
+def asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left of what another test was told within the last second."""
+    monkeypatch.setattr(views, "_well", parts.Kept(views._well._ask))
 
 
 @pytest.fixture
@@ -146,6 +157,39 @@ def test_a_log_without_its_head_is_a_problem_and_no_failure(person: User) -> Non
     told = answer.json()
     assert (answer.status_code, told["status"], told["audit"]["events"]) == (200, "degraded", None)
     assert any("no head row" in line for line in told["problems"])
+
+
+def test_nobody_makes_the_desk_look_at_itself_more_than_once_a_second(
+    db: None, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "_well", parts.Kept(views._well._ask, seconds=60))
+    first = Client().get("/health").json()
+    with django_assert_num_queries(0):
+        assert Client().get("/health").json() == first
+
+
+def test_while_one_asks_the_others_are_told_what_was_last_known() -> None:
+    asks, go_on = threading.Event(), threading.Event()
+    count = itertools.count(1)
+
+    def ask() -> int:
+        number = next(count)
+        if number == 2:
+            asks.set()
+            assert go_on.wait(30)
+        return number
+
+    kept = parts.Kept(ask, seconds=0)
+    assert kept.get() == 1
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(kept.get)
+        try:
+            assert asks.wait(10)
+            assert [kept.get() for _ in range(20)] == [1] * 20
+        finally:
+            go_on.set()
+        assert slow.result(10) == 2
+    assert kept.get() == 3
 
 
 def test_who_may_not_view_events_is_told_as_little_as_anybody(db: None) -> None:
@@ -197,7 +241,7 @@ class Desk:
 
     def __init__(self, running: Running, state: Path) -> None:
         self._url = f"http://127.0.0.1:{running.port}"
-        self.state = state
+        self.state, self.logs = state, state / "logs"
         options = ("--user", "admin", "--name", "test", "--scope", "read", "--scope", "trade", "--scope", "admin")
         made = _manage(running, "create_api_key", *options, "--json")
         self._key = json.loads(made.stdout)["key"]
@@ -252,8 +296,9 @@ def test_a_killed_process_is_named_and_a_workers_cycle_is_counted(running: Runni
     desk = Desk(running, tmp_path)
     names = {"gateway", "broker", "work", "now", "web"}
     eventually(lambda: set(desk.pids()) == names, 20)
-    desk.text("/api/cycles", b'{"strategies": ["demo"]}')
+    started = json.loads(desk.text("/api/cycles", b'{"strategies": ["demo"]}'))
     eventually(lambda: "autotrader_cycles['DONE', 'api']" in desk.figures(), 40, every=0.3)
+    _one_id_joins_the_cycle_s_lines(desk, started["correlation_id"])
 
     def agrees() -> bool:
         before, told, after = desk.rows(), desk.figures(), desk.rows()
@@ -267,6 +312,19 @@ def test_a_killed_process_is_named_and_a_workers_cycle_is_counted(running: Runni
         eventually(lambda name=name: f"The process {name} is not running." in desk.health()["problems"], 5)
     eventually(lambda: "now" in desk.pids(), 30, every=0.2)
     _healthcheck_names_the_web(running, desk)
+
+
+def _one_id_joins_the_cycle_s_lines(desk: Desk, caused: str) -> None:
+    """In the log of every process: the request's id, and that of an execution, which begins with it."""
+    lines = [json.loads(line) for path in desk.logs.glob("*.jsonl") for line in path.read_text().splitlines()]
+    found = {
+        (line["role"], line["event"], identity == caused)
+        for line in lines
+        if (identity := line.get("correlation_id", "")).partition(".")[0] == caused
+    }
+    assert {("web", "request", True), ("web", "CYCLE_QUEUED", True), ("worker", "CYCLE_STARTED", True)} <= found
+    assert {("worker", "EXECUTION_CLAIMED", False), ("worker", "DECISION_MADE", False)} <= found
+    assert {("broker", "call", True), ("broker", "call", False)} <= found
 
 
 def _healthcheck_names_the_web(running: Running, desk: Desk) -> None:

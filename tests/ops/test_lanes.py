@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +17,11 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.core.signals import request_finished, request_started
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.urls import reverse
 
 from autotrader.core.ops import lanes
-from autotrader.core.ops.lanes import PATIENCE_S, TRUSTED_S, Lanes, Sorted, SyncSite
+from autotrader.core.ops.lanes import LANES, MOST_OWN, PATIENCE_S, TRUSTED_S, Lanes, Sorted, SyncSite
+from autotrader.core.rest.busy import busy
 
 
 class Site:
@@ -32,19 +36,35 @@ class Site:
 
     def _run(self, path: str) -> None:
         self.threads.append(threading.current_thread().name)
-        if path == "/slow":
+        if path.endswith("/slow"):
             assert self.let_go.wait(10)
         elif path == "/busy":
             time.sleep(0.02)  # as an answer out of the database takes
 
 
-async def ask(lanes: Lanes | Sorted, path: str) -> None:
-    await lanes({"type": "http", "path": path}, None, None)
+async def ask(lanes: Lanes | Sorted, path: str) -> list[Any]:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await lanes({"type": "http", "path": path, "method": "GET"}, None, send)
+    return sent
+
+
+async def hold(lanes: Lanes | Sorted, site: Site, count: int, path: str = "/slow") -> list[asyncio.Task[list[Any]]]:
+    """So many requests that stay until the site lets go, each on its thread."""
+    before = len(site.threads)
+    slow = [asyncio.create_task(ask(lanes, path)) for _ in range(count)]
+    async with asyncio.timeout(5):
+        while len(site.threads) < before + count:
+            await asyncio.sleep(0.01)
+    return slow
 
 
 async def test_one_request_after_another_runs_on_one_thread() -> None:
     site = Site()
-    shared = Lanes(site)
+    shared = Lanes(site, busy)
     for _ in range(5):
         await ask(shared, "/")
     assert len(set(site.threads)) == 1
@@ -52,7 +72,7 @@ async def test_one_request_after_another_runs_on_one_thread() -> None:
 
 async def test_many_at_once_share_the_lanes() -> None:
     site = Site()
-    shared = Lanes(site, 3, patience_s=10)
+    shared = Lanes(site, busy, 3, patience_s=10)
     await asyncio.gather(*(ask(shared, "/") for _ in range(30)))
     assert len(site.threads) == 30
     assert len(set(site.threads)) <= 3
@@ -60,12 +80,9 @@ async def test_many_at_once_share_the_lanes() -> None:
 
 async def test_who_finds_all_lanes_held_up_gets_one_of_its_own() -> None:
     site = Site()
-    shared = Lanes(site, 2, patience_s=0.05)
-    slow = [asyncio.create_task(ask(shared, "/slow")) for _ in range(2)]
-    async with asyncio.timeout(5):
-        while len(site.threads) < 2:
-            await asyncio.sleep(0.01)
-        await ask(shared, "/")
+    shared = Lanes(site, busy, 2, patience_s=0.05)
+    slow = await hold(shared, site, 2)
+    await ask(shared, "/")
     assert site.threads[-1].startswith("lane-own")
     site.let_go.set()
     await asyncio.gather(*slow)
@@ -75,9 +92,44 @@ async def test_who_finds_all_lanes_held_up_gets_one_of_its_own() -> None:
     assert not any(name.startswith("lane-own") for name in names)
 
 
+async def test_no_more_than_so_many_get_one_of_their_own_and_the_others_are_told_to_come_again() -> None:
+    site = Site()
+    shared = Lanes(site, busy, 2, patience_s=0.05, most_own=3)
+    slow = await hold(shared, site, 5)
+    for path, kind in (("/api/orders/place", b"application/json"), ("/desk/", b"text/plain; charset=utf-8")):
+        start, body = await ask(shared, path)
+        headers = dict(start["headers"])
+        assert (start["status"], headers[b"retry-after"], headers[b"content-type"]) == (503, b"1", kind)
+        assert headers[b"x-correlation-id"] in body["body"]
+        assert int(headers[b"content-length"]) == len(body["body"])
+    assert json.loads((await ask(shared, "/api/x"))[1]["body"])["error"]["code"] == "BUSY"
+    assert len(site.threads) == 5
+    site.let_go.set()
+    await asyncio.gather(*slow)
+    assert await ask(shared, "/") == []
+
+
+async def test_one_of_its_own_counts_until_its_thread_has_ended_whoever_left() -> None:
+    site = Site()
+    shared = Lanes(site, busy, 1, patience_s=0.05, most_own=1)
+    slow = await hold(shared, site, 2)
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    assert (await ask(shared, "/"))[0]["status"] == 503
+    site.let_go.set()
+    async with asyncio.timeout(5):
+        while await ask(shared, "/"):
+            pass
+    site.let_go.clear()
+    again = await hold(shared, site, 2)
+    site.let_go.set()
+    await asyncio.gather(*again)
+
+
 async def test_a_lane_whose_caller_left_is_free_when_its_thread_is() -> None:
     site = Site()
-    shared = Lanes(site, 1, patience_s=0.05)
+    shared = Lanes(site, busy, 1, patience_s=0.05)
     left = asyncio.create_task(ask(shared, "/slow"))
     async with asyncio.timeout(5):
         while not site.threads:
@@ -93,7 +145,7 @@ async def test_a_lane_whose_caller_left_is_free_when_its_thread_is() -> None:
 
 async def test_a_site_with_too_much_to_do_opens_no_more_threads() -> None:
     site = Site()
-    shared = Lanes(site, 2, patience_s=0.3)
+    shared = Lanes(site, busy, 2, patience_s=0.3)
     await asyncio.gather(*(ask(shared, "/busy") for _ in range(60)))  # the last waits twice as long as patience lasts
     assert len(site.threads) == 60
     assert not any(name.startswith("lane-own") for name in site.threads)
@@ -101,15 +153,67 @@ async def test_a_site_with_too_much_to_do_opens_no_more_threads() -> None:
 
 async def test_what_our_own_rows_answer_waits_for_nobody_who_asks_the_broker() -> None:
     site = Site()
-    shared = Sorted(site, ("/history/",))
-    slow = [asyncio.create_task(ask(shared, "/slow")) for _ in range(2)]
-    async with asyncio.timeout(5):
-        while len(site.threads) < 2:
-            await asyncio.sleep(0.01)
-        began = time.monotonic()
-        await ask(shared, "/history/orders")
+    shared = Sorted(site, busy, ("/history/",), ("/health",))
+    slow = await hold(shared, site, 2) + await hold(shared, site, 2, "/health/slow")
+    began = time.monotonic()
+    await ask(shared, "/history/orders")
     assert time.monotonic() - began < PATIENCE_S
     assert not site.threads[-1].startswith("lane-own")
+    site.let_go.set()
+    await asyncio.gather(*slow)
+
+
+HALTING = frozenset({"/halt", "/halt/slow"})
+
+
+async def test_the_kill_switch_is_never_refused_whatever_is_held_up() -> None:
+    site = Site()
+    shared = Sorted(site, busy, ("/history/",), sure=HALTING)
+    slow = await hold(shared, site, LANES + MOST_OWN)
+    assert (await ask(shared, "/"))[0]["status"] == 503
+    began = time.monotonic()
+    assert await ask(shared, "/halt") == []
+    assert time.monotonic() - began < PATIENCE_S
+    slow += await hold(shared, site, LANES + MOST_OWN + 2, "/halt/slow")
+    assert await ask(shared, "/halt") == []
+    assert (await ask(shared, "/halt/page"))[0]["status"] == 503, "its neighbours are as any other"
+    site.let_go.set()
+    await asyncio.gather(*slow)
+
+
+NAMES = ("api_halt", "api_halt_release", "halt", "admin:trading_halt", "admin:trading_release", "login", "admin:login")
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_each_form_of_it_and_the_logins_before_it_find_no_lane_that_waits_for_the_broker(name: str) -> None:
+    os.environ.setdefault("AUTOTRADER_PROCESS_ROLE", "command")
+    from autotrader import asgi
+
+    others = [asgi._lanes._lanes_for(path) for path in ("/desk/", "/api/market/quotes", "/api/orders/place")]
+    path = reverse(name)
+    assert asgi._lanes._lanes_for(path) not in others
+    assert name.endswith("login") or path in asgi.HALTS
+    assert len(asgi.HALTS) == len([name for name in NAMES if not name.endswith("login")])
+
+
+@pytest.mark.parametrize("held", [0, 1])
+async def test_where_no_thread_can_be_made_it_is_told_and_counts_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    site = Site()
+    shared = Lanes(site, busy, 1, patience_s=0.05, most_own=1)
+    slow = await hold(shared, site, held)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        for _ in range(3):
+            assert (await ask(shared, "/late"))[0]["status"] == 503
+    assert len(site.threads) == held
+    assert await ask(shared, "/") == []
+    assert len(site.threads) == held + 1, "what was refused is not run later"
     site.let_go.set()
     await asyncio.gather(*slow)
 
@@ -128,7 +232,7 @@ class Asked:
         self.site = SyncSite()
         self.site._middleware_chain = self._view
         self._answer = view
-        self._lanes = Lanes(self.site, 1)
+        self._lanes = Lanes(self.site, busy, 1)
         self.sent: list[Any] = []
         self.steps: list[tuple[str, str]] = []
 

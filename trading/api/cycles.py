@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -99,6 +100,9 @@ class CyclesEndpoint(ListEndpoint):
     def document(self, row: Cycle) -> dict[str, Any]:
         return asdict(cycle_row(row))
 
+    def check_told(self, request: Request, told: Mapping[str, Any], **kwargs: Any) -> None:
+        cycle_document(told["id"], limits_of(request))
+
     def post(self, request: Request) -> Response:
         limits = limits_of(request)
         cycle = cycle_ask(
@@ -127,6 +131,9 @@ class CycleCancelEndpoint(Endpoint):
     body = CancelBody
     answers = {"POST": CycleCancelDocument}
     errors = (CycleUnknown, Conflict, Invalid)
+
+    def check_told(self, request: Request, told: Mapping[str, Any], **kwargs: Any) -> None:
+        cycle_document(kwargs["pk"], limits_of(request))
 
     def post(self, request: Request, pk: int) -> Response:
         limits = limits_of(request)

@@ -44,11 +44,13 @@ class HaltBody(Body):
 
 
 class ReleaseBody(Body):
-    """How loose; `seen` is that of the halt which is meant, so that a newer one stands."""
+    """How loose; `seen` is that of the halt which is meant, as GET /api/halt tells it, so that a newer one stands."""
 
     reason = why()
     to = serializers.ChoiceField(choices=LOOSER, default="ACTIVE")
-    seen = serializers.CharField(max_length=80, allow_blank=True, default="")
+    seen = serializers.CharField(max_length=80)
+
+    example = {"reason": "Checked against the news.", "to": "ACTIVE", "seen": "12.5f0c9a1e7b2d4c3f"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,10 @@ class HaltEndpoint(Endpoint):
 
 
 class ReleaseEndpoint(Endpoint):
-    """POST: release the Halt to ACTIVE or REDUCING. Only a person does, never a key.
+    """POST: release the Halt that was `seen`, to ACTIVE or REDUCING. Only a person does, never a key.
 
-    The service itself refuses who may not, so that the refusal is on record.
+    The service itself refuses who may not, so that the refusal is on record. It commits before the answer is kept:
+    where the process dies in between, a repeat does the work again, and finds that the Halt is not the one seen.
     """
 
     permissions = {"POST": LOGGED_IN}

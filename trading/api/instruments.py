@@ -81,8 +81,13 @@ class InstrumentsEndpoint(ListEndpoint):
     def post(self, request: Request) -> Response:
         refuse_limited(request)
         query = types.ContractQuery(**self.told(request))
-        with get_broker(own=False) as broker:
-            made = instrument_add(query, broker=broker, actor=actor_of(request))
+        try:
+            with get_broker(own=False) as broker:
+                made = instrument_add(query, broker=broker, actor=actor_of(request))
+        except Conflict as error:
+            if not self.goes_on or error.reason != "ALREADY_THERE":
+                raise
+            made = Instrument.objects.get(pk=error.details["id"])
         return Response(asdict(document(instrument_named(made.pk))), status=201)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,12 +16,14 @@ from autotrader.core.rest.errors import Problem, enveloped
 from autotrader.core.rest.limits import limits_of
 from autotrader.core.rest.permissions import may, only_proposes
 from autotrader.core.rest.serializers import Body
-from autotrader.core.rest.views import Endpoint, actor_of, client_of, idempotency_key
+from autotrader.core.rest.views import Endpoint, actor_of, client_under, idempotency_key
 from autotrader.core.users.models import Scope
 from broker import get_broker
 from broker.errors import BrokerUnavailable
+from trading.models import OrderRequest, Strategy
 from trading.models.request import RequestKind
 from trading.selectors.requests import ChangeLine, NoSuchOrder, OrderLine, RequestOutcome, order_status
+from trading.services.brokers import broker_or_away
 from trading.services.cancels import NotAllowed
 from trading.services.change_evidence import OPEN_CHANGE
 from trading.services.change_terms import NotChangeable
@@ -140,6 +142,7 @@ class PlaceEndpoint(OrderEndpoint):
     errors = (*JUDGED, *TOLD_LATER, RequestMoved)
 
     def post(self, request: Request) -> Response:
+        OrderBody.refuse_unknown(request.data)
         caller, key = caller_of(request), idempotency_key(request)
         outcome = request_told(caller=caller, key=key, kind=RequestKind.PLACE, body=request.data)
         if outcome is None:
@@ -165,7 +168,12 @@ class PreviewEndpoint(Endpoint):
     answers = {"POST": OrderPreview}
     errors = (BrokerUnavailable, Unknown)
 
+    def check_told(self, request: Request, told: Mapping[str, Any], **kwargs: Any) -> None:
+        named = Strategy.objects.filter(name=request.data.get("strategy")).first()
+        limits_of(request).check(account=told["terms"]["account"], strategy=named.pk if named else None)
+
     def post(self, request: Request) -> Response:
+        OrderBody.refuse_unknown(request.data)
         with get_broker(own=False) as broker:
             told = order_preview(
                 request.data, broker, limits=limits_of(request), must_be_approved=only_proposes(request)
@@ -176,14 +184,16 @@ class PreviewEndpoint(Endpoint):
 class CancelEndpoint(OrderEndpoint):
     """POST: ask for the end of an order. A key that may only propose takes back its own, as long as they wait.
 
-    201 where it has ended, 202 while the broker's word is waited for.
+    201 where it has ended, 202 while the broker's word is waited for. What waits to be sent is taken back with the
+    broker away too.
     """
 
     body = EndBody
     errors = (*TOLD_LATER, BrokerUnavailable, NoSuchOrder, NotAllowed, OnlyProposes)
 
     def post(self, request: Request, order_ref: str) -> Response:
-        return changed(request, order_ref, RequestKind.CANCEL, cancel_request)
+        body = addressed(request, order_ref, EndBody)
+        return changed(request, body, RequestKind.CANCEL, cancel_request)
 
 
 class ModifyEndpoint(OrderEndpoint):
@@ -197,7 +207,8 @@ class ModifyEndpoint(OrderEndpoint):
     errors = (*JUDGED, *TOLD_LATER, NoSuchOrder, NotChangeable)
 
     def post(self, request: Request, order_ref: str) -> Response:
-        return changed(request, order_ref, RequestKind.MODIFY, modify_request)
+        body = addressed(request, order_ref, ChangeBody)
+        return changed(request, body, RequestKind.MODIFY, modify_request)
 
 
 class StatusEndpoint(Endpoint):
@@ -213,8 +224,10 @@ class StatusEndpoint(Endpoint):
 
 def caller_of(request: Request) -> Caller:
     """Who asks."""
+    key = idempotency_key(request)
+    kept = OrderRequest.objects.filter(idempotency_key=key)
     return Caller(
-        client_of(request),
+        client_under(request, lambda former: kept.filter(client=former).exists()),
         actor_of(request),
         may_unprotect=may(request, PROTECTION),
         limits=limits_of(request),
@@ -222,23 +235,27 @@ def caller_of(request: Request) -> Caller:
     )
 
 
-def changed(request: Request, order_ref: str, kind: RequestKind, ask: Callable[..., RequestOutcome]) -> Response:
-    """The answer to a change of the order that the address names; what has ended under the key needs no broker."""
-    caller, key, body = caller_of(request), idempotency_key(request), addressed(request, order_ref)
+def changed(
+    request: Request, body: Mapping[str, Any], kind: RequestKind, ask: Callable[..., RequestOutcome]
+) -> Response:
+    """The answer to a change of the order that the body names; what has ended under the key needs no broker."""
+    caller, key = caller_of(request), idempotency_key(request)
     outcome = request_told(caller=caller, key=key, kind=kind, body=body)
     if outcome is None:
-        with get_broker(own=False) as broker:
+        with broker_or_away() if kind == RequestKind.CANCEL else get_broker(own=False) as broker:
             outcome = ask(caller=caller, key=key, body=body, broker=broker)
     return answered(outcome)
 
 
-def addressed(request: Request, order_ref: str) -> dict[str, Any]:
-    """The body with the order of the address. Raises Invalid UNKNOWN_FIELD where the body names an order too."""
+def addressed(request: Request, order_ref: str, known: type[Body]) -> dict[str, Any]:
+    """The body with the order of the address. Raises Invalid UNKNOWN_FIELD where the body names an order too, or
+    anything else that is not known."""
     if "order_ref" in request.data:
         details = {"field": "order_ref", "fields": {"order_ref": "unknown"}}
         raise Invalid(
             "There is no field 'order_ref': the address names the order.", code="UNKNOWN_FIELD", details=details
         )
+    known.refuse_unknown(request.data)
     return {**request.data, "order_ref": order_ref}
 
 

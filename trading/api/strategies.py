@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -146,6 +147,9 @@ class StrategyEndpoint(Endpoint):
     answers = {"GET": StrategyDocument, "PATCH": StrategyDocument}
     errors = {"GET": (StrategyUnknown,), "PATCH": (StrategyUnknown, Conflict, MayNotLoosen)}
 
+    def check_told(self, request: Request, told: Mapping[str, Any], **kwargs: Any) -> None:
+        limits_of(request).check(account=None, strategy=kwargs["pk"])
+
     def get(self, request: Request, pk: int) -> Response:
         limits_of(request).check(account=None, strategy=pk)
         return answered(pk)
@@ -169,6 +173,9 @@ class SwitchEndpoint(Endpoint):
     answers = {"POST": StrategyDocument}
     errors = (StrategyUnknown,)
     enabled = True
+
+    def check_told(self, request: Request, told: Mapping[str, Any], **kwargs: Any) -> None:
+        limits_of(request).check(account=None, strategy=kwargs["pk"])
 
     def post(self, request: Request, pk: int) -> Response:
         limits_of(request).check(account=None, strategy=pk)

@@ -31,6 +31,7 @@ from trading.api.strategies import (
     StrategiesEndpoint,
     StrategyEndpoint,
 )
+from trading.api.withdrawals import WithdrawEndpoint
 from trading.api.workflows import WorkflowEndpoint, WorkflowsEndpoint
 
 urlpatterns = [
@@ -41,6 +42,7 @@ urlpatterns = [
     path("approvals/<int:pk>", ApprovalEndpoint.as_view(), name="api_approval"),
     path("approvals/<int:pk>/approve", ApproveEndpoint.as_view(), name="api_approval_approve"),
     path("approvals/<int:pk>/reject", RejectEndpoint.as_view(), name="api_approval_reject"),
+    path("approvals/<int:pk>/withdraw", WithdrawEndpoint.as_view(), name="api_approval_withdraw"),
     path("cycles", CyclesEndpoint.as_view(), name="api_cycles"),
     path("cycles/<int:pk>", CycleEndpoint.as_view(), name="api_cycle"),
     path("cycles/<int:pk>/cancel", CycleCancelEndpoint.as_view(), name="api_cycle_cancel"),

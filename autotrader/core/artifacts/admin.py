@@ -10,7 +10,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import HistoryAdmin
+from autotrader.core.admin_filters import NewestFilter
+from autotrader.core.admin_lists import BigHistoryAdmin, by_field, by_number
 from autotrader.core.artifacts.models import Artifact
 from autotrader.core.artifacts.services import artifact_read
 from autotrader.core.formats import instant, number
@@ -19,12 +20,13 @@ SHOWN_IN_PLACE = ("image/png", "image/jpeg")
 
 
 @admin.register(Artifact)
-class ArtifactAdmin(HistoryAdmin):
+class ArtifactAdmin(BigHistoryAdmin):
     """Artifacts, newest first; a file is opened as a picture or saved, never run as a page."""
 
     list_display = ("__str__", "kind", "media_type", "bytes", "when", "file")
-    list_filter = ("kind", "media_type")
-    search_fields = ("sha256",)
+    list_filter = (("kind", NewestFilter), ("media_type", NewestFilter))
+    search_help_text = "SHA-256 or number"
+    finders = (by_field("sha256"), by_number())
     readonly_fields = ("file",)
 
     def get_urls(self) -> list[URLPattern]:

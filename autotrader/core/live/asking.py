@@ -17,6 +17,7 @@ from autotrader.core.users.addresses import caller
 LARGEST_SEQ = 2**63 - 1
 SEQ = re.compile(r"[0-9]{1,19}", re.ASCII)
 AFTER, RESUME = "after_id", "last-event-id"
+ROWS = "rows"
 MOST_PARAMETERS = 20
 FOREIGN = "A page of another site may not read this."
 
@@ -61,13 +62,19 @@ def refuse_foreign_origin(scheme: str, headers: Mapping[str, str]) -> None:
     raise PermissionDenied(FOREIGN)
 
 
-def place_asked(query: bytes, headers: Mapping[str, str]) -> int | None:
+def lists_asked(query: bytes) -> list[str]:
+    """The lists whose rows a page wants, as it names them; `place_asked` has accepted the query."""
+    return _parameters(query).get(ROWS, "").split(",")
+
+
+def place_asked(query: bytes, headers: Mapping[str, str], *, more: str | None = None) -> int | None:
     """The number after which to begin, None for now. Last-Event-ID wins over `after_id`. Raises Invalid.
 
-    Both are looked at: a client that sends nonsense is told so, even where the other one would do.
+    Both are looked at: a client that sends nonsense is told so, even where the other one would do. `more` names a
+    parameter that is for others.
     """
     told = _parameters(query)
-    if unknown := next((name for name in told if name != AFTER), None):
+    for unknown in (name for name in told if name not in (AFTER, more)):
         shown = unknown[:40]
         raise Invalid(
             f"There is no parameter {shown!r}; known is {AFTER}.",

@@ -32,6 +32,10 @@ class Line(Protocol):
     def pokes(self) -> Sequence[str]:
         """The words of the panels that show something else now."""
 
+    @property
+    def rows(self) -> Sequence[str]:
+        """The rows of lists to be asked for at once, each "<list>:<key>"."""
+
 
 Render = Callable[[Mapping[str, Any]], Line]
 
@@ -62,7 +66,7 @@ class Lines:
         document = document_of(frame)
         try:
             line = self._render(document)
-            text = _json(frame.seq, line.cause, line.html, line.pokes)
+            text = _json(frame.seq, line.cause, line.html, line.pokes, line.rows)
             return text if len(text) <= LARGEST else _json(frame.seq, line.cause, _plain(document), line.pokes)
         except Exception:
             logger.exception("event %d cannot be shown as a line", frame.seq)
@@ -75,6 +79,8 @@ def _plain(document: Mapping[str, Any]) -> str:
     return format_html('<li class="web-line" data-seq="{}">{} {} {}</li>', document["seq"], *told)
 
 
-def _json(seq: int, cause: str, html: str, pokes: Sequence[str]) -> str:
+def _json(seq: int, cause: str, html: str, pokes: Sequence[str], rows: Sequence[str] = ()) -> str:
     told = {"seq": seq, "cause": str(cause), "html": str(html), "pokes": list(pokes)}
+    if rows:
+        told["rows"] = list(rows)
     return json.dumps(told, separators=(",", ":"), allow_nan=False)

@@ -48,30 +48,31 @@ class Reader:
 
     async def head(self) -> Place:
         """The log's last row, as it is committed now. This and all below raise DatabaseAway."""
-        return await self._ask(_head)
+        return await self.ask(_head)
 
     async def news(self, place: Place, limit: int) -> News:
         """At most `limit` events after `place`. Raises TailBroken where one is missing."""
-        return await self._ask(partial(_news, place, limit))
+        return await self.ask(partial(_news, place, limit))
 
     async def frames(self, after: int, limit: int) -> tuple[Frame, ...]:
         """The `limit` events after the number `after`. Raises TailBroken."""
-        return await self._ask(partial(_frames, after, limit))
+        return await self.ask(partial(_frames, after, limit))
 
     async def change_counter(self) -> int:
         """SQLite's number that moves with every commit of another connection; reads no table."""
-        return await self._ask(_change_counter)
+        return await self.ask(_change_counter)
 
     async def connection_parameters(self) -> dict[str, Any]:
         """What a further connection to the same database is opened with."""
-        return await self._ask(_connection_parameters)
+        return await self.ask(_connection_parameters)
 
     def close(self) -> None:
         """Give the connection back; what is asked at this moment is not waited for."""
         self._pool.submit(_close)
         self._pool.shutdown(wait=False)
 
-    async def _ask(self, work: Callable[[], T]) -> T:
+    async def ask(self, work: Callable[[], T]) -> T:
+        """What `work` finds, in the thread that has the connection."""
         answer = asyncio.get_running_loop().run_in_executor(self._pool, _asked, work)
         try:
             # Not wait_for, which before Python 3.12 forgets that it was cancelled where the answer came just then.

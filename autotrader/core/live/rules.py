@@ -22,7 +22,7 @@ class Rules:
     stale_s: float = 5.0  # no event leaves on a login that was last seen good longer ago
     grace_s: float = 30.0  # the tailer outlives its last client
     look_s: float = 1.0  # between two looks that nothing asked for
-    poll_s: float = 0.05  # between two questions whether SQLite's file has changed
+    poll_s: float = 0.02  # between two questions whether SQLite's file has changed
     answer_s: float = 5.0  # for the database to answer the tailer, or whether logins still hold
     entry_s: float = 20.0  # to come in, also for the last of a thousand that come at once
     cached: int = 4 * 1024 * 1024  # bytes of events kept for those who catch up

@@ -19,8 +19,10 @@ from autotrader.core.audit.tail import TailBroken
 from autotrader.core.live.app import Scope
 from autotrader.core.live.asking import (
     FOREIGN,
+    ROWS,
     address_in,
     headers_of,
+    lists_asked,
     place_asked,
     refuse_foreign_host,
     refuse_foreign_origin,
@@ -28,6 +30,7 @@ from autotrader.core.live.asking import (
 from autotrader.core.live.hall import Hall
 from autotrader.core.live.lines import Lines, Render
 from autotrader.core.live.reader import DatabaseAway
+from autotrader.core.live.rows import KnowsRows, Rows
 from autotrader.core.live.sockets import LOG_BROKEN, MALFORMED, Socket
 from autotrader.core.live.streams import Receive, Send
 from autotrader.core.ops import measures
@@ -57,11 +60,13 @@ class _Call:
 
 
 class PageSockets:
-    """Serves ROUTE to the pages of this site, and no other socket. `render` makes the line of an event document."""
+    """Serves ROUTE to the pages of this site, and no other socket. `render` makes the line of an event document, and
+    rows where it `KnowsRows`."""
 
     def __init__(self, render: Render, hall: Hall, every_poke: Sequence[str] = ()) -> None:
         self._hall = hall
         self._lines = Lines(render, hall.rules.lines_cached, every_poke)
+        self._rows = Rows(render.lists if isinstance(render, KnowsRows) else {}, hall.tailer.read)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # that it wants to connect
@@ -91,17 +96,26 @@ class PageSockets:
             # The session's cookie alone: no page of ours shows a key.
             shown = {"cookie": call.headers.get("cookie", "")}
             access = call.access = await hall.doors.let_in(shown, address_in(call.scope, call.headers))
-            after = place_asked(call.scope["query_string"], {})
+            after = place_asked(call.scope["query_string"], {}, more=ROWS)
             held.enter_context(hall.doors.counted(access))
             head = await hall.tailer.ready(after)
             socket = Socket(access, hall.tailer, self._lines, hall.rules, call.send, now=asked_at)
+            socket.want(self._rows, lists_asked(call.scope["query_string"]))
             held.enter_context(hall.tailer.told(socket))
             held.enter_context(hall.looked_after(socket))
+            place = head if after is None else after
+            digest = await self._digest(place, head)
             measures.http(ROUTE, "GET", 101, time.monotonic() - call.began)
             try:
-                await socket.run(receive, after=head if after is None else after, head=head)
+                await socket.run(receive, after=place, head=head, digest=digest)
             finally:
                 call.code, call.events = socket.code, socket.events
+
+    async def _digest(self, place: int, head: int) -> str:
+        """The hash of the event that a page has read last; not looked up for a page that begins anew in any case."""
+        tailer, rules = self._hall.tailer, self._hall.rules
+        last = await tailer.event(place) if 0 <= head - place <= rules.waiting else None
+        return last.hash if last is not None else ""
 
 
 async def _refuse(call: _Call, error: Exception) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ from autotrader.core.live.buffers import held_by
 from autotrader.core.live.frames import Frame
 from autotrader.core.live.lines import Lines
 from autotrader.core.live.reader import DatabaseAway
+from autotrader.core.live.rows import Rows
 from autotrader.core.live.rules import Rules
 from autotrader.core.live.streams import RESTORED, SLOW, Receive, Send
 from autotrader.core.live.tailer import Tailer
@@ -41,13 +42,23 @@ class Socket:
         self._at = self._acked = 0
         self._owed: deque[tuple[int, int, float]] = deque()  # of each frame: its last number, its bytes, when
         self._owed_bytes = self._heard = 0
-        self._remarks: list[dict[str, Any]] = []
+        self._remarks: list[str] = []
+        self._rows: Rows | None = None
+        self._wanted: Mapping[str, frozenset[str]] = {}
         self._last_words = ""
-        self._gone = self._has_asked = False
+        self._gone = self._has_asked = self._is_abreast = False
 
-    async def run(self, receive: Receive, *, after: int, head: int) -> None:
-        """Everything after `after`, until the page goes or a bound is met. The socket has been accepted."""
+    def want(self, rows: Rows, names: Iterable[str]) -> None:
+        """Be told the rows of these lists, too, as far as its reader may see them."""
+        self._rows, self._wanted = rows, rows.wanted(names, self.access)
+
+    async def run(self, receive: Receive, *, after: int, head: int, digest: str) -> None:
+        """Everything after `after`, until the page goes or a bound is met. The socket has been accepted.
+
+        `digest` is the hash of the event `after`: by it a page tells whether the log is still the one that it has read.
+        """
         self._at = self._acked = after
+        self._is_abreast = after >= head
         watcher = asyncio.create_task(self._watch(receive))
         try:
             if after > head:
@@ -55,7 +66,7 @@ class Socket:
             elif head - after > self._rules.waiting:
                 self._resync(head, SLOW)
             else:
-                self._remarks.append({"start": {"after": after, "head": head}})
+                self._remark({"start": {"after": after, "head": head, "hash": digest}})
             while await self._go_on():
                 await self._bell.wait()
             if not self._gone:
@@ -109,7 +120,7 @@ class Socket:
         self._counted = self.events
 
     def _remark(self, told: dict[str, Any]) -> None:
-        self._remarks.append(told)
+        self._remarks.append(json.dumps(told))
         self._bell.set()
 
     def _resync(self, after: int, reason: str) -> None:
@@ -156,7 +167,7 @@ class Socket:
         self._bell.clear()
         while not self.code:
             if self._remarks:
-                await self._say(json.dumps(self._remarks.pop(0)))
+                await self._say(self._remarks.pop(0))
             elif not (self._may_send() and await self._send_lines()):
                 return True
         return False
@@ -189,15 +200,37 @@ class Socket:
         if not texts:
             return False
         to = self._at + len(texts)
-        body = f'{{"to":{to},"lines":[{",".join(texts)}]}}'
-        # Before it is sent: the page may acknowledge it while a server still waits for the rest to be taken.
-        self._owed.append((to, len(body), asyncio.get_running_loop().time()))
-        self._owed_bytes += len(body)
+        body = f'{{"to":{to},"hash":"{frames[len(texts) - 1].hash}","lines":[{",".join(texts)}]}}'
         self._at = to
+        # Before it is sent: the page may acknowledge it while a server still waits for the rest to be taken.
+        self._owe(body)
+        self._ask_rows(texts)
         if await self._say(body):
             self.events += len(texts)
         await asyncio.sleep(0)  # daphne takes everything at once: the others have their turn now
         return True
+
+    def _owe(self, body: str) -> None:
+        self._owed.append((self._at, len(body), asyncio.get_running_loop().time()))
+        self._owed_bytes += len(body)
+
+    def _ask_rows(self, texts: Sequence[str]) -> None:
+        """They are read while their lines are sent, and follow by themselves: nothing waits for them.
+
+        None for a page that still catches up: each would ask for rows of its own, and its panels are renewed anyway.
+        """
+        was_abreast, self._is_abreast = self._is_abreast, self._is_abreast or self._at >= self._tailer.seq
+        if self._rows is not None and self._wanted and was_abreast:
+            for frame in self._rows.of(texts, self._at, self._wanted):
+                frame.add_done_callback(self._tell_rows)
+
+    def _tell_rows(self, frame: asyncio.Task[str]) -> None:
+        """Left out where that does no harm: the page asks for the list as a whole in any case."""
+        body = "" if frame.cancelled() else frame.result()
+        if body and not self.code and self._is_trusted() and self._owed_bytes < self._rules.owed / 2:
+            self._owe(body)
+            self._remarks.append(body)
+            self._bell.set()
 
     def _chosen(self, frames: Sequence[Frame]) -> list[str]:
         """The lines of the next frame: numbers have no gap, and every event is for every page."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from django.db import connection
 
@@ -21,6 +21,7 @@ from autotrader.core.live.reader import DatabaseAway, Place, Reader
 from autotrader.core.live.rules import Rules
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 # Between two publications, so that a burst leaves the process time to answer others.
 BREATH_S_PER_CLIENT = 0.00005
 
@@ -72,6 +73,7 @@ class Tailer:
 
     pages: Pages
     _reader: Reader
+    _side: Reader  # for what pages are shown beside the log
     _known: asyncio.Event  # the first look has been answered, or was not
     _wake: asyncio.Event
 
@@ -130,6 +132,13 @@ class Tailer:
         frames = await self.pages.after(seq - 1, max(seq, self.seq)) if seq else ()
         return frames[0] if frames else None
 
+    async def read(self, work: Callable[[], T]) -> T:
+        """What `work` finds, by a connection that the log does not wait for; `ready` must have been awaited.
+
+        Raises DatabaseAway.
+        """
+        return await self._side.ask(work)
+
     async def close(self) -> None:
         """End at once; clients hear nothing more."""
         if self._end is not None:
@@ -140,7 +149,7 @@ class Tailer:
             await self._ending
 
     def _start(self) -> None:
-        self._reader = Reader(self._rules.answer_s)
+        self._reader, self._side = Reader(self._rules.answer_s), Reader(self._rules.answer_s)
         self.pages = Pages(self._reader, self._rules.cached)
         self._known, self._wake = asyncio.Event(), asyncio.Event()
         self._place = self._problem = self._looked_at = None
@@ -164,7 +173,7 @@ class Tailer:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        return _ended(tasks, self._reader)
+        return _ended(tasks, self._reader, self._side)
 
     async def _follow(self) -> None:
         while True:
@@ -242,9 +251,10 @@ class Tailer:
                 return
 
 
-async def _ended(tasks: list[asyncio.Task[None]], reader: Reader) -> None:
+async def _ended(tasks: list[asyncio.Task[None]], *readers: Reader) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
-    reader.close()
+    for reader in readers:
+        reader.close()
 
 
 _current: Tailer | None = None

@@ -84,7 +84,7 @@ class DiskState:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that is judged."""
+    """Everything that is judged; `failing` are sentences about steps of the workers that fail."""
 
     database: DatabaseState
     broker: BrokerState
@@ -93,6 +93,7 @@ class Parts:
     stream: StreamState | None
     audit: AuditState
     disk: DiskState
+    failing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def judged(parts: Parts, *, now: datetime, build: str) -> Health:
         *_of_broker(parts.broker),
         *_of_processes(parts.processes),
         *_of_queue(parts.queue),
+        *parts.failing,
         *_of_stream(parts.stream),
         *(_of_audit(parts.audit) if parts.database.ok else ()),
         *_of_disk(parts.disk),

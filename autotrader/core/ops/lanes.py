@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,6 +35,9 @@ LANES = 2
 # something else, such as the broker. A site that has too much to do frees lanes all the time, and more threads and
 # connections would only slow it down.
 PATIENCE_S = 0.5
+# Threads beyond the lanes, for those that find them stuck. Each may keep a connection to the database for as long as
+# the broker is silent, and PostgreSQL has a hundred for all processes.
+MOST_OWN = 16
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 TRUSTED_S = 1.0
 STEADY_S = 5.0
@@ -128,41 +132,83 @@ def _is_steady() -> bool:
 
 
 class Lanes:
-    """Around Django's application: each request runs on a lane, or on one of its own where all of them are stuck."""
+    """Around Django's application: each request runs on a lane, or on one of its own where all of them are stuck.
 
-    def __init__(self, application: Application, count: int = LANES, patience_s: float = PATIENCE_S) -> None:
-        self._application = application
+    Where `most_own` have one of their own, or no thread can be made, `busy` answers instead. `most_own` None: as many
+    as come.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        busy: Application,
+        count: int = LANES,
+        *,
+        patience_s: float = PATIENCE_S,
+        most_own: int | None = MOST_OWN,
+    ) -> None:
+        self._application, self._busy = application, busy
         self._patience_s = patience_s
         self._freed_at = float("-inf")
+        self._begun: set[ThreadPoolExecutor] = set()  # lanes that have a thread, which stays
         # The lane that was used last is taken first, so that a quiet site keeps one connection.
         self._free: asyncio.LifoQueue[ThreadPoolExecutor] = asyncio.LifoQueue()
         for number in range(count):
             self._free.put_nowait(ThreadPoolExecutor(1, thread_name_prefix=f"lane-{number}"))
+        self._own_left = math.inf if most_own is None else most_own
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer the request."""
-        async with self._lane() as lane, ThreadSensitiveContext(executor=lane):
-            await self._application(scope, receive, send)
+        async with self._lane() as lane:
+            if lane is None:
+                await self._busy(scope, receive, send)
+                return
+            async with ThreadSensitiveContext(executor=lane):
+                await self._application(scope, receive, send)
 
     @asynccontextmanager
-    async def _lane(self) -> AsyncIterator[ThreadPoolExecutor]:
+    async def _lane(self) -> AsyncIterator[ThreadPoolExecutor | None]:
         lane = await self._free_lane()
         if lane is None:
-            async with _own_lane() as lane:
+            async with self._own_lane() as lane:
                 yield lane
             return
         try:
-            yield lane
+            yield lane if self._begins(lane) else None
         except asyncio.CancelledError:
             # Its thread cannot be stopped and may hang for a minute more: the lane is free when that has ended.
-            loop = asyncio.get_running_loop()
-            ended = lane.submit(_nothing)
-            ended.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back, lane))
+            _when_ended(lane, _nothing, lambda: self._give_back(lane))
             raise
         except BaseException:
             self._give_back(lane)
             raise
         self._give_back(lane)
+
+    def _begins(self, lane: ThreadPoolExecutor) -> bool:
+        if lane not in self._begun and _has_thread(lane):
+            self._begun.add(lane)
+        return lane in self._begun
+
+    @asynccontextmanager
+    async def _own_lane(self) -> AsyncIterator[ThreadPoolExecutor | None]:
+        """One that ends with the request; None where there are as many as may be."""
+        if not self._own_left:
+            yield None
+            return
+        lane = ThreadPoolExecutor(1, thread_name_prefix="lane-own")
+        if not _has_thread(lane):
+            yield None
+            return
+        self._own_left -= 1
+        try:
+            yield lane
+        finally:
+            # Counted until its thread has ended, whether or not somebody still waits for the answer.
+            _when_ended(lane, _close_connections, self._own_ended)
+            lane.shutdown(wait=False)
+
+    def _own_ended(self) -> None:
+        self._own_left += 1
 
     def _give_back(self, lane: ThreadPoolExecutor) -> None:
         self._freed_at = asyncio.get_running_loop().time()
@@ -182,26 +228,47 @@ class Lanes:
 
 
 class Sorted:
-    """What our own rows answer, by the beginning of its path, runs on lanes that nobody holds who asks the broker."""
+    """Each kind of request, told by the beginning of its path, has lanes of its own; so has what is of no kind.
 
-    def __init__(self, application: Application, own_rows: tuple[str, ...]) -> None:
-        self._own_rows = own_rows
-        self._quick, self._other = Lanes(application), Lanes(application)
+    What our own rows answer so runs on lanes that nobody holds who asks the broker. What is `sure`, by its whole path,
+    is a kind that is never refused while a thread can be made.
+    """
+
+    def __init__(
+        self, application: Application, busy: Application, *kinds: tuple[str, ...], sure: frozenset[str] = frozenset()
+    ) -> None:
+        self._kinds = [(beginnings, Lanes(application, busy)) for beginnings in kinds]
+        self._sure, self._sure_lanes = sure, Lanes(application, busy, most_own=None)
+        self._other = Lanes(application, busy)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer the request."""
-        lanes = self._quick if scope["path"].startswith(self._own_rows) else self._other
-        await lanes(scope, receive, send)
+        await self._lanes_for(scope["path"])(scope, receive, send)
+
+    def _lanes_for(self, path: str) -> Lanes:
+        if path in self._sure:
+            return self._sure_lanes
+        return next((found for beginnings, found in self._kinds if path.startswith(beginnings)), self._other)
 
 
-@asynccontextmanager
-async def _own_lane() -> AsyncIterator[ThreadPoolExecutor]:
-    lane = ThreadPoolExecutor(1, thread_name_prefix="lane-own")
+def _has_thread(lane: ThreadPoolExecutor) -> bool:
+    """False where its thread cannot be started; a request that is given to it only then would be run much later."""
     try:
-        yield lane
-    finally:
-        lane.submit(_close_connections)
-        lane.shutdown(wait=False)
+        lane.submit(_nothing)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _when_ended(lane: ThreadPoolExecutor, last: Callable[[], None], then: Callable[[], None]) -> None:
+    """Call `then` on the loop when what the lane's thread does has ended, and `last` after it."""
+    loop = asyncio.get_running_loop()
+    try:
+        ended = lane.submit(last)
+    except RuntimeError:  # it takes nothing any more: there is nothing to wait for
+        then()
+        return
+    ended.add_done_callback(lambda _: loop.call_soon_threadsafe(then))
 
 
 def _nothing() -> None:

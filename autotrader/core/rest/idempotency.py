@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=120)
 KEPT_FOR = timedelta(hours=24)
 SWEPT_AT_ONCE = 1_000
+SWEEP_S = 5.0
 ROUNDS = 3
 # Another login, a moment's patience or a mended desk would change these; every other refusal a repeat meets again.
 NOT_KEPT = frozenset({401, 403, 408, 429})
@@ -83,11 +85,14 @@ def _exact(value: object) -> dict[str, str]:
     return {"\x00": str(value)}
 
 
-def answer_once(wish: Wish, work: Callable[[], Worked], *, atomic: bool) -> Worked | KeptAnswer:
+def answer_once(
+    wish: Wish, work: Callable[[], Worked], *, atomic: bool, again: Callable[[], Worked] | None = None
+) -> Worked | KeptAnswer:
     """Do the work, or tell what it came to when it was done.
 
     `atomic`: the work touches the database alone, and commits together with its answer. Otherwise the key is kept
-    first, and whoever finds it without an answer after LEASE does the work again, which must bear that.
+    first, and whoever finds it without an answer after LEASE does the work again, which must bear that; `again` is that
+    work, where it differs.
     Raises Conflict IDEMPOTENCY_KEY_REUSED where the key stands for another request, InProgress while it is worked on.
     """
     for _ in range(ROUNDS):
@@ -98,16 +103,24 @@ def answer_once(wish: Wish, work: Callable[[], Worked], *, atomic: bool) -> Work
             _same(kept, wish)
             if kept.status:
                 return kept
-            return _apart(_take_over(kept, wish), work)
+            return _apart(_take_over(kept, wish), again or work)
         except _Taken:
             continue
     raise _in_progress(wish)
 
 
 def answers_sweep(now: datetime) -> int:
-    """Forget answers that are older than KEPT_FOR, the oldest first and a bounded number at once; how many."""
+    """Forget answers that are older than KEPT_FOR, the oldest first, for SWEEP_S at most; how many.
+
+    A bounded number at once, so that nobody waits long for what it holds.
+    """
     old = KeptAnswer.objects.filter(created_at__lt=now - KEPT_FOR).order_by("created_at")
-    return KeptAnswer.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:SWEPT_AT_ONCE])).delete()[0]
+    until, swept = time.monotonic() + SWEEP_S, 0
+    while keys := list(old.values_list("pk", flat=True)[:SWEPT_AT_ONCE]):
+        swept += KeptAnswer.objects.filter(pk__in=keys).delete()[0]
+        if time.monotonic() >= until:
+            break
+    return swept
 
 
 def _same(kept: KeptAnswer, wish: Wish) -> None:

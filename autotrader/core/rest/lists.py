@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -46,8 +46,8 @@ class ListEndpoint(Endpoint):
             raise NotImplementedError
         return self.serializer_class(row).data
 
-    def documents(self, rows: Sequence[Any]) -> list[Any]:
-        """All rows of a page as they are answered."""
+    def documents(self, rows: Iterable[Any]) -> list[Any]:
+        """The rows of a page as they are answered; the first of them where all would be too long an answer."""
         return [self.document(row) for row in rows]
 
     def limited(self, rows: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
@@ -69,9 +69,10 @@ class ListEndpoint(Endpoint):
         by_time = self.is_by_time(asked)
         place = None if cursor is None else place_of(cursor, request.path, by_time=by_time)
         page = self.page(self.limited(self.queryset()), asked, place, limit)
-        return Response(
-            {"results": self.documents(page.rows), "next": cursor_of(page.place, request.path, by_time=by_time)}
-        )
+        told, place = self.documents(page.rows), page.place
+        if page.after is not None and 0 < len(told) < len(page.rows):
+            place = page.after(len(told) - 1)
+        return Response({"results": told, "next": cursor_of(place, request.path, by_time=by_time)})
 
     def check_parameters(self, request: Request) -> None:
         if request.method not in SAFE:

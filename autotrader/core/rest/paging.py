@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from django.core.signing import BadSignature, Signer
 from django.db.models import Model, Q, QuerySet
 
 from autotrader.core.errors import Invalid
+from autotrader.core.rest.kept_texts import RawRows
 
 WINDOW = 500
 LONGEST_CURSOR = 200
@@ -26,10 +27,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The rows of a page, and where the next one begins: None where there is no more."""
+    """The rows of a page, and where the next one begins: None where there is no more.
 
-    rows: Sequence[Any]
+    `after` tells where it begins if this page ends with the row of that index already, in a list whose pages may.
+    """
+
+    rows: Sequence[Any] | RawRows
     place: Place | None
+    after: Callable[[int], Place | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Wanted:
 
     `driven` is what an index in that order leads to; `rest` is looked at row by row, at most WINDOW rows a page, so
     that a page may hold fewer rows than were asked for, or none, and yet name a next one. `is_narrowed`: the rows are
-    filtered already by what no index leads to. `columns` are what is read of a page's rows, as dicts.
+    filtered already by what no index leads to. `columns` are what is read of a page's rows.
 
     The rows are found by their keys alone, in steps that leave a planner no choice: with all their columns, other
     tables or two conditions at once it reckons that rows are spread evenly, and reads the whole table where they are
@@ -64,15 +69,16 @@ def page_of(rows: QuerySet[Any, Any], wanted: Wanted, place: Place | None, limit
         return _newest(rows.model, wanted, place, limit)
     keys, last = _keys(rows, wanted, place, limit)
     table = rows.model._default_manager
-    read = _reading(rows.model, wanted.columns).filter(pk__in=keys) if keys else ()
-    found = {row[wanted.key]: row for row in read}
-    return Page([found[key] for key in keys if key in found], _place(table, wanted, last))
+    read = _reading(rows.model, wanted.columns)
+    found = RawRows(read.filter(pk__in=keys) if keys else read.none(), wanted.key).in_order(keys)
+    return Page(found, _place(table, wanted, last), lambda index: _place(table, wanted, found.key(index)))
 
 
 def _newest(model: type[Model], wanted: Wanted, place: Place | None, limit: int) -> Page:
     """Without a condition there is nothing to reckon with: the rows come in the order of the key."""
-    found = list(_after(_reading(model, wanted.columns), wanted, place)[: limit + 1])
-    return Page(found[:limit], Place(found[limit - 1][wanted.key]) if len(found) > limit else None)
+    found = RawRows(_after(_reading(model, wanted.columns), wanted, place)[: limit + 1], wanted.key)
+    more = Place(found.key(limit - 1)) if len(found) > limit else None
+    return Page(found.first(limit), more, lambda index: Place(found.key(index)))
 
 
 def _reading(model: type[Model], columns: tuple[str, ...]) -> QuerySet[Any, Any]:

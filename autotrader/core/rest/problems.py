@@ -42,7 +42,7 @@ def problems(view: Any, method: str, *, named: bool) -> dict[int, list[str]]:
         403: ["NOT_ALLOWED", "SCOPE_MISSING", "KEY_LIMITED"],
         422: ["INVALID", "UNKNOWN_FIELD"],
         429: ["THROTTLED"],
-        503: ["STORAGE"],
+        503: ["STORAGE", "BUSY"],
     }
     if method in getattr(view, "people_only", ()):
         found[403].append("PERSON_NEEDED")

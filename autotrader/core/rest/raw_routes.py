@@ -33,7 +33,7 @@ STREAM: Schema = {
             "schema": {"type": "integer", "minimum": 0},
             "description": "The seq after which to begin; from now on where it is missing.",
         },
-        {"in": "header", "name": "Last-Event-ID", "schema": {"type": "string", "pattern": r"^\d{1,18}$"}},
+        {"in": "header", "name": "Last-Event-ID", "schema": {"type": "string", "pattern": r"^[0-9]{1,19}$"}},
     ],
     "responses": {
         "200": {

@@ -24,21 +24,29 @@ class Body(serializers.Serializer[Any]):
         if not isinstance(told, Mapping):
             raise Invalid("Send one JSON object.", details={"field": "", "fields": {}})
         body = cls(data=told, **options)
-        for name in told:
-            if name not in body.fields:
-                shown = str(name)[:NAME_SHOWN]
-                known = ", ".join(body.fields)
-                raise Invalid(
-                    f"There is no field {shown!r}; known are {known}.",
-                    code="UNKNOWN_FIELD",
-                    details={"field": shown, "fields": {shown: "unknown"}},
-                )
+        body._refuse_unknown(told)
         if not body.is_valid():
             wrong = {name: _sentence(found) for name, found in body.errors.items()}
             first = next(iter(wrong))
             raise Invalid(f"{first}: {wrong[first]}", details={"field": first, "fields": wrong})
         values: dict[str, Any] = body.validated_data
         return values
+
+    @classmethod
+    def refuse_unknown(cls, told: Mapping[str, Any]) -> None:
+        """Raise Invalid UNKNOWN_FIELD where a field is not known: for a body that a service reads."""
+        cls()._refuse_unknown(told)
+
+    def _refuse_unknown(self, told: Mapping[str, Any]) -> None:
+        for name in told:
+            if name not in self.fields:
+                shown = str(name)[:NAME_SHOWN]
+                known = ", ".join(self.fields)
+                raise Invalid(
+                    f"There is no field {shown!r}; known are {known}.",
+                    code="UNKNOWN_FIELD",
+                    details={"field": shown, "fields": {shown: "unknown"}},
+                )
 
 
 def _sentence(found: Any) -> str:

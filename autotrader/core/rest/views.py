@@ -20,6 +20,7 @@ from autotrader.core.errors import AutoTraderError, Invalid
 from autotrader.core.rest.errors import Malformed
 from autotrader.core.rest.etags import tagged
 from autotrader.core.rest.idempotency import Wish, Worked, answer_once, digest_of
+from autotrader.core.rest.limits import limits_of, refuse_limited
 from autotrader.core.rest.models import KeptAnswer
 from autotrader.core.rest.parsers import refuse_odd
 from autotrader.core.rest.renderers import ExactJsonRenderer
@@ -55,6 +56,8 @@ class Endpoint(APIView):
     many = False
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     correlation_id = ""
+    # True where a process has died at this very request, so that it may be done already.
+    goes_on = False
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with audit.acting() as acting:
@@ -117,15 +120,29 @@ class Endpoint(APIView):
         work = partial(self._worked, handler, request, *args, **kwargs)
         if self.idempotent == "optional" and "Idempotency-Key" not in request.headers:
             return cast("HttpResponseBase", work().response)
-        told = answer_once(self._wish(request), work, atomic=self.atomic)
+        told = answer_once(self._wish(request), work, atomic=self.atomic, again=partial(self._go_on, work))
         if isinstance(told, KeptAnswer):
+            if told.status < 400 and limits_of(request).is_limited:
+                self.check_told(request, json.loads(told.body), **kwargs)
             return replayed(told, self.tagged_by)
         return cast("HttpResponseBase", told.response)
 
+    def _go_on(self, work: Callable[[], Worked]) -> Worked:
+        self.goes_on = True
+        return work()
+
+    def check_told(self, request: Request, told: Mapping[str, Any], **kwargs: Any) -> None:
+        """Raise KeyLimited where a limited key, narrowed since, may not be told this answer of its own again.
+
+        An endpoint that limited keys may use says what its answers are about; here none is told.
+        """
+        refuse_limited(request)
+
     def _wish(self, request: Request) -> Wish:
+        key = idempotency_key(request)
         return Wish(
-            client=client_of(request),
-            key=idempotency_key(request),
+            client=client_under(request, lambda former: KeptAnswer.objects.filter(client=former, key=key).exists()),
+            key=key,
             method=str(request.method),
             path=request.path,
             digest=digest_of(str(request.method), request.path, request.data, request.headers.get("If-Match", "")),
@@ -192,9 +209,23 @@ def actor_of(request: Request) -> str:
 
 
 def client_of(request: Request) -> str:
-    """Whose keys are told apart from everybody else's: "key:<prefix>" of a program, "user:<name>" of a person."""
+    """Whose keys are told apart from everybody else's: "key:<prefix>" of a program, "user:#<id>" of a person.
+
+    No name has a "#" in it, and a name may be longer than what is kept of it, or change.
+    """
     prefix = getattr(request.auth, "prefix", "")
-    return (f"key:{prefix}" if prefix else f"user:{request.user.get_username()}")[:80]
+    return f"key:{prefix}" if prefix else f"user:#{request.user.pk}"
+
+
+def client_under(request: Request, has_kept: Callable[[str], bool]) -> str:
+    """`client_of`, but a person's name as it was kept at first, cut off, where something was kept under that.
+
+    A repeat of what was asked before an upgrade is none of a new request.
+    """
+    if getattr(request.auth, "prefix", ""):
+        return client_of(request)
+    former = f"user:{request.user.get_username()}"[:80]
+    return former if has_kept(former) else client_of(request)
 
 
 def idempotency_key(request: Request) -> str:

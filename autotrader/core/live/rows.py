@@ -1,0 +1,105 @@
+"""Rows of lists that a fill changed, sent along with its line: each is made once for all pages of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+from autotrader.core.live.reader import DatabaseAway
+from autotrader.core.users.access import Access
+
+logger = logging.getLogger(__name__)
+KEPT = 16  # frames with rows, for those who read a little later
+WAITING = 8  # frames that are being made or wait for it; pages that come in late leave what is more to their renewal
+MOST = 20  # rows of one frame; a page asks for its list as a whole where more have changed
+Made = Mapping[str, str]
+Make = Callable[[Sequence[str], Collection[str]], Made]
+Read = Callable[[Callable[[], Made]], Awaitable[Made]]
+
+
+@dataclass(frozen=True, slots=True)
+class RowList:
+    """A list whose rows are told to whoever has `permission`.
+
+    `make` reads and renders the rows of some keys: key → HTML, without those that are gone. It is given which of
+    `shows` the person has: the permissions that decide what a row shows.
+    """
+
+    permission: str
+    make: Make
+    shows: frozenset[str] = frozenset()
+
+
+@runtime_checkable
+class KnowsRows(Protocol):
+    """A renderer of lines that makes rows as well."""
+
+    @property
+    def lists(self) -> Mapping[str, RowList]:
+        """By the name that a line's `rows` begin with."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """`read` runs something in a thread that has a connection to the database."""
+
+    lists: Mapping[str, RowList]
+    read: Read
+    _asked: OrderedDict[tuple[object, ...], asyncio.Task[str]] = field(default_factory=OrderedDict)
+
+    def wanted(self, names: Iterable[str], access: Access) -> dict[str, frozenset[str]]:
+        """Of the lists that a page names those that its reader may see, with what decides how their rows look."""
+        found = {name: self.lists[name] for name in names if name in self.lists}
+        return {
+            name: frozenset(filter(access.may, told.shows))
+            for name, told in found.items()
+            if access.may(told.permission)
+        }
+
+    def of(self, texts: Sequence[str], to: int, wanted: Mapping[str, frozenset[str]]) -> Iterator[asyncio.Task[str]]:
+        """The frames for these lines, the last of them number `to`; a frame is "" where nothing can be told.
+
+        Where many wait to be made already, none.
+        """
+        keys: dict[str, dict[str, None]] = {}
+        for text in texts:
+            for row in _named(text):
+                name, _, key = row.partition(":")
+                keys.setdefault(name, {})[key] = None
+        for name, held in wanted.items():
+            if 0 < len(keys.get(name, ())) <= MOST and (frame := self._frame(name, tuple(keys[name]), held, to)):
+                yield frame
+
+    def _frame(self, name: str, keys: tuple[str, ...], held: frozenset[str], to: int) -> asyncio.Task[str] | None:
+        asked = (name, keys, held, to)
+        task = self._asked.get(asked)
+        if task is None:
+            if sum(not other.done() for other in self._asked.values()) >= WAITING:
+                return None
+            task = self._asked[asked] = asyncio.create_task(self._made(name, keys, held))
+            while len(self._asked) > KEPT:
+                self._asked.popitem(last=False)
+        return task
+
+    async def _made(self, name: str, keys: tuple[str, ...], held: frozenset[str]) -> str:
+        try:
+            made = await self.read(partial(self.lists[name].make, keys, held))
+        except DatabaseAway:
+            return ""
+        except Exception:
+            logger.exception("rows of %s cannot be shown", name)
+            return ""
+        return json.dumps({"of": name, "rows": {key: made.get(key, "") for key in keys}})
+
+
+def _named(text: str) -> list[str]:
+    """The rows that a line names, which come last in it; within a text of JSON no quotation mark stands by itself."""
+    _, found, rest = text.rpartition(',"rows":')
+    rows: list[str] = json.loads(rest[:-1]) if found else []
+    return rows
