@@ -5,19 +5,26 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from autotrader.core.admin_kit import HistoryAdmin
+from autotrader.core.admin_filters import NewestDateFilter, NewestFilter
+from autotrader.core.admin_lists import BigHistoryAdmin, by_field, by_newest, by_number
 from autotrader.core.formats import badge, document_box, duration, instant, number
 from research.models import ModelBudget, ModelCall
 
 
 @admin.register(ModelCall)
-class ModelCallAdmin(HistoryAdmin):
+class ModelCallAdmin(BigHistoryAdmin):
     """Questions and answers, with what they cost."""
 
     list_display = ("id", "when", "purpose", "model", "status", "prompt", "tokens", "price_paid", "took", "error")
-    list_filter = ("state", "purpose", "model", "prompt_name")
-    search_fields = ("=correlation_id", "=cycle", "model")
-    date_hierarchy = "created_at"
+    list_filter = (
+        ("created_at", NewestDateFilter),
+        ("state", NewestFilter),
+        ("purpose", NewestFilter),
+        ("model", NewestFilter),
+        ("prompt_name", NewestFilter),
+    )
+    search_help_text = "Correlation id or number; of the newest also the cycle"
+    finders = (by_field("correlation_id"), by_number(), by_newest(ModelCall, "cycle"))
     exclude = ("request",)
     readonly_fields = ("formatted_request",)
 
@@ -51,8 +58,9 @@ class ModelCallAdmin(HistoryAdmin):
 
 
 @admin.register(ModelBudget)
-class ModelBudgetAdmin(HistoryAdmin):
+class ModelBudgetAdmin(BigHistoryAdmin):
     """What was spent and reserved in each scope."""
 
     list_display = ("scope", "committed")
-    search_fields = ("scope",)
+    search_help_text = "Scope, such as day:2019-06-03"
+    finders = (by_field("scope"),)

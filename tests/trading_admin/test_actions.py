@@ -44,11 +44,16 @@ def run_url(strategy: Strategy) -> str:
 
 
 def select(action: str, *rows: Any) -> dict[str, Any]:
-    return {"action": action, "_selected_action": [row.pk for row in rows], "index": 0}
+    seen = {f"seen-{row.pk}": row.version for row in rows if isinstance(row, Strategy)}
+    return {"action": action, "_selected_action": [row.pk for row in rows], "index": 0, **seen}
+
+
+def press(strategy: Strategy) -> dict[str, Any]:
+    return {"key": CONFIRMED["key"], "seen_version": strategy.version}
 
 
 def test_run_now_queues_a_cycle_and_shows_it(login: Any, strategy: Strategy) -> None:
-    answer = login(*STRATEGY_RIGHTS, "trading.run_cycle").post(run_url(strategy))
+    answer = login(*STRATEGY_RIGHTS, "trading.run_cycle").post(run_url(strategy), press(strategy))
     cycle = Cycle.objects.get()
     assert answer.url == reverse("admin:trading_cycle_change", args=[cycle.pk])
     assert cycle.trigger == "manual"
@@ -90,7 +95,7 @@ def test_nothing_happens_by_get_or_without_a_token(boss: Client, strategy: Strat
 
 def test_a_strategy_that_cannot_run_is_refused_with_the_reason(boss: Client, strategy: Strategy) -> None:
     strategy.instruments.clear()
-    answer = boss.post(run_url(strategy))
+    answer = boss.post(run_url(strategy), press(strategy))
     assert "has no instruments" in said(answer)
     assert answer.url == reverse("admin:trading_strategy_change", args=[strategy.pk])
     assert not Cycle.objects.exists()
@@ -144,11 +149,22 @@ def test_a_release_is_of_the_halt_that_was_shown(login: Any) -> None:
 
 def test_release_with_a_reason(login: Any, django_capture_on_commit_callbacks: Any) -> None:
     halt_set(HaltState.HALTED, "anna", "the feed is wrong")
-    client = login("trading.release_trading")
+    client, url = login("trading.release_trading"), reverse("admin:trading_release")
+    seen = client.get(url).context["form"].initial["seen"]
     with django_capture_on_commit_callbacks(execute=True):
-        client.post(reverse("admin:trading_release"), {"reason": "the feed is right again"})
+        client.post(url, {"reason": "the feed is right again", "seen": seen})
     assert halt_state() is HaltState.ACTIVE
     assert not halt_file(Path(settings.AUTOTRADER_STATE_DIR)).exists()
+
+
+@pytest.mark.parametrize("seen", [{}, {"seen": ""}, {"seen": "1" * 201}])
+def test_a_release_that_does_not_say_which_halt_it_means_is_refused(login: Any, seen: dict[str, str]) -> None:
+    halt_set(HaltState.HALTED, "anna", "the feed is wrong")
+    client, url = login("trading.release_trading"), reverse("admin:trading_release")
+    answer = client.post(url, {"reason": "the feed is right again", **seen})
+    assert (answer.status_code, answer["Location"]) == (302, url)
+    assert "which halt was seen" in said(answer)
+    assert halt_state() is HaltState.HALTED
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x", "y" * 501])

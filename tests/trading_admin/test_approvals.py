@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
 from autotrader.core.users.models import User
+from broker import codec
 from tests.trading.asking import asked
-from tests.trading.builders import strategy
+from tests.trading.builders import status, strategy
+from trading.admin.glances import WAIT_S
 from trading.models import Approval, ApprovalVote
 from trading.models.strategy import Mode
 from trading.workflow.approving import glance, sweep
@@ -100,6 +107,27 @@ def test_what_was_not_seen_is_not_decided(login: Any, skin: str) -> None:
     assert not ApprovalVote.objects.exists()
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"reason": "y" * 501},
+        {"reason": "a\x00b"},
+        {"digest": ""},
+        {"digest": "f" * 65},
+        {"digest": "é" * 64},
+        {"said": "x"},
+    ],
+)
+def test_what_no_form_of_ours_sends_is_refused_in_the_admin(login: Any, broken: dict[str, str]) -> None:
+    approval = asked()
+    shown, sends = pages(approval)["admin"]
+    answer = login(*MAY_DECIDE).post(sends, form(approval, "reject", confirmed="1") | {"reason": "x"} | broken)
+    assert (answer.status_code, answer["Location"]) == (302, shown)
+    (told,) = get_messages(answer.wsgi_request)
+    assert "at most 500 characters" in str(told) if "reason" in broken else "out of date" in str(told)
+    assert not ApprovalVote.objects.exists()
+
+
 @pytest.mark.parametrize("skin", ["admin", "page"])
 def test_who_may_only_look_has_no_buttons_and_is_told_what_is_missing(login: Any, skin: str) -> None:
     approval = asked()
@@ -121,6 +149,57 @@ def test_without_a_broker_nobody_approves_and_the_page_says_so(login: Any, skin:
     answer = client.post(sends, form(approval, confirmed="1"), follow=True)
     assert "BROKER_UNAVAILABLE" in answer.content.decode()
     assert not ApprovalVote.objects.exists()
+
+
+class HangingOwner(BaseHTTPRequestHandler):
+    """An owner that lives and says how it is, but whose market data never comes."""
+
+    def do_GET(self) -> None:
+        self.say(json.dumps({"now": time.time()}))
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.path.endswith("/status"):
+            assert self.server.let_go.wait(60)  # type: ignore[attr-defined]
+        self.say(codec.dumps(status()))
+
+    def say(self, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hanging_owner(settings: Any) -> Iterator[None]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), HangingOwner)
+    server.daemon_threads = True
+    server.let_go = threading.Event()  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings.AUTOTRADER_BROKER_URL = f"http://127.0.0.1:{server.server_address[1]}"
+    yield
+    server.let_go.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_broker_that_hangs_holds_no_page_up(login: Any, hanging_owner: None) -> None:
+    approval = asked()
+    shown, sends = pages(approval)["admin"]
+    client = login(*MAY_DECIDE)
+    client.get(reverse("admin:trading_approval_changelist"))  # what every first request loads
+    for ask, words in (
+        (lambda: client.get(shown), "Reject…"),
+        (lambda: client.post(sends, form(approval, "reject")), "Yes, reject it"),
+    ):
+        began = time.monotonic()
+        page = ask().content.decode()
+        assert time.monotonic() - began < 2 * WAIT_S
+        for said in ("The broker has not answered for 2 s.", "unavailable", words):
+            assert said in page, said
 
 
 def test_a_get_changes_nothing(login: Any) -> None:

@@ -32,7 +32,7 @@ def post(client: Client, row: Discrepancy, **said: object) -> int:
 
 
 def test_the_page_says_what_differs_and_offers_what_can_be_done(login: Login, differing: Discrepancy) -> None:
-    shown = page(login(VIEW, RESOLVE), differing)
+    shown = page(login(VIEW, RESOLVE, "audit.view_event"), differing)
     for word in ("Position differs", "The broker holds 4 AAPL", "book what is missing"):
         assert word in shown
     assert f"discrepancy:{differing.pk}" in shown  # its events

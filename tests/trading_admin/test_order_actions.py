@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,14 @@ from autotrader.core.users.models import User
 from tests.api.test_orders import Api, entry, legs_of
 from tests.desk.conftest import Desk, bars_folder, open_desk
 from tests.desk.conftest import desk as desk
+from tests.trading.asking import asked
+from tests.trading.builders import bracket, strategy
 from tests.trading_admin.conftest import Login
 from tests.trading_admin.story import Told
+from trading.admin import order_actions
 from trading.models import Order, OrderChange, OrderRequest, Reconciliation
+from trading.models.strategy import Mode
+from trading.services.requests import cancel_requests
 
 __all__ = ["bars_folder", "desk", "open_desk"]
 
@@ -106,3 +112,43 @@ def test_a_person_cancels_orders_from_the_list_and_compares_with_the_broker(desk
     yes = {"confirmed": "yes", "key": form_key(asked)}
     said = client.post("/admin/trading/reconciliation/", looks | yes, follow=True).content.decode()
     assert "Compared" in said
+
+
+def test_orders_of_the_list_are_asked_for_at_once_and_each_has_its_own_answer(
+    transactional_db: None, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.AUTOTRADER_STATE_DIR = tmp_path  # nobody owns a connection there
+    waiting = [asked(strategy(f"s{count}", mode=Mode.APPROVE), quantity=str(count)).order for count in (2, 3)]
+    sent = bracket(strategy("third"), quantity="4")[0]
+    orders = [*(order for order in waiting if order), sent]
+    calls: list[dict[str, Any]] = []
+
+    def counted(**given: Any) -> Any:
+        calls.append(given)
+        return cancel_requests(**given)
+
+    monkeypatch.setattr(order_actions, "cancel_requests", counted)
+    client = staff("view_order", "request_order")
+    chosen = {"action": "cancel_chosen", "_selected_action": [str(order.pk) for order in orders]}
+    key = form_key(client.post("/admin/trading/order/", chosen | {"index": "0"}))
+    yes = {"confirmed": "yes", "key": key, "reason": "not today"}
+    answer = client.post("/admin/trading/order/", chosen | yes, follow=True)
+    told = {str(message) for message in answer.context["messages"]}
+    assert told > {f"{order.order_ref} is withdrawn: it was never sent." for order in orders[:2]}
+    (left,) = (text for text in told if "withdrawn" not in text)
+    assert left.startswith(f"{sent.order_ref}: ")
+    assert "was being sent" in left
+    (call,) = calls
+    assert set(call["asked"]) == {f"admin-{key}-{order.pk}" for order in orders}
+
+
+def test_an_order_that_waits_is_withdrawn_on_its_page_without_the_broker(
+    transactional_db: None, settings: Any, tmp_path: Path
+) -> None:
+    settings.AUTOTRADER_STATE_DIR = tmp_path
+    order = asked().order
+    assert order is not None
+    client = staff("view_order", "request_order")
+    path = f"/admin/trading/order/{order.pk}/cancel/"
+    said = client.post(path, {"reason": "not today", "key": form_key(client.get(path))}, follow=True)
+    assert f"{order.order_ref} is withdrawn: it was never sent." in said.content.decode()

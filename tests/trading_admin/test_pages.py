@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from PIL import Image
 
+from autotrader.core.artifacts.services import artifact_read
 from autotrader.core.audit.models import AuditHead, Event
 from broker.models import BrokerMessage, Contract, Submission
 from tests.trading_admin.story import Told, tell
@@ -30,6 +33,7 @@ from trading.models import (
 )
 from trading.models.account import AccountKind
 from trading.selectors.overview import overview
+from trading.services.cycles import cycle_queue
 
 EDITABLE = {Instrument, RiskProfile, Strategy, Workflow, WorkflowVersion}
 OURS = {"trading", "broker", "research", "audit", "artifacts"}
@@ -156,7 +160,7 @@ def test_the_index_shows_the_desk(boss: Client, bought: Told, django_assert_max_
     BrokerMessage.objects.create(
         kind="execution", payload="{}", received_at=bought.decision.at, state="ERROR", error="no such order"
     )
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(26):
         page = boss.get(reverse("admin:index")).content.decode()
     for words in ("Trading is ACTIVE", "BUY AAPL", "DU1234567", "not live", "look at them"):
         assert words in page
@@ -203,6 +207,14 @@ def test_an_address_without_a_page_says_so_in_our_own_dress(boss: Client, path: 
     assert path in answer.content.decode()
 
 
+def test_the_page_of_a_story_brings_no_script_of_a_form(boss: Client, bought: Told) -> None:
+    for record in (bought.decision, bought.orders[0], bought.execution, bought.execution.cycle):
+        page = boss.get(url_of(type(record), "change", record.pk)).content.decode()
+        assert not [name for name in ("jquery", "xregexp", "jsi18n") if name in page], record
+        assert "unfold/js/app" in page
+    assert "jquery" in boss.get(url_of(Strategy, "change", bought.execution.strategy.pk)).content.decode()
+
+
 def test_a_missing_decision_is_not_an_error(boss: Client) -> None:
     answer = boss.get(url_of(Decision, "change", 4711))
     assert answer.status_code == 302
@@ -226,6 +238,17 @@ def test_the_chart_is_drawn_once_and_kept(boss: Client, bought: Told) -> None:
     assert first.content.startswith(b"\x89PNG")
     assert analysis.chart is not None
     assert boss.get(url).content == first.content
+    kept = artifact_read(analysis.chart)
+    with Image.open(io.BytesIO(first.content)) as shown, Image.open(io.BytesIO(kept)) as drawn:
+        assert shown.size == drawn.size
+    assert 2 * len(first.content) < len(kept), "with the whole of both the page would be too heavy"
+
+
+def test_a_chart_is_for_who_may_see_analyses(login: Any, bought: Told) -> None:
+    url = reverse("admin:trading_decision_chart", args=[bought.execution.analyses.get(timeframe=1).pk])
+    for permissions in (("trading.view_decision",), ("trading.view_analysis",)):
+        assert login(*permissions).get(url).status_code == 403, permissions
+    assert login("trading.view_decision", "trading.view_analysis").get(url).status_code == 200
 
 
 def test_an_analysis_without_bars_has_no_chart(boss: Client, bought: Told) -> None:
@@ -255,6 +278,18 @@ def test_the_ledgers_are_kept_apart(bought: Told) -> None:
     replay = overview(bought.decision.at)
     assert (replay.open_orders, replay.open_trades) == (0, 0)
     assert [ledger.open_trades for ledger in replay.ledgers] == [1]
+
+
+def test_the_executions_of_the_cycles_shown_alone_are_counted(bought: Told) -> None:
+    cycles = [cycle_queue(strategies=[bought.execution.strategy], trigger="manual", actor="ann") for _ in range(7)]
+    bought.execution.__class__.objects.filter(cycle=cycles[-1]).update(state="FAILED")
+    with CaptureQueriesContext(connection) as counted:
+        seen = overview(bought.decision.at).cycles
+    assert [cycle.pk for cycle in seen] == [cycle.pk for cycle in cycles[:0:-1]]
+    newest: Any = seen[0]
+    assert (newest.work, newest.failed, newest.ordered) == (cycles[-1].executions.count(), newest.work, 0)
+    (joined,) = (query["sql"] for query in counted if "workflowexecution" in query["sql"])
+    assert f"IN ({', '.join(str(cycle.pk) for cycle in cycles[:0:-1])})" in joined
 
 
 def test_an_exit_that_moved_a_leg_shows_that_leg(boss: Client, bought: Told) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -13,17 +15,21 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from autotrader.core.admin_kit import HistoryAdmin, link
+from autotrader.core.admin_kit import link
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import badge, instant, money, number, price
+from trading.admin.glances import glance_within
 from trading.admin.kit_confirm import Answer, Line, Question, WithReason, carry_out, chosen, confirmed
-from trading.admin.kit_finders import by_number, by_order_ref, by_symbol
-from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
+from trading.admin.kit_finders import by_dispatch, by_field, by_number, by_order_ref, by_symbol
+from trading.admin.kit_lists import BigHistoryAdmin, LedgerFilter, NewestDateFilter, NewestFilter
 from trading.models import Approval, ApprovalVote, Dispatch
 from trading.selectors.approvals import approval_story
 from trading.services.approvals import PERMISSION, Word
-from trading.workflow.approving import decide, glance
+from trading.workflow.approving import decide
 
+VIEW = "trading.view_approval"
+LONGEST_REASON = 500
+DIGEST = re.compile(r"\A[0-9a-f]{64}\Z")
 APPROVE = Question(
     action="approve_chosen",
     title="Approve these orders?",
@@ -33,6 +39,21 @@ APPROVE = Question(
 REJECT = Question(
     action="reject_chosen", title="Reject these orders?", button="Reject them", danger=True, form=WithReason
 )
+
+
+class WordForm(forms.Form):
+    """A yes or a no to the order that was shown, by its digest."""
+
+    said = forms.ChoiceField(choices=[("approve", "approve"), ("reject", "reject")])
+    digest = forms.RegexField(DIGEST)
+    reason = forms.CharField(required=False, max_length=LONGEST_REASON, strip=True)
+
+    @property
+    def problem(self) -> str:
+        """What to do where it is not valid."""
+        if "reason" in self.errors:
+            return f"Say why in at most {LONGEST_REASON} characters."
+        return "This page is out of date. Look at the order again, and decide once more."
 
 
 @admin.register(Approval)
@@ -53,7 +74,7 @@ class ApprovalAdmin(BigHistoryAdmin):
         "requested_by",
         "account",
     )
-    list_filter = (("requested_at", DateFilter), "state", ("account", LedgerFilter))
+    list_filter = (("requested_at", NewestDateFilter), "state", ("account", LedgerFilter))
     search_help_text = "Symbol, order ref, group or number"
     finders = (by_number(), by_symbol(), by_order_ref("order"))
     list_select_related = ("instrument", "account")
@@ -70,25 +91,30 @@ class ApprovalAdmin(BigHistoryAdmin):
         context = {
             **(extra_context or {}),
             "story": story,
-            "now": glance(story.approval) if story is not None and story.is_open else None,
+            "now": glance_within(story.approval) if story is not None and story.is_open else None,
             "may_decide": request.user.has_perm(PERMISSION),
         }
         return super().change_view(request, object_id, form_url, context)
 
     def word_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """First show once more what is about to be said; with `confirmed` say it."""
-        if not request.user.has_perm(PERMISSION):
-            raise PermissionDenied(f"This needs the permission {PERMISSION}.")
+        for needed in (VIEW, PERMISSION):
+            if not request.user.has_perm(needed):
+                raise PermissionDenied(f"This needs the permission {needed}.")
         back = reverse("admin:trading_approval_change", args=[pk])
-        approve = request.POST.get("said") == "approve"
-        digest, reason = request.POST.get("digest", ""), request.POST.get("reason", "").strip()
+        form = WordForm(request.POST)
+        if not form.is_valid():
+            messages.error(request, form.problem)
+            return HttpResponseRedirect(back)
+        approve = form.cleaned_data["said"] == "approve"
+        digest, reason = form.cleaned_data["digest"], form.cleaned_data["reason"]
         story = approval_story(pk)
         if story is not None and not request.POST.get("confirmed"):
             context = {
                 **self.admin_site.each_context(request),
                 "title": "Approve this order?" if approve else "Reject this order?",
                 "story": story,
-                "now": glance(story.approval),
+                "now": glance_within(story.approval),
                 "approve": approve,
                 "digest": digest,
                 "reason": reason,
@@ -127,6 +153,8 @@ class ApprovalAdmin(BigHistoryAdmin):
 
         def do(row: Approval) -> Answer:
             digest, reason = request.POST.get(f"digest-{row.pk}", ""), said.get("reason", "")
+            if DIGEST.fullmatch(digest) is None:
+                return messages.ERROR, f"Approval {row.pk}: the page is out of date; choose it again."
             word = Word(request.user, approve=question is APPROVE, digest=digest, reason=reason)  # type: ignore[arg-type]
             return messages.SUCCESS, f"Your word is kept: approval {row.pk} is {decide(row.pk, word).state}."
 
@@ -184,13 +212,16 @@ def _line(approval: Approval) -> Line:
 
 
 @admin.register(ApprovalVote)
-class ApprovalVoteAdmin(HistoryAdmin):
+class ApprovalVoteAdmin(BigHistoryAdmin):
     """Who said what, when."""
 
     list_display = ("approval_link", "user", "word", "reason", "when", "at")
-    list_filter = ("approve",)
-    search_fields = ("user__username", "approval__instrument__symbol")
-    list_select_related = ("approval", "user")
+    list_filter = (("approve", NewestFilter),)
+    search_help_text = "Symbol, username, or number of the approval"
+    finders = (by_field("user__username"), by_symbol("approval__instrument"), by_number("approval"))
+    list_select_related = ("approval__instrument", "user")
+    ordering = ("-id",)
+    exported = ("id", "approval_id", "user__username", "approve", "digest", "reason", "at", "market_at")
 
     @admin.display(description="Approval", ordering="approval")
     def approval_link(self, vote: ApprovalVote) -> SafeString:
@@ -206,13 +237,14 @@ class ApprovalVoteAdmin(HistoryAdmin):
 
 
 @admin.register(Dispatch)
-class DispatchAdmin(HistoryAdmin):
+class DispatchAdmin(BigHistoryAdmin):
     """Orders on their way to the broker."""
 
     list_display = ("id", "status", "of_approval", "of_request", "outcome", "reason", "epoch", "worker", "created_at")
-    list_filter = ("state", "outcome")
-    search_fields = ("=correlation_id", "worker")
-    list_select_related = ("approval", "request")
+    list_filter = (("state", NewestFilter), ("outcome", NewestFilter))
+    search_help_text = "Symbol, order ref, group, correlation id or number"
+    finders = (by_number(), by_dispatch)
+    list_select_related = ("approval__instrument", "request")
 
     @admin.display(description="State", ordering="state")
     def status(self, dispatch: Dispatch) -> SafeString:

@@ -19,6 +19,7 @@ from trading.models.cycle import CYCLE_ENDED
 from trading.selectors.executions import orders_sent
 from trading.services.cycle_cancels import PERMISSION, cycle_cancel
 
+VIEW = "trading.view_cycle"
 CANCEL = Question(
     action="cancel_chosen",
     title="Cancel these cycles?",
@@ -43,8 +44,9 @@ def cancel_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel it, or say why not, and show its page again."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    if not request.user.has_perm(PERMISSION):
-        raise PermissionDenied(f"Cancelling a cycle needs the permission {PERMISSION}.")
+    for needed in (VIEW, PERMISSION):
+        if not request.user.has_perm(needed):
+            raise PermissionDenied(f"Cancelling a cycle needs the permission {needed}.")
     cycle = get_object_or_404(Cycle, pk=pk)
     try:
         level, said = _cancelled(request, cycle, request.POST.get("reason", ""))

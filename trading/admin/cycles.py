@@ -14,7 +14,7 @@ from autotrader.core.admin_kit import link
 from autotrader.core.formats import badge, duration, instant
 from trading.admin.cycle_cancels import cancel_chosen, cancel_url, may_cancel
 from trading.admin.kit_finders import by_cycle_of_symbol, by_execution, by_field, by_number, by_symbol
-from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
+from trading.admin.kit_lists import BigHistoryAdmin, LedgerFilter, NewestDateFilter, NewestFilter
 from trading.models import Cycle, StepRun, WorkflowExecution
 from trading.selectors.stories import cycle_story, execution_story
 from trading.services.cycle_cancels import PERMISSION
@@ -35,7 +35,13 @@ class CycleAdmin(BigHistoryAdmin):
         "dry_run",
         "reason",
     )
-    list_filter = (("created_at", DateFilter), "state", "trigger", "dry_run", ("account", LedgerFilter))
+    list_filter = (
+        ("created_at", NewestDateFilter),
+        ("state", NewestFilter),
+        ("trigger", NewestFilter),
+        ("dry_run", NewestFilter),
+        ("account", LedgerFilter),
+    )
     search_help_text = "Symbol, correlation id or number"
     finders = (by_field("correlation_id"), by_number(), by_cycle_of_symbol)
     list_select_related = ("account",)
@@ -96,7 +102,7 @@ class WorkflowExecutionAdmin(BigHistoryAdmin):
         "created",
         "reason",
     )
-    list_filter = ("state", "strategy")
+    list_filter = (("state", NewestFilter), "strategy")
     search_help_text = "Symbol, correlation id or number"
     finders = (by_symbol(), by_number(), by_execution("pk"))
     list_select_related = ("cycle", "strategy", "instrument", "decision__instrument")

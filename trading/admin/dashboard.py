@@ -10,9 +10,11 @@ from django.http import HttpRequest
 from autotrader.core.clock import system_now
 from broker.gates import HaltState, halt_reading
 from trading.admin.console import machine
+from trading.admin.kit_results import result_told
 from trading.selectors.approvals import waiting_count
 from trading.selectors.discrepancies import open_count
 from trading.selectors.overview import overview
+from trading.selectors.trade_costs import results_of
 from trading.services.halts import HALT_PERMISSION, RELEASE_PERMISSION
 
 VIEW_PERMISSION = "trading.view_decision"
@@ -22,6 +24,7 @@ def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
     """What the index shows; people who may not see decisions get the Halt state and the list of pages."""
     halt, now = halt_reading(), system_now()
     sees = request.user.has_perm(VIEW_PERMISSION)
+    seen = overview(now) if sees else None
     return {
         **context,
         "title": "Desk",
@@ -32,5 +35,6 @@ def index_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         "machine": machine(request, now) if sees else None,
         "waiting": waiting_count() if sees else None,
         "discrepancies": open_count() if sees else None,
-        "overview": overview(now) if sees else None,
+        "overview": seen,
+        "trades": [(row.trade, result_told(row)) for row in results_of(seen.trades)] if seen else [],
     }

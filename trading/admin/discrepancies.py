@@ -15,7 +15,9 @@ from django.utils.safestring import SafeString
 from autotrader.core.admin_kit import link
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import badge, instant, money
-from trading.admin.reconcile_actions import ComparingAdmin
+from trading.admin.kit_finders import by_newest, by_number, by_order_ref, by_symbol
+from trading.admin.kit_lists import BigHistoryAdmin, LedgerFilter
+from trading.admin.reconcile_actions import Comparing
 from trading.models import Discrepancy, Reconciliation, Strategy
 from trading.selectors.discrepancies import discrepancy_story
 from trading.services import resolutions
@@ -28,6 +30,7 @@ WORDS = {
     resolutions.ENDED: "I have looked: the broker does not have this order. End it",
     resolutions.ASIDE: "Set these messages aside: they are never applied",
 }
+VIEW = "trading.view_discrepancy"
 INPUT = {"class": "desk-input", "autocomplete": "off"}
 
 
@@ -76,7 +79,7 @@ class ResolveForm(forms.Form):
 
 
 @admin.register(Discrepancy)
-class DiscrepancyAdmin(ComparingAdmin):
+class DiscrepancyAdmin(Comparing, BigHistoryAdmin):
     """What differs, since when, and who resolved it."""
 
     list_display = (
@@ -93,10 +96,12 @@ class DiscrepancyAdmin(ComparingAdmin):
         "seen",
         "resolved_by",
     )
-    list_filter = ("state", "kind", "blocking", "account")
-    search_fields = ("subject", "order__order_ref", "instrument__symbol", "detail")
+    list_filter = ("state", "kind", "blocking", ("account", LedgerFilter))
+    search_help_text = "Symbol, order ref, group, subject or number"
+    finders = (by_number(), by_symbol(), by_order_ref("order"), by_newest(Discrepancy, "subject"))
     list_select_related = ("instrument", "order", "account")
-    date_hierarchy = "first_seen_at"
+    actions = ("compare_now", "export_chosen")
+    ordering = ("-id",)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.resolve_view)
@@ -113,8 +118,9 @@ class DiscrepancyAdmin(ComparingAdmin):
 
     def resolve_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Resolve by POST; with errors, the form again."""
-        if not request.user.has_perm(PERMISSION):
-            raise PermissionDenied(f"This needs the permission {PERMISSION}.")
+        for needed in (VIEW, PERMISSION):
+            if not request.user.has_perm(needed):
+                raise PermissionDenied(f"This needs the permission {needed}.")
         story = discrepancy_story(pk)
         if story is None:
             raise Http404
@@ -164,7 +170,7 @@ class DiscrepancyAdmin(ComparingAdmin):
 
 
 @admin.register(Reconciliation)
-class ReconciliationAdmin(ComparingAdmin):
+class ReconciliationAdmin(Comparing):
     """What the last look at the broker's book compared."""
 
     list_display = ("account", "when", "orders", "executions", "positions", "broker_cash", "our_cash", "cash_note")

@@ -79,6 +79,7 @@ class EventListAdmin(BigHistoryAdmin, EventAdmin):
     ordering = ("-seq",)
     show_full_result_count = False
     actions: Any = ("export_chosen",)
+    timed = "at"
     finders = (by_number(), by_field("correlation_id"), by_field("subject"), by_order, by_symbol)
     exported = (
         "seq", "at", "market_at", "type", "account", "actor", "correlation_id", "subject", "subject_version",

@@ -27,6 +27,7 @@ from trading.services.halts import (
 )
 
 TYPED = "ALL"
+LONGEST_SEEN = 200
 RADIO = {"class": "desk-radio"}
 
 
@@ -94,7 +95,7 @@ class ReleaseForm(ReasonForm):
         ],
         widget=forms.RadioSelect(attrs=RADIO),
     )
-    seen = forms.CharField(required=False, widget=forms.HiddenInput())
+    seen = forms.CharField(max_length=LONGEST_SEEN, widget=forms.HiddenInput())
     field_order = ("to", "reason", "seen")
 
 
@@ -129,6 +130,9 @@ def release_view(request: HttpRequest) -> HttpResponse:
         except AutoTraderError as error:
             messages.error(request, error.message)
             return HttpResponseRedirect(reverse("admin:trading_release"))
+    if "seen" in form.errors:
+        messages.error(request, "Look at the page again: it did not say which halt was seen.")
+        return HttpResponseRedirect(reverse("admin:trading_release"))
     return _page(request, form, title="Release trading", verb="Release", tone="primary")
 
 

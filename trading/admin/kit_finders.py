@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
-from trading.models import Account, Decision, Fill, Instrument, Order, WorkflowExecution
+from autotrader.core.admin_lists import Finder, number_in
+from autotrader.core.admin_lists import by_field as by_field
+from autotrader.core.admin_lists import by_newest as by_newest
+from autotrader.core.admin_lists import by_number as by_number
+from trading.models import Account, Approval, Decision, Fill, Instrument, Order, OrderRequest, WorkflowExecution
 from trading.models.account import AccountKind
 
-Finder = Callable[[str], Q | None]
 MOST = 500  # ids that one condition names
-LONGEST_NUMBER = 18  # digits; more a column of 64 bits may not hold
 
 
 def by_symbol(path: str = "instrument") -> Finder:
@@ -20,26 +23,11 @@ def by_symbol(path: str = "instrument") -> Finder:
     return lambda word: _among(path, Instrument.objects.filter(symbol=word.upper()).values_list("pk", flat=True))
 
 
-def by_field(path: str) -> Finder:
-    """Rows whose column says exactly this; the column must have an index."""
-    return lambda word: Q(**{path: word})
-
-
-def by_number(path: str = "pk") -> Finder:
-    """Rows with this number."""
-
-    def find(word: str) -> Q | None:
-        number = _number(word)
-        return None if number is None else Q(**{path: number})
-
-    return find
-
-
 def by_number_in_accounts(path: str) -> Finder:
     """Rows with the broker's number, which is unique, and found, within an account."""
 
     def find(word: str) -> Q | None:
-        number = _number(word)
+        number = number_in(word)
         return None if number is None else Q(**{path: number, "account__in": _accounts()})
 
     return find
@@ -105,12 +93,36 @@ def by_decision_of_execution(path: str = "decision") -> Finder:
     return find
 
 
+def by_dispatch(word: str) -> Q | None:
+    """The sendings of approvals and requests: of the instruments with this symbol, of the order or the group of this
+    reference, or under this correlation id."""
+    orders = Order.objects.filter(Q(order_ref=word) | Q(group=word)).order_by()
+    instruments = Instrument.objects.filter(symbol=word.upper()).values_list("pk", flat=True)[:MOST]
+    under = Decision.objects.filter(execution__in=executions_of(word)).values_list("pk", flat=True)[:MOST]
+    # One column at a time: no index serves a condition that is an OR over tables.
+    causes: list[tuple[type[Model], str, list[Any]]] = [
+        (Approval, "order", list(orders.values_list("pk", flat=True)[:MOST])),
+        (Approval, "instrument", list(instruments)),
+        (Approval, "decision", list(under)),
+        (OrderRequest, "pk", [pk for pk in orders.values_list("request", flat=True)[:MOST] if pk is not None]),
+        (OrderRequest, "instrument", list(instruments)),
+        (OrderRequest, "correlation_id", [word]),
+    ]
+    found: dict[type[Model], list[int]] = {Approval: [], OrderRequest: []}
+    for model, column, values in causes:
+        if values:
+            rows = model._default_manager.filter(**{f"{column}__in": values}).order_by("-pk")
+            found[model] += rows.values_list("pk", flat=True)[:MOST]
+    parts = [_q("approval", found[Approval]), _q("request", found[OrderRequest])]
+    return reduce(or_, [part for part in parts if part is not None]) if any(found.values()) else None
+
+
 def executions_of(correlation_id: str) -> list[int]:
     """The executions under a correlation id: that of a cycle, or of one execution, "<cycle's>.<number>"."""
     cycle, _, number = correlation_id.partition(":")[0].partition(".")
     rows = WorkflowExecution.objects.filter(cycle__correlation_id=cycle)
     if number:
-        rows = rows.filter(pk=_number(number) or 0)
+        rows = rows.filter(pk=number_in(number) or 0)
     return list(rows.order_by().values_list("pk", flat=True)[:MOST])
 
 
@@ -124,10 +136,3 @@ def _q(path: str, ids: list[Any]) -> Q | None:
 
 def _accounts() -> list[str]:
     return list(Account.objects.exclude(kind=AccountKind.REPLAY).order_by("pk").values_list("pk", flat=True)[:MOST])
-
-
-def _number(word: str) -> int | None:
-    """The number that a word is, None where it is none that a column could hold."""
-    if len(word) > LONGEST_NUMBER or not (word.isascii() and word.isdecimal()):
-        return None
-    return int(word)

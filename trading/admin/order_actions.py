@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -16,14 +15,15 @@ from django.template.response import TemplateResponse
 from autotrader.core.admin_kit import change_url
 from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import number
-from broker import get_broker
+from autotrader.core.forms import CancelForm, StopCancelForm
 from trading.admin.kit_confirm import Answer, Line, Question, WithReason, carry_out, chosen, confirmed
 from trading.models import Order
-from trading.models.order import TERMINAL, Role
+from trading.models.order import TERMINAL, OrderState, Role
 from trading.selectors.requests import RequestOutcome
-from trading.services.requests import Caller, cancel_request
+from trading.services.brokers import broker_or_away
+from trading.services.requests import Caller, cancel_request, cancel_requests
 
-PERMISSION = "trading.request_order"
+VIEW, PERMISSION = "trading.view_order", "trading.request_order"
 PROTECTION = "trading.remove_protection"
 CANCEL = Question(
     action="cancel_chosen",
@@ -33,29 +33,6 @@ CANCEL = Question(
     danger=True,
     form=WithReason,
 )
-
-
-class CancelForm(forms.Form):
-    """Why; `key` makes a second press of the button the same request."""
-
-    reason = forms.CharField(
-        min_length=3,
-        max_length=500,
-        help_text="Kept in the audit log with your name.",
-        widget=forms.TextInput(attrs={"class": "desk-input", "autofocus": True, "autocomplete": "off"}),
-    )
-    key = forms.UUIDField(widget=forms.HiddenInput())
-
-
-class StopCancelForm(CancelForm):
-    """A stop protects a position: to take it away must be said outright."""
-
-    force = forms.BooleanField(
-        required=False,
-        label="Leave the position without its stop",
-        help_text="Needs the permission to remove protection.",
-    )
-    field_order = ("force", "reason")
 
 
 def may_cancel(request: HttpRequest, order: Order) -> bool:
@@ -70,8 +47,9 @@ def may_cancel(request: HttpRequest, order: Order) -> bool:
 
 def cancel_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the reason, then ask the broker for the end of the order."""
-    if not request.user.has_perm(PERMISSION):
-        raise PermissionDenied(f"This needs the permission {PERMISSION}.")
+    for needed in (VIEW, PERMISSION):
+        if not request.user.has_perm(needed):
+            raise PermissionDenied(f"This needs the permission {needed}.")
     order = get_object_or_404(Order.objects.select_related("instrument", "account"), pk=pk)
     form_class = StopCancelForm if order.role == Role.STOP else CancelForm
     form = form_class(request.POST or None, initial={"key": uuid.uuid4()})
@@ -102,8 +80,24 @@ def cancel_chosen(model_admin: Any, request: HttpRequest, rows: QuerySet[Order])
     said = confirmed(model_admin, request, CANCEL, [_line(order) for order in can])
     if isinstance(said, HttpResponse):
         return said
-    carry_out(request, can, lambda order: _asked(request, order, {**said, "key": f"{said['key']}-{order.pk}"}))
+    asked = {_key(said, order): _body(order, said) for order in can}
+    with broker_or_away() as broker:
+        found = cancel_requests(caller=_caller(request), asked=asked, broker=broker)
+    carry_out(request, can, lambda order: _told(order, found.told(_key(said, order))))
     return None
+
+
+def _key(said: dict[str, Any], order: Order) -> str:
+    return f"admin-{said['key']}-{order.pk}"
+
+
+def _body(order: Order, said: dict[str, Any]) -> dict[str, Any]:
+    return {"order_ref": order.order_ref, "reason": said["reason"], "force": bool(said.get("force"))}
+
+
+def _caller(request: HttpRequest) -> Caller:
+    name = request.user.get_username()
+    return Caller(f"user:#{request.user.pk}", name, may_unprotect=request.user.has_perm(PROTECTION))
 
 
 def _line(order: Order) -> Line:
@@ -120,19 +114,19 @@ def _cancel(request: HttpRequest, order: Order, said: dict[str, Any]) -> None:
 
 
 def _asked(request: HttpRequest, order: Order, said: dict[str, Any]) -> Answer:
-    name = request.user.get_username()
-    caller = Caller(f"user:{name}", name, may_unprotect=request.user.has_perm(PROTECTION))
-    body = {"order_ref": order.order_ref, "reason": said["reason"], "force": bool(said.get("force"))}
-    with get_broker(own=False) as broker:
-        outcome = cancel_request(caller=caller, key=f"admin-{said['key']}", body=body, broker=broker)
+    key, body = f"admin-{said['key']}", _body(order, said)
+    with broker_or_away() as broker:
+        outcome = cancel_request(caller=_caller(request), key=key, body=body, broker=broker)
     return _told(order, outcome)
 
 
 def _told(order: Order, outcome: RequestOutcome) -> Answer:
     """What happened, in a sentence."""
     if outcome.status:
-        return messages.ERROR, outcome.message
+        return messages.ERROR, f"{order.order_ref}: {outcome.message}"
     state = outcome.order.status if outcome.order else order.state
+    if state == OrderState.REFUSED:
+        return messages.SUCCESS, f"{order.order_ref} is withdrawn: it was never sent."
     if state in TERMINAL:
         return messages.SUCCESS, f"{order.order_ref} is {state}."
     return messages.WARNING, f"The cancel of {order.order_ref} was asked for; the order is still {state}."

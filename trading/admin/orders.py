@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from autotrader.core.admin_kit import link
-from autotrader.core.formats import badge, gain, instant, number, price
+from autotrader.core.formats import ABSENT, badge, instant, number, price
+from trading.admin.finding import find_url
 from trading.admin.halt import halt_view, release_view
 from trading.admin.kit_finders import (
     by_decision_of_execution,
@@ -23,9 +25,11 @@ from trading.admin.kit_finders import (
     by_trade_of_order,
 )
 from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
+from trading.admin.kit_results import costs_told, result_told, with_results
 from trading.admin.order_actions import PERMISSION, cancel_chosen, cancel_view, may_cancel
 from trading.models import Fill, Order, OrderChange, Trade
 from trading.selectors.stories import order_story
+from trading.selectors.trade_costs import results_of
 
 
 @admin.register(Order)
@@ -69,6 +73,7 @@ class OrderAdmin(BigHistoryAdmin):
             path("halt/", wrap(halt_view), name="trading_halt"),
             path("release/", wrap(release_view), name="trading_release"),
             path("<int:pk>/cancel/", wrap(cancel_view), name="trading_order_cancel"),
+            find_url(self.admin_site),
         ]
         return [*own, *super().get_urls()]
 
@@ -232,8 +237,24 @@ class TradeAdmin(BigHistoryAdmin):
     list_select_related = ("instrument", "strategy", "account", "decision__instrument")
     exported = (
         "id", "account_id", "strategy__name", "instrument__symbol", "side", "state", "quantity", "open_quantity",
-        "entry_price", "exit_price", "commission", "pnl", "decision_id", "opening_exec_id", "opened_at", "closed_at",
+        "entry_price", "exit_price", "instrument__currency", "all_commissions", "final_pnl", "result", "decision_id",
+        "opening_exec_id", "opened_at", "closed_at",
     )  # fmt: skip
+    # The row's own amounts leave out what the broker has still to tell.
+    exclude = ("commission", "pnl")
+    readonly_fields = ("costs", "outcome")
+
+    def _export(self, request: HttpRequest, rows: QuerySet[Any], filters: dict[str, str]) -> Any:
+        return super()._export(request, with_results(rows), filters)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """The list with what is known of each result."""
+        changes = super().get_changelist_instance(request)
+        rows: list[Any] = list(changes.result_list)
+        for result in results_of(rows):
+            cast("Any", result.trade).told = result_told(result)
+        changes.result_list = rows
+        return changes
 
     @admin.display(description="Opened", ordering="opened_at")
     def opened(self, trade: Trade) -> SafeString:
@@ -261,7 +282,16 @@ class TradeAdmin(BigHistoryAdmin):
 
     @admin.display(description="P&L", ordering="pnl")
     def profit(self, trade: Trade) -> SafeString:
-        return gain(trade.pnl)
+        told: SafeString = getattr(trade, "told", SafeString(ABSENT))
+        return told
+
+    @admin.display(description="Commissions")
+    def costs(self, trade: Trade) -> str:
+        return costs_told(results_of([trade])[0])
+
+    @admin.display(description="P&L")
+    def outcome(self, trade: Trade) -> SafeString:
+        return result_told(results_of([trade])[0])
 
     @admin.display(description="Decision")
     def decision_link(self, trade: Trade) -> SafeString:

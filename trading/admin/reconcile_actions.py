@@ -23,7 +23,7 @@ COMPARE = Question(
 )
 
 
-class ComparingAdmin(HistoryAdmin):
+class Comparing(HistoryAdmin):
     """History with the action that looks at the broker's book now."""
 
     actions: Any = ("compare_now",)

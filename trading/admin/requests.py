@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from autotrader.core.formats import badge, instant
 from trading.admin.kit_finders import by_field, by_number, by_request_of_order, by_symbol
-from trading.admin.kit_lists import BigHistoryAdmin, DateFilter, LedgerFilter
+from trading.admin.kit_lists import BigHistoryAdmin, LedgerFilter, NewestDateFilter, NewestFilter
 from trading.models import OrderRequest
 from trading.selectors.requests import request_story, wish_of
 
@@ -20,7 +20,12 @@ class OrderRequestAdmin(BigHistoryAdmin):
     """What was asked, and the answer."""
 
     list_display = ("id", "kind", "wish", "status_badge", "code", "client", "account", "when")
-    list_filter = (("created_at", DateFilter), "state", "kind", ("account", LedgerFilter))
+    list_filter = (
+        ("created_at", NewestDateFilter),
+        ("state", NewestFilter),
+        ("kind", NewestFilter),
+        ("account", LedgerFilter),
+    )
     search_help_text = "Symbol, order ref, correlation id or number"
     finders = (by_number(), by_field("correlation_id"), by_symbol(), by_request_of_order)
     list_select_related = ("account",)

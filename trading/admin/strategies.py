@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -13,14 +15,11 @@ from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from autotrader.core.admin_kit import DeskAdmin, change_url, link
-from autotrader.core.errors import AutoTraderError
 from autotrader.core.formats import badge, number
 from trading.admin import strategy_actions
-from trading.admin.kit_confirm import chosen
 from trading.admin.suspensions import may_resume, resume_url
 from trading.admin.versioned import VersionedForm
-from trading.models import Decision, Strategy, WorkflowVersion
-from trading.services.cycles import cycle_queue
+from trading.models import Cycle, Decision, Strategy, WorkflowVersion
 from trading.services.strategies import strategy_save
 from trading.services.strategy_settings import LOOSEN_PERMISSION, guards_of, loosened, strategy_faults
 
@@ -51,6 +50,13 @@ class StrategyForm(VersionedForm):
         for name, fault in faults.items():
             self.add_error(name, fault)
         return cleaned
+
+
+class PressForm(forms.Form):
+    """The button that runs a strategy: `key` makes a second press the same one, over the version that was shown."""
+
+    key = forms.UUIDField()
+    seen_version = forms.IntegerField()
 
 
 @admin.register(Strategy)
@@ -120,6 +126,7 @@ class StrategyAdmin(DeskAdmin):
             **(extra_context or {}),
             "can_run": self.has_run_permission(request),
             "can_resume": may_resume(request),
+            "press_key": uuid.uuid4(),
             "recent": recent.select_related("instrument", "account")[:8],
         }
         return super().change_view(request, object_id, form_url, context)
@@ -130,11 +137,8 @@ class StrategyAdmin(DeskAdmin):
     @admin.action(description="Run cycle now…", permissions=["run"])
     def run_now(self, request: HttpRequest, strategies: QuerySet[Strategy]) -> HttpResponse | None:
         """Ask once more, then queue one cycle over the chosen strategies and show it."""
-        rows = chosen(request, strategies.select_related("workflow_version__workflow"))
-        if not rows:
-            return None
-        said = strategy_actions.asked_about(self, request, strategy_actions.RUN, rows)
-        return said if isinstance(said, HttpResponse) else self._queue(request, rows)
+        made = strategy_actions.run(self, request, strategies)
+        return HttpResponseRedirect(change_url(made)) if isinstance(made, Cycle) else made
 
     @admin.action(description="Enable…", permissions=["change"])
     def enable(self, request: HttpRequest, strategies: QuerySet[Strategy]) -> HttpResponse | None:
@@ -155,19 +159,16 @@ class StrategyAdmin(DeskAdmin):
         """The same for one strategy, from its own page; by POST only."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        if not self.has_run_permission(request):
-            raise PermissionDenied("Running a cycle needs the permission trading.run_cycle.")
-        strategy = get_object_or_404(Strategy.objects.select_related("workflow_version__workflow"), pk=pk)
-        return self._queue(request, [strategy]) or HttpResponseRedirect(change_url(strategy))
-
-    def _queue(self, request: HttpRequest, strategies: list[Strategy]) -> HttpResponse | None:
-        try:
-            cycle = cycle_queue(strategies=strategies, trigger="manual", actor=request.user.get_username())
-        except AutoTraderError as error:
-            self.message_user(request, error.message, messages.ERROR)
-            return None
-        self.message_user(request, f"Cycle {cycle.pk} is queued; a worker takes it up.", messages.SUCCESS)
-        return HttpResponseRedirect(change_url(cycle))
+        if not (self.has_run_permission(request) and self.has_view_permission(request)):
+            raise PermissionDenied(f"Running a cycle needs the permissions {RUN_PERMISSION} and trading.view_strategy.")
+        strategy = get_object_or_404(Strategy, pk=pk)
+        form = PressForm(request.POST)
+        if not form.is_valid():
+            messages.error(request, "This page is out of date. Look at it again, and press once more.")
+            return HttpResponseRedirect(change_url(strategy))
+        said = form.cleaned_data
+        cycle = strategy_actions.pressed(request, {strategy.pk: said["seen_version"]}, said["key"])
+        return HttpResponseRedirect(change_url(cycle or strategy))
 
     @admin.display(description="Enabled", ordering="enabled")
     def status(self, strategy: Strategy) -> SafeString:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from autotrader.core.errors import AutoTraderError
 from trading.admin.kit_confirm import Answer, Line, Question, carry_out, chosen, confirmed
-from trading.models import Strategy
-from trading.models.strategy import Mode
-from trading.services.strategy_settings import FIELDS, LOOSEN_PERMISSION, strategy_change, strategy_create
+from trading.models import Cycle, Strategy
+from trading.services.strategy_presses import cycle_press, strategy_copy
+from trading.services.strategy_settings import LOOSEN_PERMISSION, strategy_change
 
 RUN = Question(
     action="run_now",
@@ -38,7 +40,6 @@ COPY = Question(
     button="Copy",
     warning="Each copy is disabled, so that it can be changed before it runs.",
 )
-LONGEST_NAME = 80
 
 
 def asked_about(
@@ -52,7 +53,7 @@ def asked_about(
 def switch(model_admin: Any, request: HttpRequest, rows: QuerySet[Strategy], *, enabled: bool) -> HttpResponse | None:
     """Enable or disable the chosen ones, over the versions that were shown."""
 
-    def do(row: Strategy) -> Answer:
+    def do(row: Strategy, _key: UUID) -> Answer:
         strategy_change(
             row.pk,
             {"enabled": enabled},
@@ -65,23 +66,47 @@ def switch(model_admin: Any, request: HttpRequest, rows: QuerySet[Strategy], *, 
     return _each(model_admin, request, ENABLE if enabled else DISABLE, rows, do)
 
 
+def run(model_admin: Any, request: HttpRequest, rows: QuerySet[Strategy]) -> Cycle | HttpResponse | None:
+    """One cycle over the chosen ones, at the versions that were shown; None where it was refused, which is said."""
+    found = chosen(request, rows)
+    if not found:
+        return None
+    said = asked_about(model_admin, request, RUN, found)
+    if isinstance(said, HttpResponse):
+        return said
+    return pressed(request, {row.pk: _seen(request, row) for row in found}, said["key"])
+
+
+def pressed(request: HttpRequest, seen: Mapping[int, int], key: UUID) -> Cycle | None:
+    """The cycle that this form starts, or has started; None where it was refused, which is said."""
+    try:
+        cycle = cycle_press(seen, key=key, actor=request.user.get_username())
+    except AutoTraderError as error:
+        messages.error(request, error.message)
+        return None
+    messages.success(request, f"Cycle {cycle.pk} is queued; a worker takes it up.")
+    return cycle
+
+
 def copy(model_admin: Any, request: HttpRequest, rows: QuerySet[Strategy]) -> HttpResponse | None:
     """Make a disabled copy of each under a name of its own; what this person may not loosen asks for approval there."""
     may_loosen = request.user.has_perm(LOOSEN_PERMISSION)
 
-    def do(row: Strategy) -> Answer:
-        values = _values(row) | {"name": _free_name(row.name), "enabled": False}
-        if not may_loosen:
-            guarded = {"mode": Mode.APPROVE if row.mode == Mode.AUTO else row.mode, "allow_short": False}
-            values |= guarded
-        made = strategy_create(values, actor=request.user.get_username(), may_loosen=may_loosen)
+    def do(row: Strategy, key: UUID) -> Answer:
+        made = strategy_copy(
+            row.pk, version=_seen(request, row), key=key, actor=request.user.get_username(), may_loosen=may_loosen
+        )
         return messages.SUCCESS, f"{made} is a copy of {row}: disabled, in the mode {made.mode}."
 
-    return _each(model_admin, request, COPY, rows.prefetch_related("instruments"), do)
+    return _each(model_admin, request, COPY, rows, do)
 
 
 def _each(
-    model_admin: Any, request: HttpRequest, question: Question, rows: QuerySet[Strategy], do: Any
+    model_admin: Any,
+    request: HttpRequest,
+    question: Question,
+    rows: QuerySet[Strategy],
+    do: Callable[[Strategy, UUID], Answer],
 ) -> HttpResponse | None:
     found = chosen(request, rows)
     if not found:
@@ -89,7 +114,7 @@ def _each(
     said = asked_about(model_admin, request, question, found)
     if isinstance(said, HttpResponse):
         return said
-    carry_out(request, found, do)
+    carry_out(request, found, lambda row: do(row, said["key"]))
     return None
 
 
@@ -102,17 +127,3 @@ def _seen(request: HttpRequest, row: Strategy) -> int:
     """The version that the page showed; 0, which no row has, where it was not told."""
     text = request.POST.get(f"seen-{row.pk}", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-
-
-def _values(row: Strategy) -> dict[str, Any]:
-    """What `strategy_create` takes: references as ids."""
-    values = {name: getattr(row, name) for name in FIELDS if name != "instruments"}
-    ids = {"workflow_version": row.workflow_version_id, "risk_profile": row.risk_profile_id}
-    return {**values, **ids, "instruments": [instrument.pk for instrument in row.instruments.all()]}
-
-
-def _free_name(name: str) -> str:
-    base = f"{name[: LONGEST_NAME - 10]} copy"
-    taken = set(Strategy.objects.filter(name__startswith=base).values_list("name", flat=True))
-    numbered = (f"{base} {number}" for number in range(2, len(taken) + 3))
-    return next(free for free in (base, *numbered) if free not in taken)

@@ -16,6 +16,7 @@ from autotrader.core.errors import AutoTraderError
 from trading.models import Strategy
 from trading.services.suspensions import PERMISSION, strategy_resume
 
+VIEW = "trading.view_strategy"
 LONGEST_REASON = 500
 
 
@@ -39,8 +40,9 @@ def resume_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Resume it, or say why not, and show its page again."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    if not may_resume(request):
-        raise PermissionDenied(f"Resuming a strategy needs the permission {PERMISSION}.")
+    for needed in (VIEW, PERMISSION):
+        if not request.user.has_perm(needed):
+            raise PermissionDenied(f"Resuming a strategy needs the permission {needed}.")
     strategy = get_object_or_404(Strategy, pk=pk)
     level, said = _resumed(request, strategy)
     messages.add_message(request, level, said)

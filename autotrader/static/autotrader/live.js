@@ -1,8 +1,10 @@
 // The page's side of the live feed: lines for the event lists, pokes for the panels, polling while the feed is away.
 "use strict";
 (() => {
-  const POLL_MS = 5000, POKE_MS = 500, ACK_LINES = 64, ACK_MS = 5000, SILENCE_MS = 40000, LONGEST_WAIT_MS = 3000;
-  const LATER_MS = 10000, OPENING_MS = 5000, AGAIN_MS = 3000, MOST_LINES = 100, OLD_S = 15;
+  const POLL_MS = 5000, POKE_MS = 500, CREDIT = 3, IDLE_MS = 50, ACK_LINES = 64, ACK_MS = 5000, SILENCE_MS = 40000;
+  const REST_MS = 150, LATEST_MS = 500, ROWS_MS = 50, MOST_ROWS = 20;
+  const OURS = "X-Correlation-Id"; // each answer of the site has it
+  const LONGEST_WAIT_MS = 3000, LATER_MS = 10000, OPENING_MS = 5000, AGAIN_MS = 3000, MOST_LINES = 100, OLD_S = 15;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const { feed, after, now: told } = document.body.dataset;
   const skew = told ? Date.parse(told) - Date.now() : 0;
@@ -29,10 +31,13 @@
     if (badge.textContent !== text) badge.textContent = text;
   }
 
-  // -- Panels: poked at once, then at most twice a second, and never under somebody's hands ------------------------
+  // -- Panels: poked soon, after three times twice a second at most, and never under somebody's hands --------------
   const poked = new WeakMap();
   const panels = () => all("[data-panel]");
-  const memory = (panel) => poked.get(panel) || poked.set(panel, { at: -Infinity, timer: 0, waits: false }).get(panel);
+  const memory = (panel) => poked.get(panel) || poked.set(panel, {
+    at: -Infinity, credit: CREDIT, timer: 0, waits: false, html: null, // its renewals
+    askedAt: 0, shownAt: -Infinity, rows: new Set(), asksRows: false, fresh: [], // its rows by themselves
+  }).get(panel);
   const changed = (field) => "checked" in field && /checkbox|radio/.test(field.type) ? field.checked !== field.defaultChecked
     : field.tagName === "SELECT" ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected))
     : field.value !== field.defaultValue;
@@ -50,12 +55,14 @@
       return;
     }
     if (kept.timer) return;
-    const wait = kept.at + POKE_MS - performance.now();
-    if (wait > 0) {
-      kept.timer = setTimeout(() => { kept.timer = 0; poke(panel); }, wait);
+    const now = performance.now();
+    const credit = Math.min(CREDIT, kept.credit + (now - kept.at) / POKE_MS);
+    if (credit < 1) {
+      kept.timer = setTimeout(() => { kept.timer = 0; poke(panel); }, (1 - credit) * POKE_MS);
       return;
     }
-    kept.at = performance.now();
+    kept.credit = credit - 1;
+    kept.at = now;
     kept.waits = false;
     htmx.trigger(panel, "poke");
   }
@@ -65,10 +72,23 @@
     const about = element.dataset.about;
     return !about || cause === about || String(cause).startsWith(`${about}.`); // an execution's is its cycle's and a number
   };
+  // When what comes together has come, and the page has nothing else to do: what one order sets off renews a panel once,
+  // and neither a line nor a row that comes meanwhile waits for panels, here or at the server.
+  const idle = window.requestIdleCallback || ((work) => setTimeout(work)), due = new Set();
+  let rest = 0, firstAt = 0;
   function pokeFor(line) {
     for (const panel of panels()) {
-      if (isAbout(panel, line.cause) && panel.dataset.panel.split(/\s+/).some((word) => line.pokes.includes(word))) poke(panel);
+      if (!isAbout(panel, line.cause) || !panel.dataset.panel.split(/\s+/).some((word) => line.pokes.includes(word))) continue;
+      if (!due.size) firstAt = performance.now();
+      due.add(panel);
+      clearTimeout(rest);
+      rest = setTimeout(() => idle(pokeDue, { timeout: IDLE_MS }), Math.min(REST_MS, firstAt + LATEST_MS - performance.now()));
     }
+  }
+  function pokeDue() {
+    const now = [...due];
+    due.clear();
+    now.forEach(poke);
   }
 
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { tick(); pokeWaiting(); } });
@@ -88,6 +108,14 @@
       panel.dataset.stale = "Not renewed while you write here.";
       return;
     }
+    const { shouldSwap, serverResponse } = event.detail;
+    if (shouldSwap) memory(panel).shownAt = memory(panel).askedAt;
+    if (shouldSwap && memory(panel).html === serverResponse) { // what is read aloud is read once
+      event.detail.shouldSwap = false;
+      delete panel.dataset.stale;
+      return;
+    }
+    if (shouldSwap) memory(panel).html = serverResponse;
     const active = panel.contains(document.activeElement) ? document.activeElement : null;
     held.set(panel, {
       open: all("details", panel).map((one) => one.open),
@@ -105,7 +133,13 @@
       if (before.places[index]) [one.scrollLeft, one.scrollTop] = before.places[index];
     });
     if (before.active) all(HANDLES, panel).find((one) => name(one) === before.active)?.focus({ preventScroll: true });
+    const kept = memory(panel), fresh = kept.fresh;
+    kept.fresh = [];
+    fresh.forEach((answer) => putRows(panel, answer)); // those that the renewal was asked before
     tick();
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.target?.matches("[data-panel]")) memory(event.detail.target).askedAt = performance.now();
   });
   for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(failure, (event) => {
@@ -117,6 +151,61 @@
       }
       memory(panel).waits = true;
     });
+  }
+
+  // -- Rows that a fill changed: sent with its line, asked for at once where a list is narrowed; its panel comes after --
+  const rowsOf = (panel) => (panel.dataset.rows ? panel.querySelector("tbody") : null);
+  const isSent = (panel) => panel.dataset.rows && !panel.dataset.about && !panel.getAttribute("hx-get").includes("?");
+  function rowsFor(line) {
+    if (!line.rows) return;
+    for (const panel of panels()) {
+      if (!rowsOf(panel) || isSent(panel) || !isAbout(panel, line.cause)) continue;
+      for (const row of line.rows) {
+        const [of, ...key] = row.split(":");
+        if (of === panel.dataset.rows) memory(panel).rows.add(key.join(":"));
+      }
+    }
+  }
+  async function askRows(panel) {
+    const kept = memory(panel), keys = [...kept.rows], at = performance.now();
+    if (kept.asksRows || !keys.length) return;
+    kept.rows.clear();
+    if (document.hidden || isEdited(panel) || keys.length > MOST_ROWS) return; // its renewal shows them
+    kept.asksRows = true;
+    const url = new URL(panel.getAttribute("hx-get"), location.href);
+    keys.forEach((key) => url.searchParams.append("only", key));
+    try {
+      const answer = await fetch(url, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(10000) });
+      const html = answer.status === 200 && answer.headers.has(OURS) ? await answer.text() : null;
+      if (html !== null && isRows(html)) putRows(panel, { at, keys, html });
+    } catch { /* its renewal says what is wrong */ }
+    setTimeout(() => { kept.asksRows = false; askRows(panel); }, ROWS_MS);
+  }
+  // A page of a login or of a proxy is none: it would take the rows away that were asked for.
+  function isRows(html) {
+    const maker = document.createElement("template");
+    maker.innerHTML = html;
+    return [...maker.content.childNodes].every((one) => one.matches?.("tr[data-row]") || (one.nodeName === "#text" && !one.data.trim()));
+  }
+  // Each in its place; one that no longer fits the list goes. Where a list begins or an old row comes to it, its renewal
+  // shows that. What a renewal was asked before is put again after it.
+  function putRows(panel, answer) {
+    const kept = memory(panel), list = rowsOf(panel), place = (row) => Number(row.dataset.place);
+    if (!list || answer.at <= kept.shownAt || document.hidden || isEdited(panel)) return;
+    const maker = document.createElement("template");
+    maker.innerHTML = answer.html; // written and escaped by the server
+    const come = all("tr[data-row]", maker.content);
+    for (const key of answer.keys) {
+      const is = (row) => row.dataset.row === key;
+      const shown = all(":scope > tr[data-row]", list), old = shown.find(is), row = come.find(is);
+      const active = old?.contains(document.activeElement) ? name(document.activeElement) : "";
+      if (old && row) old.replaceWith(row);
+      else if (old) old.remove();
+      else if (row) shown.find((other) => place(other) < place(row))?.before(row);
+      if (active && row) all(HANDLES, row).find((one) => name(one) === active)?.focus({ preventScroll: true });
+    }
+    kept.fresh = [...kept.fresh, answer].slice(-MOST_ROWS);
+    kept.html = null; // the next answer is shown, also if it says what the last one did
   }
 
   // -- Feed lists: newest on top, nothing twice --------------------------------------------------------------------
@@ -156,11 +245,13 @@
   }
 
   // -- The socket --------------------------------------------------------------------------------------------------
-  let place = Number(after), socket = null, tries = 0, isUp = false, wasUp = false, isOver = false, hasFeed = Boolean(feed);
+  let place = Number(after), seal = "", socket = null, tries = 0, isUp = false, wasUp = false, isOver = false, hasFeed = Boolean(feed);
   let unacked = 0, owes = false, ackedAt = 0, heardAt = 0, downAt = performance.now(), pollAt = performance.now(), settles = Promise.resolve();
 
   function connect() {
     const url = new URL(`${feed}?after_id=${place}`, location.href);
+    const wanted = panels().filter(isSent).map((panel) => panel.dataset.rows);
+    if (wanted.length) url.searchParams.set("rows", wanted.join(","));
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const mine = socket = new WebSocket(url);
     heardAt = performance.now();
@@ -173,23 +264,41 @@
     mine.onclose = (event) => { if (mine === socket) lost(event.code); };
   }
   function take(frame) {
-    if (frame.start) opened();
+    if (frame.start) {
+      if (seal && frame.start.hash !== seal) { // another event has our place's number: the log was put back meanwhile
+        anew(frame.start.head);
+        socket.close();
+        return;
+      }
+      seal = frame.start.hash;
+      opened();
+    }
     if ("away" in frame) { say(frame.away ? "away" : "live"); if (!frame.away) pokeAll(); }
-    if (frame.resync) {
-      place = frame.resync.after;
-      settles = reloadLists();
-      pokeAll();
+    if (frame.resync) anew(frame.resync.after);
+    if (frame.rows) {
+      const answer = { at: performance.now(), keys: Object.keys(frame.rows), html: Object.values(frame.rows).join("") };
+      panels().filter((panel) => isSent(panel) && panel.dataset.rows === frame.of).forEach((panel) => putRows(panel, answer));
+      owes = true;
     }
     if (!("to" in frame)) return;
     for (const line of frame.lines) {
       if (line.seq <= place) continue;
       lists().filter((list) => isAbout(list, line.cause)).forEach((list) => put(list, line));
+      rowsFor(line);
       pokeFor(line);
       unacked += 1;
     }
+    panels().forEach(askRows);
     place = Math.max(place, frame.to);
+    seal = frame.hash || seal;
     owes = true;
     if (unacked >= ACK_LINES || performance.now() - ackedAt >= ACK_MS) acknowledge();
+  }
+  function anew(from) {
+    place = from;
+    seal = "";
+    settles = reloadLists();
+    pokeAll();
   }
   function opened() {
     isUp = true;
@@ -276,7 +385,9 @@
       if (hasFeed && at - downAt >= POLL_MS) say("error");
       pokeAll();
     } else if (!document.hidden) {
-      const isDue = (panel, age) => age >= 1000 * panel.dataset.every - 100 || (memory(panel).waits && age >= AGAIN_MS);
+      // What a panel shows at this moment may be worth asking anew sooner than what it mostly shows: a notice, say.
+      const every = (panel) => panel.querySelector(":scope > [data-every]")?.dataset.every || panel.dataset.every;
+      const isDue = (panel, age) => age >= 1000 * every(panel) - 100 || (memory(panel).waits && age >= AGAIN_MS);
       panels().filter((panel) => isDue(panel, at - memory(panel).at)).forEach(poke);
     }
   }

@@ -1,4 +1,4 @@
-// Light or dark before the first paint, so this file is loaded in <head> and not deferred. Then the two buttons of the frame.
+// Light or dark before the first paint, so this file is loaded in <head> and not deferred. Then the button that chooses.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -24,7 +24,5 @@
       keep(now() === "dark" ? "light" : "dark");
       show();
     }
-    const fold = event.target.closest("[data-fold]");
-    if (fold) fold.setAttribute("aria-expanded", String(fold.getAttribute("aria-expanded") !== "true"));
   });
 })();
