@@ -16,6 +16,12 @@ from tests.trading_admin.story import Told, tell
 PASSWORD = "a-long-enough-password"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The desk of real processes first: tests are taken over by another worker from the end, and a part of these would
+    start the processes a second time there."""
+    items.sort(key=lambda item: item.path.name != "test_real_desk.py")
+
+
 @dataclass
 class Visitor:
     """A page of the browser, the site's address, and what went wrong so far."""

@@ -22,6 +22,7 @@ from tests.support import ROOT, eventually
 OURS = ROOT / "autotrader" / "static" / "autotrader"
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CLOSE, TEXT = 8, 1
+FOREIGN = "text/html; charset=ascii"  # of an answer that is not the site's own, and says no correlation id
 
 
 def htmx() -> bytes:
@@ -51,7 +52,8 @@ def read_frame(stream: BinaryIO) -> tuple[int, bytes]:
 
 
 class Desk(ThreadingHTTPServer):
-    """Answers `/` with `body`, `/panel/<name>` with a count, and keeps every socket of `/live/`."""
+    """Answers `/` with `body`, `/panel/<name>` with a count or its `inner` part, and with some of the `rows` where the
+    page names them; keeps every socket of `/live/`."""
 
     daemon_threads = True
 
@@ -60,10 +62,17 @@ class Desk(ThreadingHTTPServer):
         self.body = ""
         self.counts: Counter[str] = Counter()
         self.places: list[int] = []
+        self.lists: list[str] = []  # whose rows each socket wants
         self.said: list[dict[str, Any]] = []
         self.links: list[Any] = []
         self.refuses = False
         self.failing: set[str] = set()
+        self.steady: set[str] = set()  # panels whose answer never changes
+        self.inner: dict[str, str] = {}
+        self.rows: dict[str, str] = {}
+        self.is_foreign = False  # its rows come as a proxy would answer
+        self.alone: list[list[str]] = []  # the rows that were asked for, request by request
+        self.holds: dict[str, threading.Event] = {}  # panels that answer what was true when they were asked, but later
 
     @property
     def url(self) -> str:
@@ -101,26 +110,41 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path)
         if path.path == "/live/":
-            self._hold(int(parse_qs(path.query)["after_id"][0]))
+            asked = parse_qs(path.query)
+            self.server.lists.append(asked.get("rows", [""])[0])
+            self._hold(int(asked["after_id"][0]))
         elif path.path == "/":
             self._answer(self.server.body.encode(), "text/html; charset=utf-8")
         elif path.path in ("/htmx.js", "/static/django_htmx/htmx-2.min.js"):
             self._answer(htmx(), "text/javascript")
         elif path.path.startswith("/panel/"):
-            name = path.path.removeprefix("/panel/")
-            self.server.counts[name] += 1
-            status = 503 if name in self.server.failing else 200
-            self._answer(f"<p>{name} {self.server.counts[name]}</p>".encode(), "text/html", status)
+            self._panel(path.path.removeprefix("/panel/"), parse_qs(path.query).get("only", []))
         elif path.path == "/favicon.ico":
             self._answer(b"", "image/x-icon", 404)
         else:
             name = path.path.rpartition("/")[2]
             self._answer((OURS / name).read_bytes(), mimetypes.guess_type(name)[0] or "text/plain")
 
+    def _panel(self, name: str, only: list[str]) -> None:
+        desk = self.server
+        if only:
+            desk.alone.append(only)
+            kind = FOREIGN if desk.is_foreign else "text/html"
+            self._answer("".join(desk.rows.get(key, "") for key in only).encode(), kind)
+            return
+        desk.counts[name] += 1
+        told = "" if name in desk.steady else f" {desk.counts[name]}"
+        inner = desk.inner.get(name, f"<p>{name}{told}</p>")
+        if name in desk.holds:
+            desk.holds[name].wait(10)
+        self._answer(inner.encode(), "text/html", 503 if name in desk.failing else 200)
+
     def _answer(self, body: bytes, kind: str, status: int = 200) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if kind != FOREIGN:
+            self.send_header("X-Correlation-Id", "c1")
         self.end_headers()
         self.wfile.write(body)
 

@@ -33,10 +33,10 @@ BACKGROUND = """box => [...box.querySelector("canvas").getContext("2d").getImage
 
 @pytest.fixture
 def bought(visitor: Visitor) -> Told:
-    """A buy that was ordered and filled, seen by somebody who may see decisions, without the live feed."""
+    """A buy that was ordered and filled, seen by somebody who may see decisions and orders, without the live feed."""
     told = tell("buy")
     user = User.objects.create_user("reader", password="x")
-    user.user_permissions.add(Permission.objects.get(codename="view_decision"))
+    user.user_permissions.add(*Permission.objects.filter(codename__in=("view_decision", "view_order")))
     client = Client()
     client.force_login(user)
     cookie = client.cookies["sessionid"].value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,9 +26,9 @@ PAGE = """<!doctype html><html><head><meta charset="utf-8">
 LIST = '<ol id="all" data-lines>{lines}</ol>'
 
 
-def panel(name: str, words: str, more: str = "", inner: str = "<p>as served</p>") -> str:
+def panel(name: str, words: str, more: str = "", inner: str = "<p>as served</p>", query: str = "") -> str:
     return (
-        f'<section id="{name}" data-panel="{words}" {more} hx-get="/panel/{name}" hx-trigger="poke" '
+        f'<section id="{name}" data-panel="{words}" {more} hx-get="/panel/{name}{query}" hx-trigger="poke" '
         f'hx-swap="innerHTML">{inner}</section>'
     )
 
@@ -73,12 +75,17 @@ def shown(page: Any) -> Iterator[Shown]:
         yield Shown(page, server)
 
 
-def test_a_word_pokes_its_panels_at_once_and_then_twice_a_second_at_most(shown: Shown) -> None:
+def test_a_word_pokes_its_panels_soon_and_twice_a_second_at_most(shown: Shown) -> None:
     shown.open(panel("orders", "orders trades") + panel("cycles", "cycles"))
-    for seq in range(11, 41):
+    for seq in range(11, 14):
         shown.desk.lines(line(seq, "orders"))
-    eventually(lambda: "orders 2" in shown.page.inner_text("#orders"), 5)
-    assert shown.desk.counts == {"orders": 2}
+        eventually(lambda: shown.desk.counts["orders"] == seq - 10)  # noqa: B023 - asked within this round
+    third = time.monotonic()
+    for seq in range(14, 41):
+        shown.desk.lines(line(seq, "orders"))
+    eventually(lambda: "orders 4" in shown.page.inner_text("#orders"), 5)
+    assert time.monotonic() - third > 0.1
+    assert shown.desk.counts == {"orders": 4}, "what comes together renews it once"
 
 
 def test_a_panel_about_one_thing_hears_only_of_it(shown: Shown) -> None:
@@ -138,6 +145,162 @@ def test_without_a_feed_the_panels_are_polled(shown: Shown) -> None:
     assert shown.desk.places == []
 
 
+def test_a_panel_whose_inside_is_urgent_is_asked_sooner(shown: Shown) -> None:
+    shown.open(panel("banner", "halt", 'data-every="60"', inner='<p data-every="1">halted</p>'))
+    eventually(lambda: shown.page.inner_text("#banner") == "banner 1", 5)
+    shown.desk.lines(line(11, "halt"))
+    eventually(lambda: shown.page.inner_text("#banner") == "banner 2", 5)
+
+
+def test_an_answer_that_says_the_same_leaves_the_panel_alone(shown: Shown) -> None:
+    shown.desk.steady = {"banner"}
+    shown.open(panel("banner", "halt"))
+    shown.desk.lines(line(11, "halt"))
+    shown.page.locator("#banner", has_text="banner").wait_for()
+    shown.page.evaluate(
+        "window.told = []; new MutationObserver(() => told.push(document.querySelector('#banner').innerText))"
+        ".observe(document.querySelector('#banner'), { childList: true })"
+    )
+    shown.desk.lines(line(12, "halt"))
+    eventually(lambda: shown.desk.counts["banner"] == 2)
+    shown.desk.lines(line(13, "halt"))
+    eventually(lambda: shown.desk.counts["banner"] == 3)
+    shown.desk.steady = set()
+    shown.desk.lines(line(14, "halt"))
+    shown.page.locator("#banner", has_text="banner 4").wait_for()
+    assert set(shown.page.evaluate("told")) == {"banner 4"}
+
+
+def rows(*told: tuple[int, str]) -> str:
+    return "".join(f'<tr data-row="R{place}" data-place="{place}"><td>{text}</td></tr>' for place, text in told)
+
+
+def table(*told: tuple[int, str]) -> str:
+    return f"<table><tbody>{rows(*told)}</tbody></table>"
+
+
+def orders(inner: str, *, about: str = "", narrowed: bool = True, name: str = "orders") -> str:
+    """A list of orders; the rows of one that is narrowed are asked for, of all orders they are sent."""
+    more = f'data-rows="orders" {about}'
+    return panel(name, "orders", more, inner, "?side=BUY" if narrowed else "")
+
+
+def filled(seq: int, *places: int, **more: Any) -> dict[str, Any]:
+    return line(seq, "orders", **more) | {"rows": [f"orders:R{place}" for place in places]}
+
+
+SHOWN_ROWS = "#orders tr"
+
+
+@pytest.mark.parametrize("narrowed", [True, False])
+def test_a_row_that_a_fill_changed_comes_by_itself_before_its_panel(shown: Shown, narrowed: bool) -> None:
+    shown.desk.holds["orders"] = threading.Event()
+    shown.desk.inner["orders"] = table((4, "new"), (3, "filled"), (1, "first"))
+    shown.open(orders(table((3, "sent"), (2, "sent"), (1, "first")), narrowed=narrowed))
+    shown.page.evaluate("window.kept = document.querySelector('#orders tr:last-child')")
+    shown.desk.rows = {"R3": rows((3, "filled")), "R4": rows((4, "new"))}
+    shown.desk.lines(filled(11, 3, 4), filled(12, 2, 3))
+    if not narrowed:
+        shown.desk.tell(of="trades", rows={"R1": ""})
+        shown.desk.tell(of="orders", rows={**shown.desk.rows, "R2": ""})
+    eventually(lambda: shown.texts(SHOWN_ROWS) == ["new", "filled", "first"])
+    assert shown.page.evaluate("kept.isConnected"), "the others are left alone"
+    assert shown.desk.alone == ([["R3", "R4", "R2"]] if narrowed else [])
+    assert shown.desk.lists == ["" if narrowed else "orders"]
+    shown.desk.holds["orders"].set()
+    eventually(lambda: not shown.page.evaluate("kept.isConnected"))
+    assert shown.texts(SHOWN_ROWS) == ["new", "filled", "first"]
+
+
+def test_a_renewal_that_was_asked_before_a_row_does_not_take_it_back(shown: Shown) -> None:
+    held = shown.desk.holds["orders"] = threading.Event()
+    shown.desk.inner["orders"] = table((2, "sent"), (1, "as it was"))
+    shown.open(orders(table((2, "drafted"), (1, "first"))))
+    shown.page.evaluate(
+        "window.seen = []; new MutationObserver(() => seen.push(document.querySelector('#orders').innerText))"
+        ".observe(document.querySelector('#orders'), { childList: true, subtree: true })"
+    )
+    shown.desk.lines(line(11, "orders"))
+    eventually(lambda: shown.desk.counts["orders"] == 1)
+    shown.desk.inner["orders"] = table((2, "filled"), (1, "as it is"))
+    shown.desk.rows = {"R2": rows((2, "filled"))}
+    shown.desk.lines(filled(12, 2))
+    eventually(lambda: shown.texts(SHOWN_ROWS) == ["filled", "first"])
+    held.set()
+    eventually(lambda: shown.texts(SHOWN_ROWS) == ["filled", "as it is"])
+    assert shown.desk.counts["orders"] == 2
+    assert not any("sent" in text for text in shown.page.evaluate("seen"))
+
+
+def test_rows_of_another_list_or_story_and_of_a_burst_are_left_to_the_panel(shown: Shown) -> None:
+    shown.open(
+        orders(table((1, "first")))
+        + orders(table((1, "first")), about='data-about="cycle-1"', name="one")
+        + panel("trades", "trades", 'data-rows="trades"', table(), "?side=long")
+    )
+    shown.desk.rows = {"R1": rows((1, "filled"))}
+    shown.desk.inner["orders"] = table((1, "renewed"))
+    shown.desk.lines(*(filled(seq, seq, cause="cycle-2") for seq in range(11, 41)))
+    eventually(lambda: shown.texts(SHOWN_ROWS) == ["renewed"])
+    assert shown.desk.alone == []
+    shown.desk.lines(filled(41, 1, cause="cycle-2"))
+    eventually(lambda: shown.texts(SHOWN_ROWS) == ["filled"])
+    assert shown.desk.alone == [["R1"]]
+
+
+@pytest.mark.parametrize("is_foreign", [True, False], ids=["a proxy's", "a page of ours"])
+def test_an_answer_that_is_no_rows_takes_none_away(shown: Shown, is_foreign: bool) -> None:
+    shown.open(orders(table((2, "sent"), (1, "first"))))
+    shown.desk.holds["orders"] = threading.Event()
+    shown.desk.is_foreign = is_foreign
+    shown.desk.rows = {"R2": "" if is_foreign else "<p>Log in</p>" + rows((2, "filled"))}
+    shown.desk.lines(filled(11, 2))
+    eventually(lambda: shown.desk.alone == [["R2"]])
+    shown.desk.is_foreign, shown.desk.rows = False, {"R1": rows((1, "filled"))}
+    shown.desk.lines(filled(12, 1))
+    eventually(lambda: "filled" in shown.texts(SHOWN_ROWS))
+    assert shown.texts(SHOWN_ROWS) == ["sent", "filled"]
+    shown.desk.holds["orders"].set()
+
+
+def test_while_somebody_writes_or_looks_elsewhere_no_row_is_asked_for(shown: Shown) -> None:
+    writing = "<input id='why'>" + table((1, "first"))
+    shown.open(orders(writing) + LIST.format(lines=""))
+    shown.desk.rows = {"R1": rows((1, "filled"))}
+    shown.page.focus("#why")
+    shown.desk.lines(filled(11, 1))
+    eventually(lambda: len(shown.texts()) == 1)
+    shown.page.evaluate("document.activeElement.blur()")
+    eventually(lambda: shown.desk.counts["orders"] == 1)
+    shown.hide(hidden=True)
+    shown.desk.lines(filled(12, 1))
+    eventually(lambda: len(shown.texts()) == 2)
+    assert shown.desk.alone == []
+
+
+def test_a_row_that_is_sent_to_a_hidden_page_waits_for_the_renewal(shown: Shown) -> None:
+    shown.open(orders(table((1, "first")), narrowed=False) + LIST.format(lines=""))
+    shown.hide(hidden=True)
+    shown.desk.tell(of="orders", rows={"R1": rows((1, "filled"))})
+    shown.desk.lines(filled(11, 1))
+    eventually(lambda: len(shown.texts()) == 1)
+    assert shown.texts(SHOWN_ROWS) == ["first"]
+    shown.hide(hidden=False)
+    eventually(lambda: shown.desk.counts["orders"] == 1)
+
+
+def test_the_keyboard_stays_in_a_row_that_is_replaced(shown: Shown) -> None:
+    link = '<a href="/orders/R1/">R1</a>'
+    shown.desk.holds["orders"] = threading.Event()
+    shown.open(orders(table((1, f"sent {link}"))))
+    shown.page.focus("#orders a")
+    shown.desk.rows = {"R1": rows((1, f"filled {link}"))}
+    shown.desk.lines(filled(11, 1))
+    eventually(lambda: shown.texts(SHOWN_ROWS) == ["filled R1"])
+    assert shown.page.evaluate("document.activeElement.getAttribute('href')") == "/orders/R1/"
+    shown.desk.holds["orders"].set()
+
+
 def test_lines_are_acknowledged(shown: Shown) -> None:
     shown.open(LIST.format(lines=""))
     shown.desk.lines(*(line(seq) for seq in range(11, 81)))
@@ -192,7 +355,7 @@ def test_a_panel_that_somebody_writes_in_waits(shown: Shown) -> None:
     eventually(lambda: len(shown.texts()) == 1)
     shown.page.keyboard.type("mine")
     assert shown.page.input_value("#why") == "mine"
-    assert "while you write" in shown.page.get_attribute("#orders", "data-stale")
+    eventually(lambda: "while you write" in (shown.page.get_attribute("#orders", "data-stale") or ""))
     shown.page.fill("#why", "")
     shown.page.evaluate("document.activeElement.blur()")
     eventually(lambda: shown.page.inner_text("#orders") == "orders 1")
@@ -260,9 +423,9 @@ def test_on_a_phone_the_places_are_folded_and_the_kill_switch_is_at_hand(framed:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".web-kill").is_visible()
     assert not page.locator("#places").is_visible()
-    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="More").click()
     assert page.locator("#places").get_by_role("link", name="Approvals").is_visible()
-    assert page.get_by_role("button", name="Menu").get_attribute("aria-expanded") == "true"
+    assert page.get_by_role("button", name="More").get_attribute("aria-expanded") == "true"
 
 
 def test_the_keyboard_reaches_the_page_past_the_places(framed: Shown) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,18 +25,19 @@ from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.audit.models import Event
 from autotrader.core.clock import system_now
+from autotrader.core.exports import cell
+from autotrader.core.ops import beats
 from research.models import ModelBudget
+from tests.support import ROOT, eventually
 from tests.trading_admin.conftest import boss as boss
 from tests.trading_admin.conftest import bought as bought
 from tests.trading_admin.conftest import login as login
 from tests.trading_admin.story import Told, tell
-from trading.admin.kit_export import MOST_ROWS, cell
-from trading.models import Account, Cycle, Decision, Instrument, Order, Reconciliation, Strategy
+from trading.models import Cycle, Decision, Order, Reconciliation, Strategy
 from trading.services.cycles import cycle_queue
 from trading.services.demo import demo_seed
 
 pytestmark = pytest.mark.django_db
-MANY = 20_000
 BORN = datetime(2024, 1, 2, tzinfo=UTC)
 KEY = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 INDEX_QUERIES = 30
@@ -85,6 +90,47 @@ def test_the_first_page_tells_how_the_machine_is(boss: Client) -> None:
     assert "&lt;b&gt;boom" in found.content.decode()
 
 
+BEATS = "import sys, time; from pathlib import Path; from autotrader.core.ops import beats; beats.start(sys.argv[1], Path(sys.argv[2])); time.sleep(120)"  # noqa: E501
+PROCESSES = ("web", "work", "now", "broker")
+
+
+@pytest.fixture
+def living(tmp_path: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """A process of each name that shows its life as ours do."""
+    place = tmp_path / "beats"
+    made = {name: subprocess.Popen([sys.executable, "-c", BEATS, name, str(place)], cwd=ROOT) for name in PROCESSES}
+    try:
+        eventually(lambda: all(beat.running for beat in beats.processes(PROCESSES, place)), 60)
+        yield made
+    finally:
+        for process in made.values():
+            process.kill()
+            process.wait()
+
+
+def states_shown(client: Client) -> dict[str, str]:
+    """What the first page says of each process."""
+    page = client.get(reverse("admin:index")).content.decode()
+    items = page.split('aria-label="Processes"')[1].split("</ul>")[0].split("<li>")[1:]
+    return {item.split("<strong>")[1].split("<")[0]: item for item in items}
+
+
+def test_the_first_page_names_each_process_that_was_killed(
+    boss: Client, living: dict[str, subprocess.Popen[bytes]]
+) -> None:
+    shown = states_shown(boss)
+    for name, process in living.items():
+        assert f"pid {process.pid}" in shown[name]
+    for name, process in living.items():
+        process.kill()
+        process.wait()
+        shown = states_shown(boss)
+        assert "not running" in shown[name]
+        assert "last seen" in shown[name]
+    assert all("not running" in shown[name] for name in PROCESSES)
+    assert "unavailable" in shown["connection to the broker"]
+
+
 def test_without_the_right_to_see_decisions_there_is_no_machine(login: Any, client: Client) -> None:
     page = login("trading.view_instrument").get(reverse("admin:index"))
     assert page.context["machine"] is None
@@ -111,166 +157,8 @@ def test_the_first_page_asks_a_fixed_number_of_questions(boss: Client, bought: T
     few = asked()
     for kind, symbol in (("refused", "SPY"), ("hold", "IBM"), ("buy", "SPY")):
         tell(kind, symbol)
+    assert asked() <= INDEX_QUERIES  # trades that have changed are counted anew, once
     assert asked() == few <= INDEX_QUERIES
-
-
-# Long lists
-
-
-@pytest.fixture
-def many_orders(db: None) -> list[Order]:
-    account = Account.objects.create(id="DU1", kind="PAPER", base_currency="USD", created_at=BORN)
-    instruments = [Instrument.objects.create(symbol=f"S{number}") for number in range(40)]
-    rows = [
-        Order(
-            account=account,
-            instrument=instruments[number % 40],
-            group=f"G{number}",
-            order_ref=f"G{number}-E",
-            role="entry",
-            side="BUY",
-            quantity=1,
-            order_type="LMT",
-            tif="DAY",
-            state="CANCELLED",
-            created_at=BORN + timedelta(minutes=number),
-            market_at=BORN,
-        )
-        for number in range(MANY)
-    ]
-    made = Order.objects.bulk_create(rows, batch_size=500)
-    _analyze()
-    return made
-
-
-@pytest.fixture
-def many_events(db: None) -> None:
-    Event.objects.bulk_create(
-        [
-            Event(
-                seq=number,
-                at=BORN + timedelta(seconds=number),
-                type="STEP_DONE",
-                actor="w",
-                subject=f"step:{number}",
-                correlation_id=f"c{number}",
-                subject_version=1,
-                previous_hash="0",
-                hash="0",
-            )
-            for number in range(1, MANY + 1)
-        ],
-        batch_size=500,
-    )
-    _analyze()
-
-
-def _analyze() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-
-
-def read(client: Client, path: str, table: str) -> list[str]:
-    """The SELECTs over the table that the page makes."""
-    with CaptureQueriesContext(connection) as captured:
-        assert client.get(path).status_code == 200
-    return [query["sql"] for query in captured if f'FROM "{table}"' in query["sql"]]
-
-
-def plan_of(sql: str) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
-        return "\n".join(str(row) for row in cursor.fetchall())
-
-
-def scans(plan: str, table: str) -> bool:
-    """Whether every row of the table is read."""
-    if connection.vendor == "postgresql":
-        return f"Seq Scan on {table}" in plan
-    whole = [line for line in plan.splitlines() if f"SCAN {table}" in line]
-    # Backwards along the key until the page is full is no reading of all: a sort would be.
-    return bool(whole) and ("TEMP B-TREE" in plan or "WHERE" in plan)
-
-
-ORDERS = (
-    "", "?older=9000", "?newer=9000", "?q=G77", "?q=S7", "?q=G77-E", "?q=nothing", "?q=1234", "?state__exact=CANCELLED",
-)  # fmt: skip
-EVENTS = ("", "?older=9000", "?q=c77", "?q=step:77", "?type__exact=STEP_DONE", "?q=nothing")
-
-
-def test_a_long_list_of_orders_is_not_counted_and_read_by_an_index(boss: Client, many_orders: list[Order]) -> None:
-    for asked in ORDERS:
-        for sql in read(boss, changelist("trading_order") + asked, "trading_order"):
-            assert "COUNT(" not in sql
-            assert "LIMIT" in sql
-            assert not scans(plan_of(sql), "trading_order"), sql
-    export_is_read_in_parts(boss)
-    first, second = walk_to_older_and_back(boss)
-    assert second == [key - 50 for key in first]
-    last = boss.get(changelist("trading_order"), {"older": min(order.pk for order in many_orders) + 3})
-    assert len(numbers_of(last)) == 3
-    assert not last.context["cl"].older_url
-
-
-def walk_to_older_and_back(boss: Client) -> tuple[list[int], list[int]]:
-    """The keys of the first two pages; back on the first, there is nothing newer."""
-    path = changelist("trading_order")
-    first = boss.get(path)
-    keys = numbers_of(first)
-    assert len(keys) == 50
-    assert keys == sorted(keys, reverse=True)
-    assert not first.context["cl"].newer_url
-    second = boss.get(path + first.context["cl"].older_url)
-    back = boss.get(path + second.context["cl"].newer_url)
-    assert numbers_of(back) == keys
-    assert not back.context["cl"].newer_url
-    return keys, numbers_of(second)
-
-
-def export_is_read_in_parts(boss: Client) -> None:
-    """Every row once, and never by OFFSET."""
-    with CaptureQueriesContext(connection) as captured:
-        rows = rows_of(boss.get(changelist("trading_order"), {"_export": "csv"}))
-    assert len(rows) == MANY + 1 <= MOST_ROWS
-    assert len({row[0] for row in rows}) == MANY + 1
-    parts = [query["sql"] for query in captured if 'FROM "trading_order"' in query["sql"]]
-    assert all("OFFSET" not in sql and "LIMIT" in sql for sql in parts)
-
-
-def test_a_long_log_is_not_counted_and_read_by_an_index(boss: Client, many_events: None) -> None:
-    for asked in EVENTS:
-        for sql in read(boss, changelist("audit_event") + asked, "audit_event"):
-            assert "COUNT(" not in sql
-            assert "DISTINCT" not in sql
-            assert not scans(plan_of(sql), "audit_event"), sql
-
-
-def test_a_place_that_is_none_begins_anew(boss: Client, bought: Told) -> None:
-    for place in ("x", "-1", "9" * 5000, "½"):
-        assert boss.get(changelist("trading_order"), {"older": place})["Location"].endswith("?e=1")
-
-
-def test_a_filter_begins_at_the_newest_row(boss: Client, bought: Told) -> None:
-    page = boss.get(changelist("trading_order"), {"older": "2", "role__exact": "entry"})
-    assert "older=2" not in page.context["cl"].get_query_string({"role__exact": "stop"})
-
-
-def test_rows_are_found_by_symbol_reference_and_correlation_id(boss: Client, bought: Told) -> None:
-    tell("hold", "IBM")
-    order, cycle = bought.orders[0], bought.execution.cycle
-    correlation = bought.execution.correlation_id
-    for words in ("aapl", order.order_ref, order.group, correlation, cycle.correlation_id, f"AAPL {order.group}"):
-        orders = numbers_of(boss.get(changelist("trading_order"), {"q": words}))
-        assert order.pk in orders, words
-        assert numbers_of(boss.get(changelist("trading_decision"), {"q": words})) == [bought.decision.pk], words
-    for words in ("AAPL", order.order_ref, correlation, f"order:{order.order_ref}"):
-        found = boss.get(changelist("audit_event"), {"q": words}).context["cl"].result_list
-        assert found, words
-    assert numbers_of(boss.get(changelist("trading_trade"), {"q": order.order_ref}))
-    assert numbers_of(boss.get(changelist("trading_fill"), {"q": order.group}))
-    assert numbers_of(boss.get(changelist("trading_steprun"), {"q": correlation}))
-    for name in ("trading_order", "audit_event", "trading_decision", "trading_fill", "trading_cycle"):
-        assert not numbers_of(boss.get(changelist(name), {"q": "no-such' \" % thing"}))
 
 
 # Export
@@ -364,8 +252,9 @@ def test_actions_are_for_those_who_may(login: Any, strategy: Strategy) -> None:
 def test_a_copy_is_disabled_and_asks_for_approval_where_one_may_not_loosen(login: Any, strategy: Strategy) -> None:
     Strategy.objects.update(mode="auto", allow_short=True)
     client, path = login("trading.view_strategy", "trading.add_strategy"), changelist("trading_strategy")
-    for _ in range(2):
-        client.post(path, select("copy", strategy, confirmed="yes", key=KEY))
+    seen = {f"seen-{strategy.pk}": strategy.version}
+    for key in (KEY, KEY, str(uuid.uuid4())):
+        client.post(path, select("copy", strategy, confirmed="yes", key=key, **seen))
     copies = list(Strategy.objects.exclude(pk=strategy.pk).order_by("pk"))
     assert [row.name for row in copies] == [f"{strategy.name} copy", f"{strategy.name} copy 2"]
     for row in copies:

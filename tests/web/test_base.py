@@ -14,6 +14,9 @@ from django.test import Client
 from django.urls import reverse
 
 from autotrader.core.users.models import User
+from broker.gates import HaltState, halt_state
+from tests.house import world as house
+from tests.house.matrix import of
 from tests.support import ROOT
 from trading.web import kit
 
@@ -75,7 +78,7 @@ def test_no_page_has_a_script_of_its_own_or_of_another_host() -> None:
 @pytest.mark.django_db
 def test_the_places_are_those_one_may_see_and_the_current_one_is_marked() -> None:
     shown = str(person("trading.view_order").get(reverse("orders")).content.decode())
-    assert re.findall(r'href="([^"]+)" aria-current="page"', shown) == [reverse("orders")]
+    assert set(re.findall(r'href="([^"]+)" aria-current="page"', shown)) == {reverse("orders")}
     assert "<h1>Orders</h1>" in shown
     listed = re.findall(r'class="web-place [^"]*" href="([^"]+)"', shown)
     assert reverse("halt") in listed
@@ -111,6 +114,44 @@ def test_somebody_who_is_not_logged_in_sees_the_form_and_no_places() -> None:
 
 
 @pytest.mark.django_db
+def test_head_answers_as_get_and_sends_nothing() -> None:
+    world, boss = house.build(), Client()
+    boss.force_login(User.objects.create_superuser("root", password="x"))
+    answers = {}
+    for route in of("pages"):
+        address = route.address(world.values(route))
+        answers[address] = (boss.get(address).status_code, boss.head(address).status_code)
+    assert {address: both for address, both in answers.items() if both[0] != both[1]} == {}
+    assert {both[0] for both in answers.values()} <= {200, 301, 302, 404, 405}
+    assert not boss.head(reverse("desk")).content
+
+
+@pytest.mark.django_db
+def test_head_presses_no_button() -> None:
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("root", password="x"))
+    boss.head(reverse("halt"), query_params={"action": "halt", "reason": "a probe"})
+    assert halt_state() is HaltState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (["desk", "orders", "cycles", "approvals", "halt"], ["desk", "approvals", "orders", "cycles"]),
+        (["trades", "halt"], ["trades"]),
+        (["desk", "trades", "portfolio", "gateway", "decisions"], ["desk", "trades", "portfolio", "gateway"]),
+    ],
+)
+def test_a_phone_has_the_most_used_places_at_hand(seen: list[str], expected: list[str]) -> None:
+    assert [place.name for place in kit.at_hand([kit.Place(name, name) for name in seen])] == expected
+
+
+def test_each_place_has_its_sign() -> None:
+    drawn = re.findall(r'<symbol id="([a-z]+)"', Path(str(finders.find("autotrader/icons.svg"))).read_text())
+    assert {place.name for place in kit.PLACES} <= set(drawn)
+
+
+@pytest.mark.django_db
 def test_a_page_that_is_not_there_keeps_the_frame(client: Client) -> None:
     client.force_login(User.objects.create_user("bob", password="x"))
     answer = client.get("/there-is-no-such-page/%3Cscript%3E/")
@@ -123,7 +164,7 @@ def test_a_page_that_is_not_there_keeps_the_frame(client: Client) -> None:
 @pytest.mark.django_db
 def test_what_a_page_loads_is_light() -> None:
     shown = halt_page(person())
-    loaded = re.findall(r'(?:src|href)="/static/([^"?]+)"', shown)
+    loaded = set(re.findall(r'(?:src|href)="/static/([^"?#]+)', shown))
     files = [Path(str(finders.find(name))) for name in loaded]
     assert len(files) >= 4
     assert sum(len(gzip.compress(file.read_bytes())) for file in files) + len(gzip.compress(shown.encode())) < WEIGHT

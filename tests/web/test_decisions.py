@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -21,13 +21,15 @@ from broker import types
 from research.models import ModelCall
 from tests.trading.asking import asked
 from tests.trading_admin.story import MARKET, Told, tell
-from trading.models import Analysis, Decision, Fill, Instrument, StepRun
+from trading.models import Analysis, Decision, Fill, Instrument, StepRun, Trade
 from trading.selectors.pages.decisions import chart_facts
 from trading.services.bars import bars_load, bars_store
 from trading.web.charts import chart_data, marks, unit_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 VIEW = "view_decision"
+CHARTS, VERDICTS, CALLS = (VIEW, "view_analysis"), "view_riskverdict", "view_modelcall"
+OUTCOME = ("view_order", "view_fill", "view_trade")
 LIST = "/decisions/"
 People = Callable[..., Client]
 
@@ -102,8 +104,19 @@ def test_the_list_takes_as_many_queries_for_three_as_for_one(people: People) -> 
 @pytest.mark.parametrize("kind", ["buy", "refused", "hold"])
 def test_the_page_tells_the_story(people: People, kind: str) -> None:
     told = tell(kind)
-    page = people(VIEW).get(page_of(told)).content.decode()
-    for part in ("headline", "charts", "numbers", "verdicts", "result", "orders", "analyses", "model-calls", "steps"):
+    page = people(*CHARTS, VERDICTS, CALLS, "view_steprun", *OUTCOME).get(page_of(told)).content.decode()
+    for part in (
+        "headline",
+        "charts",
+        "numbers",
+        "verdicts",
+        "result",
+        "orders",
+        "analyses",
+        "model-calls",
+        "again",
+        "steps",
+    ):
         assert f'id="{part}"' in page, part
     assert bars_of(told) in page
     assert "No model was asked: rules-v1 decided." in page
@@ -142,7 +155,7 @@ def test_who_may_not_see_decisions(people: People) -> None:
 
 def test_what_is_not_there_is_not_found(people: People) -> None:
     bought, held = tell("buy"), tell("hold", "IBM")
-    client = people(VIEW)
+    client = people(*CHARTS)
     other = bars_of(held).replace(f"/{held.decision.pk}/", f"/{bought.decision.pk}/", 1)
     whole = reverse(
         "decision_bars", args=[bought.decision.pk, Analysis.objects.get(execution=bought.execution, timeframe=0).pk]
@@ -170,11 +183,22 @@ def test_a_model_call_is_shown_folded_with_what_it_cost(people: People) -> None:
         cache_key="k", created_at=MARKET,
     )  # fmt: skip
     Decision.objects.update(model_calls=[call.pk])
-    page = people(VIEW).get(page_of(told)).content.decode()
+    page = people(VIEW, CALLS).get(page_of(told)).content.decode()
     for words in ("a-model", "1,200 / 34", "0.0123 USD", "850 ms", "&lt;b&gt;hold&lt;/b&gt;", "&lt;img src=x onerror"):
         assert words in page, words
     assert "<details open" not in page
     assert "<img src=x" not in page
+    outcome = reverse("decision_part", args=[told.decision.pk, "outcome"])
+    for path in (page_of(told), outcome):
+        assert "<dt>Model calls</dt><dd>0.0123 USD" in people(VIEW, CALLS).get(path).content.decode()
+        page = people(VIEW, "view_analysis", VERDICTS, *OUTCOME).get(path).content.decode()
+        assert not [words for words in ("Model calls", "model-calls", "a-model", "0.0123") if words in page], path
+
+
+def test_verdicts_are_for_who_may_see_them(people: People) -> None:
+    told = tell("refused")
+    assert 'id="verdicts"' not in people(*CHARTS).get(page_of(told)).content.decode()
+    assert 'id="verdicts"' in people(VIEW, VERDICTS).get(page_of(told)).content.decode()
 
 
 def test_an_approval_is_part_of_the_story(people: People) -> None:
@@ -182,15 +206,70 @@ def test_an_approval_is_part_of_the_story(people: People) -> None:
     assert approval.decision_id is not None
     path = reverse("decision", args=[approval.decision_id])
     link = reverse("approval", args=[approval.pk])
-    assert 'id="approval"' in people(VIEW).get(path).content.decode()
-    assert link not in people(VIEW).get(path).content.decode()
-    assert link in people(VIEW, "view_approval").get(path).content.decode()
+    for may in ("view_approval", "approve_order"):
+        page = people(VIEW, may).get(path).content.decode()
+        assert 'id="approval"' in page
+        assert link in page
+    page = people(VIEW).get(path).content.decode()
+    assert 'id="approval"' not in page
+    assert link not in page
+
+
+def test_each_part_of_the_outcome_is_for_who_may_see_it(people: People) -> None:
+    told = tell("buy")
+    parts = {
+        "view_order": ('id="orders"', "<dt>Orders</dt>", told.orders[0].order_ref),
+        "view_trade": ('id="trades"', "<dt>Realised P&amp;L</dt>"),
+        "view_fill": ("<dt>Commissions</dt>",),
+    }
+    for path in (page_of(told), reverse("decision_part", args=[told.decision.pk, "outcome"])):
+        alone = people(VIEW).get(path).content.decode()
+        assert 'id="result"' in alone
+        assert not [words for some in parts.values() for words in (*some, 'id="fills"') if words in alone]
+        for name, words in parts.items():
+            page = people(VIEW, name).get(path).content.decode()
+            assert [word in page for some in parts.values() for word in some] == [
+                word in words for some in parts.values() for word in some
+            ], name
+        assert 'id="fills"' in people(VIEW, *OUTCOME).get(path).content.decode()
+    outcome = reverse("decision_part", args=[told.decision.pk, "outcome"])
+    person = User.objects.create_user("viewer", password="x")
+    person.groups.add(Group.objects.get(name="viewer"))
+    client = Client()
+    client.force_login(person)
+    page = client.get(outcome).content.decode()
+    assert all(word in page for some in parts.values() for word in (*some, 'id="fills"'))
+
+
+def test_a_result_is_told_once_every_commission_is_known(people: People) -> None:
+    told = tell("buy")
+    client = people(VIEW, *OUTCOME)
+
+    def shown() -> str:
+        return client.get(page_of(told)).content.decode()
+
+    assert "nothing has been closed yet" in shown()
+    Trade.objects.update(state="CLOSED", pnl=Decimal("12.5"), closed_at=MARKET)
+    page = shown()
+    assert page.count(">+12.50</span> USD") == 2
+    assert "closed trades, after all commissions" in page
+    Fill.objects.update(commission=None)
+    page = shown()
+    assert page.count("commission awaited") == 2
+    assert page.count("+12.50") == 1, "as what is known before the commission"
+    assert "before 1 commission<" in page
+    assert "of its own fills; 1 more awaited" in page
+    assert "after all commissions" not in page
+    Instrument.objects.update(sec_type="FUT")
+    page = shown()
+    assert "not reckoned: no share" in page
+    assert "+12.50" not in page
 
 
 def test_a_decision_without_bars_says_so(people: People) -> None:
     told = tell("hold")
     Analysis.objects.update(bars=None)
-    page = people(VIEW).get(page_of(told)).content.decode()
+    page = people(*CHARTS).get(page_of(told)).content.decode()
     assert "No bars were kept for this decision" in page
     assert "data-chart=" not in page
 
@@ -211,7 +290,7 @@ def test_the_page_takes_a_fixed_number_of_queries(people: People) -> None:
 
 def test_the_chart_holds_the_bars_the_indicators_the_prices_and_the_fills(people: People) -> None:
     told = tell("buy")
-    answer = people(VIEW).get(bars_of(told))
+    answer = people(*CHARTS, *OUTCOME).get(bars_of(told))
     chart = answer.json()
     analysis = Analysis.objects.get(execution=told.execution, timeframe=1)
     assert analysis.bars is not None
@@ -232,7 +311,7 @@ def test_the_chart_holds_the_bars_the_indicators_the_prices_and_the_fills(people
 
 def test_an_unchanged_chart_is_not_sent_again(people: People) -> None:
     told = tell("buy")
-    client = people(VIEW)
+    client = people(*CHARTS, *OUTCOME)
     etag = client.get(bars_of(told))["ETag"]
     assert client.get(bars_of(told), headers={"If-None-Match": etag}).status_code == 304
     Fill.objects.update(price=Decimal("400"))
@@ -241,7 +320,7 @@ def test_an_unchanged_chart_is_not_sent_again(people: People) -> None:
 
 def test_the_picture_is_there_for_who_has_no_script(people: People) -> None:
     told = tell("hold")
-    client = people(VIEW)
+    client = people(*CHARTS)
     picture = bars_of(told).replace("/bars/", "/chart/").replace(".json", ".png")
     assert f'<noscript><img class="desk-chart" src="{picture}"' in client.get(page_of(told)).content.decode()
     assert client.get(picture)["Content-Type"] == "image/png"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from autotrader.core.clock import system_now
 from autotrader.core.users.models import User
 from broker import types
 from broker.gates import HaltState
@@ -203,7 +204,7 @@ def test_a_real_broker_s_word_is_shown(desk: Desk, transactional_db: None, monke
     answer = person(*VIEWER, "trading.request_order").get("/desk/")
     text = text_of(answer)
     assert answer.context["told"].is_live, answer.context["told"].problem
-    assert f"Account {desk.account} live from the broker at" in text
+    assert f"Account {desk.account} live from the broker: values at" in text
     assert "Net liquidation 1,000,000.00 USD" in text
     assert "BUY 10 GAPS" in text
     assert f"/orders/{order.order_ref}/cancel/" in answer.content.decode()
@@ -211,14 +212,39 @@ def test_a_real_broker_s_word_is_shown(desk: Desk, transactional_db: None, monke
 
 
 def test_the_account_is_told_with_its_source_and_time(tell: Tell) -> None:
-    tell(told(position()))
+    values_at, results_at = system_now() - timedelta(minutes=2), system_now() - timedelta(seconds=20)
+    said = told(position())
+    assert said.account is not None
+    assert said.pnl is not None
+    tell(
+        replace(
+            said,
+            account=replace(said.account, received_at=values_at),
+            pnl=replace(said.pnl, received_at=results_at),
+        )
+    )
     answer = person(*VIEWER).get("/desk/account/")
     text = text_of(answer)
-    for shown in ("Net liquidation 123,456.78 USD", "-45.60", "+122.40", "+33.10", "live from the broker at"):
+    source = f"live from the broker: values at {values_at:%H:%M:%S} UTC , results at {results_at:%H:%M:%S} UTC"
+    for shown in ("Net liquidation 123,456.78 USD", "-45.60", "+122.40", "+33.10", source):
         assert shown in text
-    assert "data-age" in answer.content.decode()
+    assert f'data-age datetime="{values_at.isoformat()}"' in answer.content.decode()
+    assert "not renewed" not in text
     tell(told(position(), pnl=None))
     assert text_of(person(*VIEWER).get("/desk/account/")).count("not told") == 2
+
+
+def test_a_number_that_is_older_than_it_should_be_says_so(tell: Tell) -> None:
+    old = system_now() - timedelta(minutes=5, seconds=30)
+    said = told(position(received_at=system_now(), priced_at=old), position("IBM", priced_at=system_now()))
+    assert said.account is not None
+    tell(replace(said, account=replace(said.account, received_at=old)))
+    client = person(*VIEWER)
+    assert "not renewed for 5 min: TWS renews them every 3 minutes" in text_of(client.get("/desk/account/"))
+    page = client.get("/desk/positions/")
+    assert f'prices at <time class="web-age" data-age datetime="{old.isoformat()}">' in page.content.decode()
+    assert "not renewed for 5 min" in text_of(page)
+    assert "not renewed" not in text_of(client.get("/desk/orders/"))
 
 
 def test_positions_name_who_holds_them_and_are_summed(tell: Tell) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -16,6 +18,7 @@ from autotrader.core import audit
 from autotrader.core.audit.event_types import EventType
 from autotrader.core.users.models import User
 from broker import types
+from broker.types.session import NoteKind
 from tests.desk.conftest import Desk, bars_folder, open_desk
 from tests.desk.conftest import desk as desk
 from tests.trading.builders import ACCOUNT, NOW, status, summary
@@ -24,7 +27,7 @@ from trading.models.discrepancy import DiscrepancyKind
 from trading.services.accounts import account_ensure
 from trading.services.discrepancies import discrepancy_open
 from trading.web import numbers
-from trading.web.numbers import Told
+from trading.web.numbers import History, Told
 
 __all__ = ["bars_folder", "desk", "open_desk"]
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -43,6 +46,8 @@ def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
         monkeypatch.setattr(numbers.NUMBERS, "_until", float("-inf"))
 
     say(Told(problem="no owner answers."))
+    monkeypatch.setattr(numbers, "_ask_history", lambda: History(problem="no owner answers."))
+    monkeypatch.setattr(numbers.HISTORY, "_until", float("-inf"))
     return say
 
 
@@ -92,6 +97,54 @@ def test_all_that_the_broker_tells_is_shown(tell: Tell) -> None:
     ):  # fmt: skip
         assert part in text
     assert EVIL not in text
+
+
+def test_the_login_the_clock_and_the_limits_are_told(tell: Tell) -> None:
+    tell(Told(full(), summary("1000")))
+    client = person(*SEES)
+    text = client.get("/gateway/now/").content.decode()
+    settings = ("AUTOTRADER_BROKER_RESTART_AT", "AUTOTRADER_BROKER_LOGIN_AT")
+    for part in ("logged in", *settings, "no order leaves beyond 2 s"):
+        assert part in text
+    tell(Told(replace(full(), phase="broker_lost", ready=False), problem="1100"))
+    assert "but TWS has lost its connection" in client.get("/gateway/now/").content.decode()
+    tell(Told(status(ready=False, connected=False, accounts=(), phase="needs_person"), problem="log in"))
+    assert "a person is needed" in client.get("/gateway/now/").content.decode()
+    tell(Told(status(ready=False, connected=False, phase="connecting"), problem="refused"))
+    text = client.get("/gateway/now/").content.decode()
+    assert "only a connected gateway tells it" in text
+    assert "logged in<" not in text
+    tell(Told(status(clock="set"), summary()))
+    assert "a set clock is compared with none" in client.get("/gateway/now/").content.decode()
+
+
+def test_the_timeline_is_the_owner_s_and_our_records_are_history(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    connected()
+    client = person(*SEES)
+    text = client.get("/gateway/history/").content.decode()
+    assert "The owner does not tell it now:" in text
+    assert "no owner answers." in text
+    assert text.index("History</h2>") < text.index("Connected to the broker")
+    notes = (
+        types.ConnectionNote(NOW, "replayed", "account DU1"),
+        types.ConnectionNote(NOW, "code", f"Connectivity lost {EVIL}", 1100, in_restart_window=True),
+        types.ConnectionNote(NOW, "refused", "Connection refused", count=7, last_at=NOW + timedelta(minutes=3)),
+        *(types.ConnectionNote(NOW, kind, "") for kind in get_args(NoteKind)),
+        *(types.ConnectionNote(NOW, "code", f"farm {number}", 2104) for number in range(30)),
+    )
+    monkeypatch.setattr(numbers, "_ask_history", lambda: History(notes))
+    monkeypatch.setattr(numbers.HISTORY, "_until", float("-inf"))
+    text = client.get("/gateway/history/").content.decode()
+    window, source = "around the gateway’s daily restart", "by the owner of the connection"
+    for part in ("TWS said 1100", window, "7 times, last", source):
+        assert part in text
+    assert "The owner does not tell it now" not in text
+    assert text.index("farm 0") < text.index("<details") < text.index("farm 29")
+    assert text.count("web-step") == len(notes)
+    assert EVIL not in text
+    text = person("trading.view_account").get("/gateway/history/").content.decode()
+    assert "TWS said 1100" in text
+    assert "Connected to the broker" not in text
 
 
 def test_a_broker_that_is_away_is_unavailable_with_the_reason(tell: Tell) -> None:
@@ -187,9 +240,15 @@ def test_a_reconcile_without_a_broker_says_why(tell: Tell) -> None:
     assert "web-error" in answer.content.decode()
 
 
-def test_a_reconcile_reads_the_book_of_a_real_connection(desk: Desk) -> None:
+@pytest.mark.both
+def test_a_reconcile_reads_the_book_of_a_real_connection(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     may = person(*SEES, "trading.resolve_discrepancy")
+    monkeypatch.setattr(numbers.NUMBERS, "_until", float("-inf"))
+    monkeypatch.setattr(numbers.HISTORY, "_until", float("-inf"))
     text = may.post("/gateway/reconcile/", follow=True).content.decode()
     assert f"The broker&#x27;s book of {desk.account} was read and compared" in text
     assert "Last look" in text
     assert "a set clock" in text
+    assert "looking for the gateway at" in text
+    assert f"named {desk.account}" in text
+    assert "TWS said 2104" in text

@@ -14,6 +14,8 @@ from autotrader.core.audit.event_types import EventType
 from autotrader.core.audit.models import Event
 from autotrader.core.live.documents import event_document
 from tests.trading_admin.story import tell
+from tests.web.test_orders import reader
+from trading.models import Trade
 from trading.web import lines
 from trading.web.line_kinds import BAD, BUSY, GOOD, POKES, WARN
 from trading.web.line_names import Names
@@ -105,6 +107,49 @@ def test_a_fill_reads_as_a_trader_says_it() -> None:
     assert 'data-seq="7"' in line.html
     assert 'data-version="3"' in line.html
     assert "2026-11-21 18:40:43 UTC" in line.html
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "document", "rows"),
+    [
+        ("FILL_BOOKED", "fill:0001.01", {"order_ref": "AAAAAAAAAAAAA-E"}, ("orders:AAAAAAAAAAAAA-E",)),
+        ("ORDER_FILLED", "order:AAAAAAAAAAAAA-E", {}, ("orders:AAAAAAAAAAAAA-E",)),
+        ("TRADE_CLOSED", "trade:7", {"order_ref": "other"}, ("trades:7",)),
+        ("ORDER_ACCEPTED", "order:AAAAAAAAAAAAA-E", {}, ()),
+        ("FILL_BOOKED", "fill:0001.01", {}, ()),
+        ("ORDER_FILLED", "order:" + "A" * 65, {}, ()),
+        ("ORDER_FILLED", "order:", {}, ()),
+    ],
+)
+def test_a_fill_names_the_rows_that_it_changed(
+    kind: str, subject: str, document: dict[str, Any], rows: tuple[str, ...]
+) -> None:
+    assert line_of(event(kind, subject=subject, document=document)).rows == rows
+
+
+@pytest.mark.django_db
+def test_a_row_that_follows_its_line_is_the_one_of_the_list() -> None:
+    told = tell("buy")
+    client = reader()
+    keys = {"orders": told.orders[0].order_ref, "trades": str(Trade.objects.get().pk)}
+    pages = {"orders": client.get("/orders/").content.decode(), "trades": client.get("/trades/").content.decode()}
+    for name, key in keys.items():
+        row_list = line_of.lists[name]
+        made = row_list.make([key, "0"], {"trading.view_decision"})
+        assert list(made) == [key]
+        row = made[key].strip()
+        assert row.startswith(f'<tr data-row="{key}" data-place="')
+        assert row in pages[name]
+        assert "/decisions/" in row
+        assert "/decisions/" not in row_list.make([key], ())[key]
+
+
+@pytest.mark.parametrize("kind", ["TRADE_CLOSED", "TRADE_CHANGED"])
+def test_a_trade_s_result_is_told_as_that_of_now(kind: str) -> None:
+    trade = {"side": "long", "quantity": "10", "open": "0", "pnl": "99"}
+    html = line_of(event(kind, subject="trade:1", new_state="CLOSED", document=trade)).html
+    assert "result so far +99.00, before commissions that are still to come" in html
+    assert "result" not in line_of(event(kind, subject="trade:1", document=trade | {"pnl": None})).html
 
 
 def test_a_halt_names_who_and_why() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from autotrader.core.audit.models import Event
 from autotrader.core.users.models import User
 from tests.api.test_orders import Api, entry, legs_of
 from tests.desk.conftest import Desk, bars_folder, open_desk
@@ -90,6 +92,50 @@ def test_filters_narrow_the_list_and_go_along_with_panel_and_file() -> None:
     assert 'hx-get="/panels/orders/?role=stop"' in shown
     assert 'href="/orders.csv?role=stop"' in shown
     assert "No order fits the filters" in body(client.get("/orders/?symbol=IBM"))
+
+
+def test_rows_alone_are_those_that_the_list_would_show() -> None:
+    told = tell("buy")
+    entry, stop, target = told.orders
+    client = reader()
+    path = reverse("orders_rows")
+    whole = body(client.get(path))
+    part = body(client.get(path, {"only": [stop.order_ref, entry.order_ref, "A0-E", "odd\0key"]}))
+    rows = [piece.partition("</tr>")[0] for piece in part.split("<tr ")[1:]]
+    assert [f'data-row="{order.order_ref}"' in row for order, row in zip((stop, entry), rows, strict=True)] == [
+        True
+    ] * 2
+    assert all(row in whole for row in rows), "the same row as in the list"
+    assert target.order_ref not in part
+    name = told.decision.strategy.name
+    for query, fits in [
+        ("symbol=aapl", True), ("symbol=IBM", False), ("role=stop", False), ("state=FILLED", True),
+        ("side=SELL", False), (f"account={entry.account_id}", True), (f"strategy={name}", True),
+        ("state=NONSENSE", False),
+        (f"day={entry.created_at:%Y-%m-%d}", True), ("day=2001-01-01", False),
+    ]:  # fmt: skip
+        assert (entry.order_ref in body(client.get(f"{path}?{query}&only={entry.order_ref}"))) is fits, query
+    assert body(client.get(path, {"only": "A0-E"})).strip() == ""
+    assert body(client.get(path, {"only": [*map(str, range(20)), entry.order_ref]})).strip() == ""
+    assert person("trading.view_trade").get(path, {"only": entry.order_ref}).status_code == 403
+
+
+def test_who_may_not_see_decisions_gets_a_row_without_a_link_to_one() -> None:
+    entry = tell("buy").orders[0]
+    asked = {"only": entry.order_ref}
+    assert f'href="/decisions/{entry.decision_id}/"' in body(reader().get(reverse("orders_rows"), asked))
+    assert "/decisions/" not in body(person("trading.view_order").get(reverse("orders_rows"), asked))
+
+
+def test_a_row_alone_and_a_renewal_ask_for_no_choices() -> None:
+    entry = tell("buy").orders[0]
+    client = reader()
+    for asked in ({"only": entry.order_ref}, {}):
+        with CaptureQueriesContext(connection) as counted:
+            assert client.get(reverse("orders_rows"), asked).status_code == 200
+        assert len(counted) == 5, [
+            query["sql"] for query in counted
+        ]  # the session, the person, two of rights, the rows
 
 
 @pytest.mark.parametrize("query", ["state=NONSENSE", "day=yesterday", "day=9999-12-31", "symbol=%00", "account=x"])
@@ -237,6 +283,36 @@ def test_the_file_has_every_order_and_no_formula() -> None:
     assert ",'=1+1," in entry
     assert '"two, words"' in entry
     assert ",410," in entry
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "filters", "rows"),
+    [
+        ("orders.csv", "order", {"role": "stop", "symbol": "aapl"}, 1), ("orders.csv", "order", {}, 3),
+        ("orders.csv", "order", {"symbol": "IBM"}, 0), ("trades.csv", "trade", {"symbol": "AAPL", "state": "OPEN"}, 1),
+    ],
+)  # fmt: skip
+def test_who_takes_a_list_as_a_file_is_on_record(path: str, name: str, filters: dict[str, str], rows: int) -> None:
+    tell("buy")
+    client = reader()
+    answer = client.get(f"/{path}", filters | {"side": "", "cursor": "x"})
+    event = Event.objects.get(type="LIST_EXPORTED")
+    assert (event.actor, event.subject) == (
+        User.objects.get(pk=client.session["_auth_user_id"]).username,
+        f"list:{name}",
+    )
+    told = json.loads(event.document)
+    assert (told["list"], told["filters"], told["rows"]) == (name, filters, rows)
+    assert len(b"".join(answer.streaming_content).splitlines()) == rows + 1, "the event was there before"
+
+
+def test_a_file_that_nobody_gets_is_not_on_record() -> None:
+    tell("buy")
+    assert person("trading.view_trade").get("/orders.csv").status_code == 403
+    assert reader().get("/orders.csv?state=NONSENSE").status_code == 302
+    assert reader().head("/orders.csv").status_code == 200
+    assert not Event.objects.filter(type="LIST_EXPORTED").exists()
+    assert selectors.orders_count({}, 2) == 2, "never more are counted than the file holds"
 
 
 def test_a_file_is_read_piece_by_piece_up_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

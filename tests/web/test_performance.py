@@ -10,8 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.trading.builders import ACCOUNT, D, strategy
-from tests.trading.test_performance import TUESDAY, account, round_trip, snap, week
+from tests.trading.builders import ACCOUNT, D, deliver, fill, strategy
+from tests.trading.test_performance import TUESDAY, account, opened, round_trip, snap, week
 from tests.web.test_orders import EVIL, body, person
 from trading.models import Account, Decision, Strategy
 from trading.selectors.pages.performance import chart
@@ -57,6 +57,16 @@ def test_the_figures_are_those_of_the_worked_example(week: Strategy) -> None:
     groups = {group.name: group.figures.count for group in answer.context["found"].by_decider}
     assert groups == {"rules (rules-v1)": 2, "a person or a program": 1}
     assert {group.name for group in answer.context["found"].by_strategy} == {"s", "no strategy"}
+
+
+def test_figures_without_all_commissions_are_not_told_as_final(week: Strategy) -> None:
+    assert "Not final" not in body(watcher().get("/performance/"))
+    for number in (1, 2):
+        quantity = str(10 + number)
+        target = opened(strategy(f"later{number}"), "AAPL", quantity, TUESDAY)[2]
+        deliver(fill(target, quantity, "110", time=TUESDAY + timedelta(hours=number)))
+        words = ("1 commission of this time is", "2 commissions of this time are")[number - 1]
+        assert f"Not final: {words} still to come, and count" in body(watcher().get("/performance/"))
 
 
 def test_a_strategy_alone_has_trades_and_no_equity(week: Strategy) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from autotrader.core.clock import system_now
 from broker import types
 from tests.trading.builders import ACCOUNT, CON_IDS, NOW, D, bought, status, strategy, summary
 from tests.web.test_orders import EVIL, body, person
@@ -42,7 +44,7 @@ def live(*positions: types.Position, **changes: Any) -> Told:
 
 
 def trader() -> Client:
-    return person("trading.view_account", "trading.view_decision")
+    return person("trading.view_account", "trading.view_decision", "trading.view_trade")
 
 
 def test_only_who_may_see_accounts_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,13 +55,29 @@ def test_only_who_may_see_accounts_sees_it(monkeypatch: pytest.MonkeyPatch) -> N
         assert trader().get(path).status_code == 200
 
 
+def test_who_may_see_accounts_alone_sees_no_trades(monkeypatch: pytest.MonkeyPatch) -> None:
+    bought(strategy("slow-trend"))
+    broker_says(monkeypatch, live(held()))
+    for path in ("/portfolio/", "/panels/portfolio/"):
+        shown = body(person("trading.view_account").get(path))
+        assert 'id="positions"' in shown
+        assert 'id="holdings"' not in shown
+        assert "slow-trend" not in shown
+        assert 'id="holdings"' in body(trader().get(path))
+
+
 def test_live_numbers_are_the_brokers_with_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     bought(strategy())
-    broker_says(monkeypatch, live(held(), cash_by_currency=(types.CurrencyCash("EUR", D("12.34"), D("1.1")),)))
+    came = system_now() - timedelta(seconds=90)
+    cash = (types.CurrencyCash("EUR", D("12.34"), D("1.1")),)
+    row = held(received_at=system_now(), priced_at=came)
+    broker_says(monkeypatch, live(row, cash_by_currency=cash, received_at=came, account_time="14:05"))
     shown = body(trader().get("/portfolio/"))
     for part in ("200,000.00", "1,050.00", "105.00", "+49.00", "-12.50", "not told", "12.34", "EUR", "data-age"):
         assert part in shown, part
     assert 'data-panel="positions account trades" data-every="2"' in shown
+    assert shown.count(f'datetime="{came.isoformat()}"') == 2, "the values, and the prices of the holdings"
+    assert "14:05 by the account’s clock" in shown
     assert "differs" not in shown
     assert ">unavailable<" not in shown
     part = body(trader().get("/panels/portfolio/"))

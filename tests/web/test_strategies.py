@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.trading.builders import D, bought, cost, deliver, fill, report, strat
 from tests.trading_admin.story import tell
 from tests.web.test_cycles import EVIL, person, queries, shown
 from trading.models import Cycle, Strategy
+from trading.selectors.pages import strategies as selectors
 from trading.selectors.pages.strategies import schedule_of, strategies_page, strategy_trades, timeframes
 from trading.services.cycles import cycle_queue
 from trading.services.demo import demo_seed
@@ -209,6 +211,43 @@ def test_a_closed_trade_makes_the_results() -> None:
     assert "because no trade lost" in page
 
 
+def test_more_ledgers_than_are_shown_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "SHOWN_LEDGERS", 0)
+    entry = bought()[0]
+    assert entry.strategy is not None
+    told = strategy_trades(entry.strategy.pk)
+    assert (told.results, told.others, told.uncounted) == ([], ["DU1234567"], 0)
+    page = shown(person(VIEW, TRADE, "trading.view_accountsnapshot"), "strategy", entry.strategy.pk)
+    assert "It also traded in" in page
+    assert f"?account=DU1234567&amp;strategy={entry.strategy.name}" in page
+    assert "It has not traded yet" not in page
+    assert "?account=" not in shown(person(VIEW, TRADE), "strategy", entry.strategy.pk)
+    monkeypatch.setattr(selectors, "NAMED_LEDGERS", 0)
+    told = strategy_trades(entry.strategy.pk)
+    assert (told.others, told.uncounted) == ([], 1)
+    assert "1 more ledger" in shown(person(VIEW, TRADE), "strategy", entry.strategy.pk)
+
+
+def test_more_strategies_than_a_page_holds_stand_on_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "MOST", 2)
+    for name in ("a1", "b2", "c3", "d4", "e5"):
+        strategy(name)
+    client = person(VIEW)
+    first = client.get("/strategies/").content.decode()
+    assert "Strategies 1 to 2 of 5, by name." in first
+    assert "c3" not in first
+    assert 'href="/strategies/?page=2"' in first
+    last = client.get("/strategies/?page=3").content.decode()
+    assert "Strategies 5 to 5 of 5" in last
+    assert 'hx-get="/panels/strategies/?page=3"' in last
+    assert "The next ones" not in last
+    assert "e5" in client.get("/panels/strategies/?page=99").content.decode()
+    for odd in ("0", "-1", "x", "9" * 30):
+        assert "Strategies 1 to 2 of 5" in client.get("/strategies/", {"page": odd}).content.decode()
+    monkeypatch.setattr(selectors, "MOST", 5)
+    assert "by name." not in client.get("/strategies/").content.decode()
+
+
 def test_names_and_parameters_are_escaped() -> None:
     row = demo_seed()
     row.name, row.parameters = EVIL, {"note": EVIL, "bar_1": EVIL}
@@ -321,17 +360,32 @@ def test_a_button_pressed_twice_is_one_cycle() -> None:
     told = {"version": row.version, "key": "6f1c1d9ad3a94d8d9f4f5a0a3f0c5a11"}
     answers = [client.post(address, told)["Location"] for _ in range(2)]
     assert answers == [reverse("cycle", args=[Cycle.objects.get().pk])] * 2
+    strategy_save(row, actor="somebody else")
+    assert client.post(address, told)["Location"] == answers[0], "it was started already, at the version that was seen"
+    dry = told | {"dry_run": "yes", "version": Strategy.objects.get().version}
+    assert "has started another cycle" in client.post(address, dry, follow=True).content.decode()
+    assert Cycle.objects.count() == 1
+
+
+def test_each_button_of_a_page_has_a_key_of_its_own() -> None:
+    row = demo_seed()
+    keys = re.findall(r'name="key" value="(\w+)"', shown(person(VIEW, RUN), "strategy", row.pk))
+    assert len(set(keys)) == len(keys) == 2
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("run", {}), ("switch", {"enabled": "yes"}), ("resume", {"reason": "looked"})]
-)
-def test_a_page_of_another_version_starts_nothing(name: str, told: dict[str, str]) -> None:
+    ("name", "told", "words"),
+    [
+        ("run", {}, "read it again"), ("switch", {"enabled": "yes"}, "was changed meanwhile"),
+        ("resume", {"reason": "looked"}, "was changed meanwhile"),
+    ],
+)  # fmt: skip
+def test_a_page_of_another_version_starts_nothing(name: str, told: dict[str, str], words: str) -> None:
     row = demo_seed()
     address = reverse(f"strategy_{name}", args=[row.pk])
     client = person(VIEW, RUN, CHANGE, RESUME)
-    for version in ({}, {"version": row.version + 1}):
-        assert "was changed meanwhile" in client.post(address, told | version, follow=True).content.decode()
+    for version in ({}, {"version": row.version + 1}, {"version": "9" * 5000}, {"version": "²"}):
+        assert words in client.post(address, told | version, follow=True).content.decode()
     assert not Cycle.objects.exists()
 
 

@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from tests.trading.builders import ACCOUNT, NOW, bought, cost, deliver, fill, strategy
 from tests.web.test_orders import EVIL, body, person, reader
-from trading.models import Decision, Strategy
+from trading.models import Decision, Strategy, Trade
 from trading.selectors.pages.trades import spell
 from trading.services.accounts import account_ensure
 from trading.web.trades import COLUMNS, csv_answer
@@ -71,6 +71,36 @@ def test_a_round_trip_has_a_result_in_money_and_in_r(row: Strategy) -> None:
     assert "+1.96" in shown
     assert "No trade fits the filters" in body(reader().get("/trades/?state=OPEN"))
     assert "Correct the filters" in body(reader().get("/trades/?state=HALF"))
+
+
+def test_rows_alone_are_those_that_the_list_would_show(row: Strategy) -> None:
+    round_trip(row)
+    bought(strategy("other"), quantity="2")
+    client = reader()
+    path = reverse("trades_rows")
+    closed, opened = Trade.objects.order_by("pk")
+    part = body(client.get(path, {"only": [closed.pk, "x", "9" * 30, "²"]}))
+    assert f'data-row="{closed.pk}"' in part
+    assert "+98.00</span> USD" in part
+    assert part.count("<tr ") == 1
+    for query, fits in [("state=CLOSED", True), ("state=OPEN", False), ("strategy=other", False), ("side=long", True)]:
+        assert (f'data-row="{closed.pk}"' in body(client.get(f"{path}?{query}&only={closed.pk}"))) is fits, query
+    assert body(client.get(path, {"only": [closed.pk, opened.pk]})).count("<tr ") == 2
+    assert person("trading.view_order").get(path, {"only": closed.pk}).status_code == 403
+
+
+def test_a_result_without_all_its_commissions_is_not_told_as_final(row: Strategy) -> None:
+    target = bought(row)[2]
+    deliver(fill(target, "10", "110", time=NOW + timedelta(hours=2)))
+    shown = body(reader().get("/trades/?state=CLOSED"))
+    assert "commission awaited" in shown
+    assert "+99.00</span> USD before 1 commission" in shown
+    part = body(reader().get(f"/orders/{target.order_ref}/"))
+    assert "commission awaited" in part
+    lines = b"".join(reader().get("/trades.csv").streaming_content).decode().split("\r\n")
+    told = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    assert (told["pnl"], told["r"], told["commission"]) == ("", "", "")
+    assert (told["result"], told["fees_pending"]) == ("commission awaited", "1")
 
 
 def test_the_list_costs_the_same_for_one_trade_and_for_many(row: Strategy) -> None:

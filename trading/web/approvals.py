@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from autotrader.core.errors import AutoTraderError
 from trading.selectors.approvals import ApprovalStory, approval_story, approvals_recent
 from trading.services.approvals import PERMISSION, Word
 from trading.services.charts import ChartUnavailable, decision_chart
 from trading.web.kit import head, page, panel, shown_to
-from trading.web.numbers import NUMBERS
-from trading.workflow.approving import decide, glance
+from trading.web.numbers import NUMBERS, PRICES
+from trading.workflow.approving import Glance, decide, glance_of
 
 VIEW_PERMISSION = "trading.view_approval"
 LONGEST_REASON = 500
@@ -30,12 +31,21 @@ def _story(pk: int) -> ApprovalStory:
     return story
 
 
+def _market(story: ApprovalStory) -> Glance:
+    """The market beside the question; the broker is asked once for all who look."""
+    told = NUMBERS.get()
+    if told.status is None:
+        return Glance(None, "", problem=told.problem)
+    price = PRICES.get(story.approval.terms["con_id"])
+    return replace(glance_of(story.approval, told.status, price.quote), problem=price.problem)
+
+
 def _context(request: HttpRequest, story: ApprovalStory) -> dict[str, Any]:
-    now = glance(story.approval) if story.is_open else None
+    now = _market(story) if story.is_open else None
     return {"section": "approvals", "story": story, "now": now, "may_decide": request.user.has_perm(PERMISSION)}
 
 
-@require_GET
+@require_safe
 @for_people
 def approval_list(request: HttpRequest) -> HttpResponse:
     """Those that wait first, then what became of the others; asks itself anew every two seconds."""
@@ -48,14 +58,14 @@ def approval_list(request: HttpRequest) -> HttpResponse:
     return page(request, "web/approvals.html", context, after=after)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def approval_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One order with all that a person decides on; a POST is asked back once, then kept."""
     after = head()
     story = _story(pk)
     context = _context(request, story)
-    if request.method == "GET":
+    if request.method != "POST":
         return page(request, "web/approval.html", context, after=after)
     if not context["may_decide"]:
         raise PermissionDenied(f"This needs the permission {PERMISSION}.")
@@ -75,7 +85,7 @@ def approval_page(request: HttpRequest, pk: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("approval", args=[pk]))
 
 
-@require_GET
+@require_safe
 @for_people
 def approval_now(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that changes by itself; a changed state loads the page anew."""
@@ -86,7 +96,7 @@ def approval_now(request: HttpRequest, pk: int) -> HttpResponse:
     return answer
 
 
-@require_GET
+@require_safe
 @for_people
 def approval_chart(request: HttpRequest, pk: int, analysis: int) -> HttpResponse:
     """A chart that the decision rests on, as PNG."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from autotrader.core.audit.anchors import anchor_age
 from autotrader.core.clock import system_now
@@ -26,6 +26,7 @@ from autotrader.core.ops.health import (
     judged,
     seconds,
 )
+from autotrader.core.ops.steps import troubles
 from broker.gates import HaltReading, HaltState, halt_reading
 from trading.selectors.pages.gateway import events_recorded
 from trading.services.halts import may_halt
@@ -67,7 +68,7 @@ class Stalled:
             return self._problems
 
 
-@require_GET
+@require_safe
 @kit.shown_to()
 def banner(request: HttpRequest) -> HttpResponse:
     """The banner's inside, which each page asks for every few seconds; empty where all is well."""
@@ -124,6 +125,7 @@ def _stalled() -> list[str]:
         stream=None,
         audit=AuditState(recorded.head, seconds(anchor_age(now))),
         disk=disk_state(Path(settings.AUTOTRADER_STATE_DIR)),
+        failing=[trouble.sentence for trouble in troubles()],
     )
     return judged(parts, now=now, build="").problems
 

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from autotrader.core.errors import AutoTraderError
 from trading.models import Cycle
@@ -25,7 +25,7 @@ VIEW_EXECUTION = "trading.view_workflowexecution"
 SHOWN_LINES = 50
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def cycle_list(request: HttpRequest) -> HttpResponse:
     """All cycles, the newest first; only the first page renews itself."""
@@ -35,14 +35,14 @@ def cycle_list(request: HttpRequest) -> HttpResponse:
     return page(request, "web/cycles/list.html", context, after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def cycles_now(request: HttpRequest) -> HttpResponse:
     """The newest cycles as they are now."""
     return panel(request, "web/cycles/_list.html", {"listed": cycles_page(), "before": None})
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def cycle(request: HttpRequest, pk: int) -> HttpResponse:
     """One cycle: how far each strategy is on each instrument."""
@@ -52,18 +52,18 @@ def cycle(request: HttpRequest, pk: int) -> HttpResponse:
     return page(request, "web/cycles/cycle.html", {**context, "lines": lines, "here": "cycles"}, after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def cycle_now(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that moves."""
     return panel(request, "web/cycles/_cycle.html", _context(request, pk))
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @shown_to(VIEW)
 def cycle_cancelled(request: HttpRequest, pk: int) -> HttpResponse:
     """GET: the form, as long as there is something to cancel. POST: cancel what is left of it."""
-    if request.method == "GET":
+    if request.method != "POST":
         return panel(request, "web/cycles/_cancel.html", _context(request, pk))
     if not request.user.has_perm(CANCEL):
         raise PermissionDenied(f"Cancelling a cycle needs the permission {CANCEL}.")
@@ -79,7 +79,7 @@ def cycle_cancelled(request: HttpRequest, pk: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("cycle", args=[pk]))
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW_EXECUTION)
 def execution(request: HttpRequest, pk: int) -> HttpResponse:
     """One strategy on one instrument, step by step."""
@@ -89,7 +89,7 @@ def execution(request: HttpRequest, pk: int) -> HttpResponse:
     return page(request, "web/cycles/execution.html", {"told": told, "lines": lines, "here": "cycles"}, after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW_EXECUTION)
 def execution_now(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that moves."""

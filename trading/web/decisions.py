@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from trading.models import Analysis
 from trading.models.decision import DecisionState, DecisionType
@@ -22,15 +22,20 @@ from trading.selectors.pages.decisions import (
 from trading.services.charts import ChartUnavailable, decision_chart
 from trading.web.charts import chart_data, chart_etag, levels
 from trading.web.kit import head, may, page, panel, shown_to
+from trading.web.second_looks import second_looks
 
 PERMISSION = "trading.view_decision"
 EVENTS = "audit.view_event"
 FILTERS = ("symbol", "strategy", "type", "state")
 LONGEST_KEY = 18
-PARTS = {"outcome": "web/decisions/_outcome.html", "course": "web/decisions/_course.html"}
+PARTS = {
+    "outcome": "web/decisions/_outcome.html",
+    "again": "web/decisions/_again.html",
+    "course": "web/decisions/_course.html",
+}
 
 
-@require_GET
+@require_safe
 @shown_to(PERMISSION)
 def decision_list(request: HttpRequest) -> HttpResponse:
     """The newest first; `symbol`, `strategy`, `type` and `state` narrow it, `before` goes on to older ones."""
@@ -73,7 +78,7 @@ def _key(text: str) -> int | None:
     return int(text)
 
 
-@require_GET
+@require_safe
 @shown_to(PERMISSION)
 def decision_page(request: HttpRequest, pk: int) -> HttpResponse:
     """What was decided, on what, what the rules said, what became of it and what it cost."""
@@ -81,10 +86,10 @@ def decision_page(request: HttpRequest, pk: int) -> HttpResponse:
     return page(request, "web/decisions/decision.html", _context(request, pk), after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(PERMISSION)
 def decision_part(request: HttpRequest, pk: int, part: str) -> HttpResponse:
-    """One of the parts that change after the decision: `outcome` or `course`."""
+    """One of the parts that change after the decision: `outcome`, `again` or `course`."""
     if part not in PARTS:
         raise Http404("The decision has no such part.")
     return panel(request, PARTS[part], _context(request, pk))
@@ -101,6 +106,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "execution": seen.decision.execution,
         "charts": [(analysis, chart_sentence(seen, analysis)) for analysis in seen.story.charts],
         "may_see_events": may(request, EVENTS),
+        **second_looks(request, seen.decision),
         "section": "decisions",
     }
 
@@ -117,7 +123,7 @@ def chart_sentence(seen: Seen, analysis: Analysis) -> str:
     )
 
 
-@require_GET
+@require_safe
 @shown_to(PERMISSION)
 def decision_bars(request: HttpRequest, pk: int, analysis: int) -> HttpResponseBase:
     """The chart of one analysis as JSON; a browser that has it already is told so without the bars being read."""
@@ -136,7 +142,7 @@ def decision_bars(request: HttpRequest, pk: int, analysis: int) -> HttpResponseB
     return answer
 
 
-@require_GET
+@require_safe
 @shown_to(PERMISSION)
 def decision_picture(request: HttpRequest, pk: int, analysis: int) -> HttpResponse:
     """The chart of one analysis as PNG, as a model is shown it."""

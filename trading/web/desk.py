@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from autotrader.core.clock import system_now
 from broker.gates import HaltState, halt_reading
@@ -34,7 +34,7 @@ Context = dict[str, Any]
 def account(request: HttpRequest, ask: Ask) -> Context:
     """The account's values by the broker's word."""
     told = ask()
-    return {"told": told, "tiles": _tiles(told), "read_at": system_now()}
+    return {"told": told, "tiles": _tiles(told), "account_stamps": told.account_stamps}
 
 
 def halt(request: HttpRequest, ask: Ask) -> Context:
@@ -60,13 +60,14 @@ def positions(request: HttpRequest, ask: Ask) -> Context:
     table = None
     if told.is_live and told.status is not None:
         table = reads.position_table(told.status.account, told.positions, told.pnl)
-    return {"told": told, "table": table, "read_at": system_now()}
+    return {"told": told, "table": table, "position_stamps": told.position_stamps}
 
 
 def orders(request: HttpRequest, ask: Ask) -> Context:
     """What works at the broker, ours or not; where it does not answer, how many orders our records had there."""
     told = ask()
-    context: Context = {"told": told, "read_at": system_now(), "may_cancel": request.user.has_perm(CANCELS)}
+    may_cancel = request.user.has_perm(CANCELS)
+    context: Context = {"told": told, "order_stamps": told.order_stamps, "may_cancel": may_cancel}
     if told.is_live and told.status is not None:
         return context | {"orders": reads.order_lines(told.status.account, told.orders)}
     return context | {"at_broker": reads.orders_at_broker()}
@@ -129,7 +130,7 @@ SHOWN_LINES = 30
 PERMISSIONS = tuple(dict.fromkeys(name for panel in PANELS for name in panel.permissions))
 
 
-@require_GET
+@require_safe
 @kit.shown_to(*PERMISSIONS)
 def desk_page(request: HttpRequest) -> HttpResponse:
     """The page with every panel that the person may see; the broker is asked once for them all."""
@@ -147,7 +148,7 @@ def desk_page(request: HttpRequest) -> HttpResponse:
 def panel_view(panel: Panel) -> kit.View:
     """The view that answers with the inner part of one panel."""
 
-    @require_GET
+    @require_safe
     @kit.shown_to(*panel.permissions)
     def view(request: HttpRequest) -> HttpResponse:
         return kit.panel(request, panel.template, panel.read(request, NUMBERS.get))

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from autotrader.core.errors import AutoTraderError, Invalid
 from trading.selectors.halts import halt_story
@@ -14,13 +14,14 @@ from trading.services.halts import HALT_PERMISSION, HaltOutcome, halt, may_halt,
 from trading.web.kit import head, page, panel, shown_to
 
 BY_BUTTON = "halted by the button on the page"
+NOW, RELEASE = "admin/trading/_halt_now.html", "web/_halt_release.html"
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @shown_to()
 def halt_page(request: HttpRequest) -> HttpResponse:
     """What is in force and what still works; a POST halts, or releases with a reason."""
-    if request.method == "GET":
+    if request.method != "POST":
         return page(request, "web/halt.html", _context(request), after=head())
     try:
         outcome = _released(request) if request.POST.get("action") == "release" else _halted(request)
@@ -31,11 +32,12 @@ def halt_page(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("halt"))
 
 
-@require_http_methods(["GET"])
+@require_safe
 @shown_to()
 def halt_now(request: HttpRequest) -> HttpResponse:
-    """The part that changes by itself while cancels are under way."""
-    return panel(request, "admin/trading/_halt_now.html", _context(request))
+    """The part that changes by itself while cancels are under way; `part=release`: the form that a halt calls for."""
+    asked = request.GET.get("part")
+    return panel(request, RELEASE if asked == "release" else NOW, _context(request))
 
 
 def _context(request: HttpRequest) -> dict[str, object]:

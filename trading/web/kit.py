@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -46,6 +46,8 @@ PLACES = (
     Place("gateway", "Gateway", ("trading.view_account",)),
     Place("halt", "Kill switch"),
 )
+# What a phone's bar below shows, as far as the person may see it; the kill switch has a button of its own above.
+AT_HAND = ("desk", "approvals", "orders", "cycles")
 
 
 def shown_to(*permissions: str) -> Callable[[View], View]:
@@ -72,8 +74,10 @@ def may(request: HttpRequest, *permissions: str) -> bool:
 
 def page(request: HttpRequest, template: str, context: Mapping[str, Any], *, after: int | None = None) -> HttpResponse:
     """A whole page. `after` is the event up to which its state was read, from `head()`; None: it has no live feed."""
+    places = [place for place in PLACES if may(request, *place.permissions)]
     told = {
-        "places": [place for place in PLACES if may(request, *place.permissions)],
+        "places": places,
+        "at_hand": at_hand(places),
         "here": request.resolver_match.url_name if request.resolver_match else "",
         "after": after if after is not None and may(request, FEED) else None,
         **context,
@@ -84,6 +88,13 @@ def page(request: HttpRequest, template: str, context: Mapping[str, Any], *, aft
 def panel(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
     """A part of a page, which the page asks for anew."""
     return _private(render(request, template, dict(context)))
+
+
+def at_hand(places: Sequence[Place]) -> list[Place]:
+    """Those of the most used places that are shown; others fill up what is missing, four in all."""
+    shown = {place.name: place for place in places if place.name != "halt"}
+    names = [name for name in AT_HAND if name in shown] + [name for name in shown if name not in AT_HAND]
+    return [shown[name] for name in names[: len(AT_HAND)]]
 
 
 def head() -> int:

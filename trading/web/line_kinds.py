@@ -100,7 +100,21 @@ POKES: dict[str, tuple[str, ...]] = {
     E.CYCLE_CANCELLED: ("cycles", "strategies"),
     E.EXECUTION_CANCELLED: _WORK,
     E.INSTRUMENT_ADDED: ("strategies",),
+    E.INSTRUMENT_CHANGED: ("strategies",),
+    E.LIST_EXPORTED: (),
+    E.DECISION_ASKED_AGAIN: ("decisions",),
+    E.DECISION_ASKING_AGAIN: ("decisions",),
+    E.DECISION_ANSWERED_AGAIN: ("decisions",),
+    E.DECISION_REPLAYED: ("decisions",),
+    E.TASK_RESUBMITTED: (),
 }
+# What a fill changes: the rows of the order and the trade are asked for at once, before the panels they stand in.
+FILLS = frozenset(
+    {
+        E.FILL_BOOKED, E.FILL_CORRECTED, E.LATE_FILL, E.BUST, E.OVERFILL, E.ORDER_FILLED, E.ORDER_PARTIALLY_FILLED,
+        E.TRADE_OPENED, E.TRADE_CHANGED, E.TRADE_CLOSED,
+    }
+)  # fmt: skip
 
 GOOD = frozenset(
     {
@@ -131,7 +145,8 @@ BUSY = frozenset(
     {
         E.ORDER_PLACED, E.ORDER_SENDING, E.ORDER_PARTIALLY_FILLED, E.ORDER_CANCEL_REQUESTED, E.ORDER_CHANGE_SENDING,
         E.TRADE_OPENED, E.CYCLE_QUEUED, E.CYCLE_STARTED, E.EXECUTION_QUEUED, E.EXECUTION_CLAIMED,
-        E.EXECUTION_WAITING, E.ORDER_REQUESTED, E.DISPATCH_QUEUED, E.DISPATCH_CLAIMED,
+        E.EXECUTION_WAITING, E.ORDER_REQUESTED, E.DISPATCH_QUEUED, E.DISPATCH_CLAIMED, E.DECISION_ASKED_AGAIN,
+        E.DECISION_ASKING_AGAIN,
     }
 )  # fmt: skip
 TONES = {kind: name for name, kinds in (("good", GOOD), ("bad", BAD), ("warn", WARN), ("busy", BUSY)) for kind in kinds}

@@ -20,12 +20,16 @@ from django.utils.safestring import SafeString
 
 from autotrader.core.formats import ABSENT, money, number, price, signed
 from autotrader.core.live.documents import event_document
+from autotrader.core.live.rows import RowList
 from trading.selectors.pages.lines import events_recent, symbols_of
-from trading.web.line_kinds import POKES, tone
+from trading.web.line_kinds import FILLS, POKES, tone
 from trading.web.line_names import NAMES
+from trading.web.orders import ORDER_ROWS
+from trading.web.trades import TRADE_ROWS
 
 logger = logging.getLogger(__name__)
 LONGEST = 300
+LONGEST_KEY = 64
 OTHER = "web/lines/_other.html"
 QUANTITIES = frozenset({"quantity", "open", "filled_quantity"})
 PRICES = frozenset(
@@ -39,20 +43,33 @@ ORDER_WORDS = {"BUY": "buy", "SELL": "sell"}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the feed: `cause` is the correlation id of what it belongs to, `pokes` the words of its panels."""
+    """A line of the feed: `cause` is the correlation id of what it belongs to, `pokes` the words of its panels.
+
+    `rows` are those of lists that a fill changed, as "orders:<reference>" or "trades:<id>".
+    """
 
     seq: int
     cause: str
     html: str
     pokes: tuple[str, ...]
+    rows: tuple[str, ...] = ()
 
 
-def line_of(document: Mapping[str, Any]) -> Line:
-    """The line of an event document. Asks no database, and no document is too odd for it."""
-    kind = str(document.get("type") or "")
-    cause = str(document.get("correlation_id") or "")
-    html = _template(kind).render(Context(_told(document, kind)))
-    return Line(int(document.get("seq") or 0), cause, SafeString(html.strip()), POKES.get(kind, ()))
+class LineMaker:
+    """Makes the lines of events, and knows the lists whose rows they name."""
+
+    lists: Mapping[str, RowList] = {"orders": ORDER_ROWS, "trades": TRADE_ROWS}
+
+    def __call__(self, document: Mapping[str, Any]) -> Line:
+        """The line of an event document. Asks no database, and no document is too odd for it."""
+        kind = str(document.get("type") or "")
+        cause = str(document.get("correlation_id") or "")
+        html = _template(kind).render(Context(_told(document, kind)))
+        rows = _rows(document) if kind in FILLS else ()
+        return Line(int(document.get("seq") or 0), cause, SafeString(html.strip()), POKES.get(kind, ()), rows)
+
+
+line_of = LineMaker()
 
 
 def lines_recent(limit: int, about: str = "") -> list[Line]:
@@ -110,6 +127,14 @@ def _told(document: Mapping[str, Any], kind: str) -> dict[str, Any]:
         "symbol": NAMES.symbol(document),
         "url": _url(subject, facts),
     }
+
+
+def _rows(document: Mapping[str, Any]) -> tuple[str, ...]:
+    room, _, name = str(document.get("subject") or "").partition(":")
+    facts = _part(document, "document")
+    if room not in ("order", "trade"):
+        room, name = "order", str(facts.get("order_ref") or facts.get("order") or "")
+    return (f"{room}s:{name}",) if name and len(name) <= LONGEST_KEY else ()
 
 
 def _leg(facts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,23 +5,41 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from autotrader.core.errors import AutoTraderError
-from broker import get_broker
+from autotrader.core.forms import CancelForm, StopCancelForm
 from trading.models import Order
 from trading.models.order import TERMINAL, OrderState, Role
-from trading.selectors.pages.orders import order_found, order_read, orders_listed, orders_whole
+from trading.selectors.pages.orders import (
+    order_found,
+    order_read,
+    orders_among,
+    orders_count,
+    orders_listed,
+    orders_whole,
+)
 from trading.selectors.requests import RequestOutcome
+from trading.services.brokers import broker_or_away
 from trading.services.requests import Caller, cancel_request
 from trading.web.kit import FEED, head, page, panel, shown_to
-from trading.web.trades import MOST_ROWS, ListFilters, choice, csv_answer, list_context
+from trading.web.trades import (
+    MOST_ROWS,
+    ONLY,
+    ListFilters,
+    choice,
+    csv_answer,
+    list_context,
+    row_list,
+    rows_alone,
+    taken,
+)
 
 VIEW = "trading.view_order"
+BODY = "web/orders/_body.html"
 CANCEL = "trading.request_order"
 PROTECTION = "trading.remove_protection"
 COLUMNS = {
@@ -34,6 +52,9 @@ COLUMNS = {
 }  # fmt: skip
 
 
+ORDER_ROWS = row_list(VIEW, BODY, "order_ref", orders_among)
+
+
 class OrderFilters(ListFilters):
     """What the list of orders is narrowed to."""
 
@@ -42,30 +63,7 @@ class OrderFilters(ListFilters):
     side = choice(("BUY", "SELL"))
 
 
-class CancelForm(forms.Form):
-    """Why; `key` makes a second press of the button the same request."""
-
-    reason = forms.CharField(
-        min_length=3,
-        max_length=500,
-        help_text="Kept in the audit log with your name.",
-        widget=forms.TextInput(attrs={"class": "desk-input", "autofocus": True, "autocomplete": "off"}),
-    )
-    key = forms.UUIDField(widget=forms.HiddenInput())
-
-
-class StopCancelForm(CancelForm):
-    """A stop protects a position: to take it away must be said outright."""
-
-    force = forms.BooleanField(
-        required=False,
-        label="Leave the position without its stop",
-        help_text="Needs the permission to remove protection.",
-    )
-    field_order = ("force", "reason")
-
-
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def order_list(request: HttpRequest) -> HttpResponseBase:
     """Orders, newest first, narrowed by what the address says."""
@@ -78,15 +76,18 @@ def order_list(request: HttpRequest) -> HttpResponseBase:
     return page(request, "web/orders/list.html", context, after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def order_rows(request: HttpRequest) -> HttpResponseBase:
-    """The newest orders anew, narrowed as the page is."""
-    context = list_context(request, OrderFilters(request.GET), orders_listed, is_first=True)
+    """The newest orders anew, or some of them, narrowed as the page is."""
+    form = OrderFilters(request.GET)
+    if ONLY in request.GET:
+        return rows_alone(request, form, BODY, orders_among)
+    context = list_context(request, form, orders_listed, is_first=True)
     return panel(request, "web/orders/_rows.html", context)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def order_csv(request: HttpRequest) -> HttpResponseBase:
     """What the list shows, as a file of at most MOST_ROWS rows, the newest first."""
@@ -94,10 +95,11 @@ def order_csv(request: HttpRequest) -> HttpResponseBase:
     if not form.is_valid():
         messages.error(request, "Correct the filters first.")
         return HttpResponseRedirect(reverse("orders"))
+    taken(request, "order", form, orders_count(form.asked(), MOST_ROWS))
     return csv_answer(request, "orders", COLUMNS, orders_whole(form.asked(), MOST_ROWS))
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def order_page(request: HttpRequest, order_ref: str) -> HttpResponseBase:
     """One order with its group, fills, changes, frames, differences and events."""
@@ -105,14 +107,14 @@ def order_page(request: HttpRequest, order_ref: str) -> HttpResponseBase:
     return page(request, "web/orders/order.html", _context(request, order_ref), after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def order_now(request: HttpRequest, order_ref: str) -> HttpResponseBase:
     """One order anew."""
     return panel(request, "web/orders/_order.html", _context(request, order_ref))
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @shown_to(VIEW)
 @shown_to(CANCEL)
 def order_cancel(request: HttpRequest, order_ref: str) -> HttpResponseBase:
@@ -156,10 +158,10 @@ def _may_cancel(request: HttpRequest, order: Order) -> bool:
 
 def _cancel(request: HttpRequest, order: Order, said: dict[str, Any]) -> None:
     name = request.user.get_username()
-    caller = Caller(f"user:{name}", name, may_unprotect=request.user.has_perm(PROTECTION))
+    caller = Caller(f"user:#{request.user.pk}", name, may_unprotect=request.user.has_perm(PROTECTION))
     body = {"order_ref": order.order_ref, "reason": said["reason"], "force": bool(said.get("force"))}
     try:
-        with get_broker(own=False) as broker:
+        with broker_or_away() as broker:
             outcome = cancel_request(caller=caller, key=f"page-{said['key']}", body=body, broker=broker)
     except AutoTraderError as error:
         messages.error(request, error.message)
@@ -173,7 +175,9 @@ def _tell(request: HttpRequest, order: Order, outcome: RequestOutcome) -> None:
         messages.error(request, outcome.message)
         return
     state = outcome.order.status if outcome.order else order.state
-    if state in TERMINAL:
+    if state == OrderState.REFUSED:
+        messages.success(request, f"{order.order_ref} is withdrawn: it was never sent.")
+    elif state in TERMINAL:
         messages.success(request, f"{order.order_ref} is {state}.")
     else:
         messages.warning(request, f"The cancel of {order.order_ref} was asked for; the order is still {state}.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponseBase
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from autotrader.core.clock import system_now
 from trading.models import Account
@@ -44,7 +44,7 @@ class PerformanceForm(forms.Form):
         field.choices = [(value, value or "all") for value in known]
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def performance_view(request: HttpRequest) -> HttpResponseBase:
     """The figures of one account; what is chosen wrongly is said, and nothing is shown of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from trading.selectors.accounts import account_last_seen
 from trading.selectors.pages.portfolio import portfolio
@@ -15,7 +15,7 @@ from trading.web.numbers import NUMBERS, Told
 VIEW = "trading.view_account"
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def portfolio_page(request: HttpRequest) -> HttpResponseBase:
     """What is held and what it is worth, live where the broker answers, and said where it does not."""
@@ -23,7 +23,7 @@ def portfolio_page(request: HttpRequest) -> HttpResponseBase:
     return page(request, "web/portfolio/page.html", _context(), after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def portfolio_now(request: HttpRequest) -> HttpResponseBase:
     """The same anew."""

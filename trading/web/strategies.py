@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from autotrader.core.clock import system_now
 from autotrader.core.errors import AutoTraderError
 from trading.models import Strategy
 from trading.selectors.pages.strategies import (
     StrategyPage,
-    cycle_caused,
-    strategies_page,
+    strategies_listed,
     strategy_page,
     strategy_trades,
     strategy_work,
 )
 from trading.selectors.settings import StrategyUnknown, strategy_named
-from trading.services.cycles import cycle_queue
+from trading.services.strategy_presses import cycle_press
 from trading.services.strategy_settings import strategy_change
 from trading.services.suspensions import PERMISSION as RESUME
 from trading.services.suspensions import strategy_resume
@@ -41,23 +38,23 @@ LONGEST_REASON = 500
 T = TypeVar("T")
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def strategy_list(request: HttpRequest) -> HttpResponse:
     """Every strategy with its schedule and what its last cycle came to."""
     after = head()
-    context = {"lines": strategies_page(system_now()), "here": "strategies"}
+    context = {"listed": strategies_listed(system_now(), _page(request)), "here": "strategies"}
     return page(request, "web/strategies/list.html", context, after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def strategies_now(request: HttpRequest) -> HttpResponse:
     """The list as it is now."""
-    return panel(request, "web/strategies/_list.html", {"lines": strategies_page(system_now())})
+    return panel(request, "web/strategies/_list.html", {"listed": strategies_listed(system_now(), _page(request))})
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def strategy(request: HttpRequest, pk: int) -> HttpResponse:
     """One strategy: what is set up, what it did, what it holds; parts that one may not see are left out."""
@@ -70,21 +67,21 @@ def strategy(request: HttpRequest, pk: int) -> HttpResponse:
     return page(request, "web/strategies/strategy.html", context, after=after)
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW)
 def strategy_head(request: HttpRequest, pk: int) -> HttpResponse:
     """Its state and what is set up, as it is now."""
     return panel(request, "web/strategies/_head.html", _head(request, pk))
 
 
-@require_GET
+@require_safe
 @shown_to(*VIEW_WORK)
 def strategy_did(request: HttpRequest, pk: int) -> HttpResponse:
     """Its schedule and its newest executions, as they are now."""
     return panel(request, "web/strategies/_work.html", {"told": _found(lambda: strategy_work(pk, system_now()))})
 
 
-@require_GET
+@require_safe
 @shown_to(VIEW_TRADES)
 def strategy_held(request: HttpRequest, pk: int) -> HttpResponse:
     """Its open trades and its results, as they are now."""
@@ -112,15 +109,8 @@ def strategy_switch(request: HttpRequest, pk: int) -> HttpResponse:
 def strategy_run(request: HttpRequest, pk: int) -> HttpResponse:
     """Queue a cycle of it, and go to the cycle's page; the same form sent twice is one cycle."""
     _needs(request, RUN)
-    row, key = _found(lambda: strategy_named(pk)), _key(request)
-    if _has_changed(request, row):
-        return _back(pk)
-    actor, dry = request.user.get_username(), request.POST.get("dry_run") == "yes"
-    asked = partial(cycle_queue, strategies=[row], trigger="manual", actor=actor, dry_run=dry, correlation_id=key)
-    try:
-        cycle = _done(request, asked)
-    except IntegrityError:
-        cycle = cycle_caused(key)
+    shown, key, dry = {pk: _version(request)}, _key(request), request.POST.get("dry_run") == "yes"
+    cycle = _done(request, lambda: cycle_press(shown, key=key, actor=request.user.get_username(), dry_run=dry))
     if cycle is None:
         return _back(pk)
     messages.success(request, f"Cycle {cycle.pk} is queued; a worker takes it up.")
@@ -144,6 +134,12 @@ def strategy_resumed(request: HttpRequest, pk: int) -> HttpResponse:
     return _back(pk)
 
 
+def _page(request: HttpRequest) -> int:
+    """The page that is asked for; the first where that is no number."""
+    asked = request.GET.get("page", "")
+    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1
+
+
 def _head(request: HttpRequest, pk: int) -> dict[str, object]:
     shown: StrategyPage = _found(lambda: strategy_page(pk))
     return {
@@ -152,6 +148,7 @@ def _head(request: HttpRequest, pk: int) -> dict[str, object]:
         "longest": LONGEST_REASON,
         "profile": _profile(shown.strategy),
         "key": uuid4().hex,
+        "dry_key": uuid4().hex,  # after a dry run the other button of the same page starts a cycle of its own
     }
 
 
@@ -163,12 +160,18 @@ def _has_changed(request: HttpRequest, row: Strategy) -> bool:
     return True
 
 
-def _key(request: HttpRequest) -> str:
+def _version(request: HttpRequest) -> int:
+    """The version that the page showed; 0, which none has, where it is no number."""
+    said = request.POST.get("version", "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else 0
+
+
+def _key(request: HttpRequest) -> UUID:
     """The form's own id, which becomes the cycle's correlation id; a new one where it has none."""
     try:
-        return UUID(request.POST.get("key", "")).hex
+        return UUID(request.POST.get("key", ""))
     except ValueError:
-        return uuid4().hex
+        return uuid4()
 
 
 def _profile(row: Strategy) -> list[tuple[str, object, str]]:

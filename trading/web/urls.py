@@ -16,8 +16,10 @@ from trading.web import (
     orders,
     performance,
     portfolio,
+    second_looks,
     strategies,
     trades,
+    withdrawals,
 )
 
 urlpatterns = [
@@ -30,6 +32,7 @@ urlpatterns = [
     path("approvals/", approvals.approval_list, name="approvals"),
     path("approvals/<int:pk>/", approvals.approval_page, name="approval"),
     path("approvals/<int:pk>/now/", approvals.approval_now, name="approval_now"),
+    path("approvals/<int:pk>/withdraw/", withdrawals.approval_withdraw, name="approval_withdraw"),
     path("approvals/<int:pk>/chart/<int:analysis>.png", approvals.approval_chart, name="approval_chart"),
     path("orders/", orders.order_list, name="orders"),
     path("orders.csv", orders.order_csv, name="orders_csv"),
@@ -44,6 +47,8 @@ urlpatterns = [
     path("decisions/<int:pk>/", decisions.decision_page, name="decision"),
     path("decisions/<int:pk>/bars/<int:analysis>.json", decisions.decision_bars, name="decision_bars"),
     path("decisions/<int:pk>/chart/<int:analysis>.png", decisions.decision_picture, name="decision_picture"),
+    path("decisions/<int:pk>/ask-again/", second_looks.decision_ask_again, name="decision_ask_again"),
+    path("decisions/<int:pk>/judge-again/", second_looks.decision_judge_again, name="decision_judge_again"),
     path("decisions/<int:pk>/<str:part>/", decisions.decision_part, name="decision_part"),
     path("cycles/", cycles.cycle_list, name="cycles"),
     path("cycles/<int:pk>/", cycles.cycle, name="cycle"),
