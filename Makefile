@@ -47,8 +47,9 @@ up: $(VENV)/.runtime  ## web, workers, broker and gateway; Ctrl-C stops all
 	@$(RUN) manage.py up
 
 test:  ## the whole suite, with everything it needs
-	@started=$$(date +%s); $(MAKE) --no-print-directory $(VENV)/.dev && \
-	  { $(MAKE) --no-print-directory $(IBAPI)/.ready || echo "no $(IBAPI): the tests of IB's own client skip, or fail in CI"; } && \
+	@started=$$(date +%s); \
+	  { $(MAKE) --no-print-directory -k -j2 $(VENV)/.dev $(IBAPI)/.ready || { $(MAKE) --no-print-directory $(VENV)/.dev && \
+	    echo "no $(IBAPI): the tests of IB's own client skip, or fail in CI"; }; } && \
 	  exec $(RUN) -m tests.run --started $$started
 
 # IB's own client needs a venv of its own as well: it is of 2020, and nothing of ours runs in it.

@@ -6,8 +6,10 @@ from tests import environment
 
 environment.prepare()
 
+import gc  # noqa: E402
 import os  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
+from functools import cache  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -27,10 +29,18 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 environment.close_network()
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
+# Stages of tests/run.py that read only the files in which the marker's name stands.
+OF_NAMED_FILES = ("browser", "crash")
+# Folders that use no database: not even read where only what uses one counts.
+WITHOUT_DATABASE = [Path(__file__).parent / name for name in ("broker_ib", "paper_gateway", "paper_gateway_wire")]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database-tests-only", action="store_true", help="only tests that use the database")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.getoption("--database-tests-only") and collection_path in WITHOUT_DATABASE else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,16 +49,55 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("postgres"):
                 item.add_marker(pytest.mark.skip(reason="needs PostgreSQL"))
+    for item in items:
+        for name in OF_NAMED_FILES:
+            if item.get_closest_marker(name) and f"mark.{name}" not in _text(item.path):
+                raise pytest.UsageError(f"{item.nodeid}: write mark.{name} in the file, or its stage misses it")
+        if _differs(item) and item.path.parent in WITHOUT_DATABASE:
+            raise pytest.UsageError(f"{item.nodeid}: {item.path.parent} is not read for PostgreSQL")
+    # What says that it may take long comes first, so that no process is left alone with it at the end.
+    items.sort(key=_limit, reverse=True)
     if config.getoption("--database-tests-only"):
         kept = [item for item in items if _differs(item)]
         config.hook.pytest_deselected(items=[item for item in items if not _differs(item)])
         items[:] = kept
 
 
+@cache
+def _text(path: Path) -> str:
+    return path.read_text()
+
+
+def _limit(item: pytest.Item) -> float:
+    """The seconds that the test asks for; 0 where the usual time is enough."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
+
+
+def pytest_collection_finish() -> None:
+    """Django and some thousand tests stay to the end: the collector need not look through them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
+
+# What pages and the API answer does not depend on the database, and tests/house/test_every_page.py asks each address.
+# Races do, and how lists are filtered, put in order and cut, what a second row of a key meets, and texts of odd bytes.
+SKINS = ("tests.web.", "tests.trading_admin.", "tests.api.")
+NOT_ALIKE = ("lists", "history", "performance", "idempotency", "kept_texts", "parsers", "odd_sessions")
+
+
 def _differs(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
-    uses = bool(DATABASE_FIXTURES & fixtures) or item.get_closest_marker("django_db") is not None
-    return uses and item.get_closest_marker("once") is None
+    marked = item.get_closest_marker("django_db")
+    if item.get_closest_marker("both"):
+        return True
+    if item.get_closest_marker("once"):
+        return False
+    module: str = item.module.__name__  # type: ignore[attr-defined]
+    if module.startswith(SKINS) and module.removeprefix("tests.api.test_") not in NOT_ALIKE:
+        return "transactional_db" in fixtures or (marked is not None and marked.kwargs.get("transaction", False))
+    return bool(DATABASE_FIXTURES & fixtures or marked)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,13 +23,23 @@ from tests.postgres import cluster
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PARALLEL = ("-n", "2", "--dist", "worksteal")
+CONTRACTS = (str(BIN / "lint-imports"), "--no-logo")
 LINT: tuple[tuple[str, ...], ...] = (
     (str(BIN / "ruff"), "check", "--quiet"),
     (str(BIN / "ruff"), "format", "--check", "--quiet"),
     (str(BIN / "mypy"), "--no-error-summary"),
-    (str(BIN / "lint-imports"), "--no-logo"),
+    CONTRACTS,
     (sys.executable, "manage.py", "makemigrations", "--check", "--dry-run", "--verbosity", "0"),
 )
+
+
+@dataclass
+class Lint:
+    """Whether all were content, what they said, and how long it took."""
+
+    ok: bool
+    text: str
+    seconds: float
 
 
 @dataclass
@@ -61,30 +73,30 @@ def main() -> int:
     # So that a run that is told to end still stops its PostgreSQL.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     report = Report()
-    if not arguments.lint_only:
-        _install_chromium()
+    if arguments.lint_only:
+        _note(report, _lint(LINT))
+    else:
         report.stages.append(("set-up", time.time() - arguments.started, True))
-    _stage(report, "lint", _lint)
-    if not arguments.lint_only:
-        with tempfile.TemporaryDirectory(prefix="autotrader-run-") as folder:
-            _test_stages(report, Path(folder))
-    _print(report, tests=not arguments.lint_only)
+        with tempfile.TemporaryDirectory(prefix="autotrader-run-") as folder, ThreadPoolExecutor(1) as beside:
+            _test_stages(report, Path(folder), beside.submit(_beside))
+    _print(report, None if arguments.lint_only else time.time() - arguments.started)
     return 0 if report.ok else 1
 
 
-def _test_stages(report: Report, folder: Path) -> None:
+def _test_stages(report: Report, folder: Path, beside: Future[Lint]) -> None:
     suite = ("not browser", "not crash", "not live_tws", "not live_model")
     on_sqlite = (*PARALLEL, "-m", " and ".join((*suite, "not postgres")))
     on_postgres = (*PARALLEL, "--database-tests-only", "-m", " and ".join(suite))
+    on_processes = (*PARALLEL, "-m", "browser or crash", *_naming("browser", "crash"))
 
     def postgres() -> bool:
         with cluster() as url:
             return _pytest(report, folder, "PostgreSQL", on_postgres, AUTOTRADER_DATABASE_URL=url)
 
     _stage(report, "SQLite", lambda: _pytest(report, folder, "SQLite", on_sqlite))
+    _note(report, beside.result())
     _stage(report, "PostgreSQL", postgres)
-    _stage(report, "browser", lambda: _pytest(report, folder, "browser", (*PARALLEL, "-m", "browser")))
-    _stage(report, "crash", lambda: _pytest(report, folder, "crash", (*PARALLEL, "-m", "crash and not browser")))
+    _stage(report, "processes", lambda: _pytest(report, folder, "processes", on_processes))
 
 
 def _stage(report: Report, name: str, run: Callable[[], bool]) -> None:
@@ -94,9 +106,35 @@ def _stage(report: Report, name: str, run: Callable[[], bool]) -> None:
     report.stages.append((name, time.monotonic() - started, ok))
 
 
-def _lint() -> bool:
-    results = [_run(command, _environment(AUTOTRADER_ENV_FILE="none")) for command in LINT]
-    return not any(results)
+def _naming(*markers: str) -> list[str]:
+    """The test files that name one of these markers; the others need not be read (tests/conftest.py sees to it)."""
+    named = re.compile(rf"\bmark\.({'|'.join(markers)})\b")
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [str(path.relative_to(ROOT)) for path in files if named.search(path.read_text())]
+
+
+def _beside() -> Lint:
+    """What needs no database, while the first tests run: Chromium, ruff and mypy. The contracts are among the tests."""
+    _install_chromium()
+    return _lint([command for command in LINT if command is not CONTRACTS])
+
+
+def _lint(commands: Sequence[Sequence[str]]) -> Lint:
+    began, environment = time.monotonic(), _environment(AUTOTRADER_ENV_FILE="none")
+    done = [
+        subprocess.run(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        for command in commands
+    ]
+    text = "".join(one.stdout + one.stderr for one in done)
+    return Lint(not any(one.returncode for one in done), text, time.monotonic() - began)
+
+
+def _note(report: Report, lint: Lint) -> None:
+    """Tell what was said meanwhile."""
+    print(f"\n== lint ==\n{lint.text}", end="", flush=True)
+    report.stages.append(("lint", lint.seconds, lint.ok))
 
 
 def _pytest(report: Report, folder: Path, stage: str, options: Sequence[str], **environment: str) -> bool:
@@ -132,16 +170,16 @@ def _install_chromium() -> None:
         print(f"no Chromium at {CHROMIUM}: the browser tests skip (as root: apt-get install chromium)", flush=True)
 
 
-def _print(report: Report, *, tests: bool) -> None:
-    if tests:
+def _print(report: Report, total: float | None) -> None:
+    """`total`: the seconds of a whole run; None where no test was played."""
+    if total is not None:
         print("\nslowest tests")
         for seconds, name in sorted(report.tests, reverse=True)[:10]:
             print(f"  {seconds:7.2f} s  {name}")
     print("\nstages")
     for name, seconds, ok in report.stages:
         print(f"  {seconds:7.1f} s  {name:<12}{'ok' if ok else 'FAILED'}")
-    total = sum(seconds for _, seconds, _ in report.stages)
-    if tests:
+    if total is not None:
         print(f"\n{', '.join(f'{count} {word}' for word, count in report.counts.items())} in {total:.0f} s", flush=True)
 
 

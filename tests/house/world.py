@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
+from django_q.tasks import async_task
 
 from autotrader.core import audit
 from tests.house.routes import Route
@@ -68,6 +69,7 @@ def build() -> World:
         found = discrepancy_open(
             ACCOUNT, DiscrepancyKind.POSITION, "position:7", detail="d", market_at=NOW, ours="0", theirs="10"
         )
+    async_task("trading.tasks.wake", cluster="work")  # a row of the queue, so that its page is one
     return World(told, approval, found, strategy("other", symbols=("SPY",)))
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.load.frame import Told
+    from tests.load.house import House
 
 VENDORS = ("sqlite", "postgresql")
-# The rows of `history` chain nothing, so it has a database of its own.
-HOUSES = (("fan_out", "stop_reading", "reconnect", "live", "sockets"), ("history",))
+# The rows of `history` and of `console` chain nothing, so each has a database of its own.
+HOUSES = (
+    ("fan_out", "stop_reading", "reconnect", "live", "sockets"),
+    ("history",),
+    ("console",),
+    ("fills", "weights", "desk"),
+)
 
 
 def main() -> int:
@@ -31,16 +42,20 @@ def main() -> int:
 
 
 def _measure(vendor: str, wanted: list[str]) -> int:
-    from tests.load import answers, sockets, streams
+    from tests.load import answers, console, desk_page, fills, sockets, streams, weights
     from tests.load.house import house
 
-    runs = {
+    runs: dict[str, Callable[[House], Sequence[Told]]] = {
         "fan_out": streams.fan_out,
         "stop_reading": streams.stop_reading,
         "reconnect": streams.reconnect,
         "live": answers.live,
         "history": answers.history,
         "sockets": sockets.sockets,
+        "console": console.console,
+        "fills": fills.fills,
+        "weights": weights.weights,
+        "desk": desk_page.desk_page,
     }
     failed = 0
     with house(vendor) as found:

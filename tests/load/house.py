@@ -34,8 +34,12 @@ class House:
     environment: dict[str, str]
 
     def run(self, *command: str) -> None:
-        """One of our programs, to its end."""
-        subprocess.run([sys.executable, *command], env=self.environment, cwd=ROOT, check=True)
+        """One of our programs, to its end; what it says is shown only where it fails."""
+        told = subprocess.run(
+            (sys.executable, *command), env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if told.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {told.returncode}:\n{told.stdout}{told.stderr}")
 
     @contextmanager
     def writing(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
@@ -161,7 +165,7 @@ def cookies(count: int) -> list[str]:
 
     found = []
     for number in range(count):
-        user, _ = User.objects.get_or_create(username=f"page-{number}", is_superuser=True)
+        user, _ = User.objects.get_or_create(username=f"page-{number}", is_staff=True, is_superuser=True)
         client = Client()
         client.force_login(user)
         found.append(f"sessionid={client.cookies['sessionid'].value}")
