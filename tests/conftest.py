@@ -14,6 +14,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import django  # noqa: E402
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.test import TransactionTestCase  # noqa: E402
@@ -27,10 +28,15 @@ from tests import database  # noqa: E402
 environment.own_state(settings)
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 environment.close_network()
+# How long an example takes tells what else the machine has to do.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
 # Stages of tests/run.py that read only the files in which the marker's name stands.
 OF_NAMED_FILES = ("browser", "crash")
+# How long a page waits for a broker's word: on a machine that has much else to do it takes longer than in life.
+LONGEST_ANSWER_S = 50.0
 # Folders that use no database: not even read where only what uses one counts.
 WITHOUT_DATABASE = [Path(__file__).parent / name for name in ("broker_ib", "paper_gateway", "paper_gateway_wire")]
 
@@ -123,6 +129,19 @@ def fresh_callers() -> None:
     RING.clear()
     throttling.CALLS.clear()
     throttling.FAILURES.clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_told() -> None:
+    """What the broker told the pages of one test is no news for the next, and a busy machine is no silent broker."""
+    from trading.admin import glances
+    from trading.web import banner, numbers
+
+    numbers.WAIT_S = glances.WAIT_S = LONGEST_ANSWER_S
+    for shared in (numbers.NUMBERS, numbers.HISTORY):
+        shared._asked, shared._until = None, float("-inf")
+    numbers.PRICES._shared.clear()
+    banner.STALLED._until = float("-inf")
 
 
 @pytest.fixture(autouse=True)

@@ -19,10 +19,14 @@ from autotrader.core.live.app import ROUTE, EventStream
 from autotrader.core.live.rules import Rules
 from autotrader.core.users.keys import Terms, key_create
 from autotrader.core.users.models import User
+from tests.support import PATIENCE_S
 
 T = TypeVar("T")
-# Where a test does not say otherwise: as in life, but without long waits.
-QUICK = Rules(recheck_s=0.2, look_s=0.3, poll_s=0.02)
+# Where a test does not say otherwise: as in life, but without long waits, and with all the time that a machine may need
+# which has much else to do. No sign of life comes between what a test waits for.
+QUICK = Rules(
+    recheck_s=0.2, look_s=0.3, poll_s=0.02, stale_s=60.0, answer_s=30.0, keep_alive_s=300.0, last_words_s=60.0
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Caller:
             self.frames.put_nowait(None)
 
     async def started(self) -> int:
-        await asyncio.wait_for(self._started.wait(), 10)
+        await asyncio.wait_for(self._started.wait(), PATIENCE_S)
         return self.status
 
     def stop_taking(self) -> None:
@@ -110,7 +114,7 @@ class Caller:
 
     async def next(self) -> Told | None:
         """The next frame, None at the end."""
-        return await asyncio.wait_for(self.frames.get(), 10)
+        return await asyncio.wait_for(self.frames.get(), PATIENCE_S)
 
     async def named(self, event: str) -> Told:
         """The next frame of this kind; what comes before it is passed over."""
@@ -137,7 +141,7 @@ class Caller:
     async def leave(self) -> None:
         self._leaving.set()
         self._taking.set()
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, PATIENCE_S)
 
 
 @asynccontextmanager
@@ -179,7 +183,7 @@ async def elsewhere(work: Callable[..., T], *arguments: Any) -> T:
     return await asyncio.to_thread(run)
 
 
-async def until(true: Callable[[], object], timeout: float = 20) -> None:
+async def until(true: Callable[[], object], timeout: float = PATIENCE_S) -> None:
     """Ask until it is so; `tests.support.eventually` for a loop."""
     async with asyncio.timeout(timeout):
         while not true():

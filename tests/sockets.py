@@ -17,9 +17,10 @@ from autotrader.core.live.rules import Rules
 from autotrader.core.live.socket_app import ROUTE, PageSockets
 from autotrader.core.users.models import User
 from tests.live import QUICK
+from tests.support import PATIENCE_S
 
 # A machine that has much else to do is no page that does not answer.
-PATIENT = replace(QUICK, owed_s=300.0, stale_s=60.0, answer_s=30.0)
+PATIENT = replace(QUICK, owed_s=300.0)
 HOST = "127.0.0.1:8000"
 OURS = f"http://{HOST}"
 EVERY_POKE = ("orders", "trades")
@@ -100,7 +101,7 @@ class Page:
 
     async def next(self) -> dict[str, Any] | None:
         """The next frame, None at the end."""
-        frame = await asyncio.wait_for(self.frames.get(), 10)
+        frame = await asyncio.wait_for(self.frames.get(), PATIENCE_S)
         if frame and frame.get("lines") and self.acks:
             self.say(json.dumps({"ack": frame["to"]}))
         return frame
@@ -131,13 +132,13 @@ class Page:
         found = []
         while (frame := await self.next()) is not None:
             found.append(frame)
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, PATIENCE_S)
         return found
 
     async def leave(self) -> None:
         self._incoming.put_nowait({"type": "websocket.disconnect", "code": 1001})
         self._taking.set()
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, PATIENCE_S)
 
 
 @asynccontextmanager

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
+import socket
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,10 +19,14 @@ from django.db import connection
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 REAL_BARS = ROOT.parent / "shared" / "data" / "ohlcv"
+# For what a quiet machine does within a few seconds: a busy one may stand still for as long.
+PATIENCE_S = 45.0
+# Below these the kernel gives no port to whoever asks for any.
+PORTS = range(20_000, 32_000)
 needs_real_bars = pytest.mark.skipif(not REAL_BARS.is_dir(), reason=f"no bars in {REAL_BARS}")
 
 
-def eventually(predicate: Callable[[], T], timeout: float = 10, *, every: float = 0.02) -> T:
+def eventually(predicate: Callable[[], T], timeout: float = PATIENCE_S, *, every: float = 0.02) -> T:
     """Ask until the answer is true and give it back; fails the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (answer := predicate()):
@@ -27,6 +34,18 @@ def eventually(predicate: Callable[[], T], timeout: float = 10, *, every: float 
             pytest.fail(f"not within {timeout} s; the last answer was {answer!r}")
         time.sleep(every)
     return answer
+
+
+def free_port() -> int:
+    """A port at which nobody listens, for who comes to it later, or never.
+
+    One that the kernel chose may be another's by then, since every connection that somebody opens takes one of those.
+    """
+    for port in random.SystemRandom().sample(PORTS, 1000):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def gone(pid: int) -> bool:

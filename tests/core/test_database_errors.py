@@ -14,7 +14,7 @@ from tests.support import ROOT, child_environment
 def run(tmp_path: Path, url: str, *command: str, **changes: str) -> subprocess.CompletedProcess[str]:
     environment = child_environment(AUTOTRADER_STATE_DIR=str(tmp_path), AUTOTRADER_DATABASE_URL=url, **changes)
     return subprocess.run(
-        [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, text=True, capture_output=True, timeout=30
+        [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, text=True, capture_output=True, timeout=120
     )
 
 

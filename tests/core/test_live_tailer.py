@@ -14,6 +14,7 @@ from autotrader.core.live.pages import BLOCK
 from autotrader.core.live.tailer import tailer_state
 from autotrader.core.users.models import User
 from tests.live import calling, elsewhere, make_key, serving, until, write
+from tests.support import PATIENCE_S
 
 
 async def test_a_log_without_its_head_is_waited_for(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,19 +53,21 @@ async def test_who_has_more_to_read_has_not_looked_to_the_end(
 
     def news(place: reader.Place, limit: int) -> reader.News:
         if read_at:
-            going_on.wait(4)
+            going_on.wait(PATIENCE_S)
         told = found(place, limit)
         if len(told.frames) == limit:
             read_at.append(system_now())
         return told
 
     monkeypatch.setattr(reader, "_news", news)
-    async with serving() as app, calling(app, key) as caller:
+    async with serving(answer_s=2 * PATIENCE_S) as app, calling(app, key) as caller:
         start = (await caller.named("start")).data["after_id"]
         await elsewhere(write, BLOCK + 1)
-        await until(lambda: tailer_state().seq == start + BLOCK)
-        looked_at = tailer_state().looked_at
-        assert looked_at is not None
-        assert looked_at < read_at[0]
-        going_on.set()
+        try:
+            await until(lambda: tailer_state().seq == start + BLOCK)
+            looked_at = tailer_state().looked_at
+            assert looked_at is not None
+            assert looked_at < read_at[0]
+        finally:
+            going_on.set()
         await until(lambda: (tailer_state().looked_at or read_at[0]) > read_at[0])

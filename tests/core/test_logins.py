@@ -190,8 +190,8 @@ def test_a_name_that_exists_takes_as_long_as_one_that_does_not(ann: User, settin
     pairs = [(taken("ann"), taken("bea")) for _ in range(15)]
     known, unknown = zip(*pairs, strict=True)
     assert {queries for _, queries in known} == {queries for _, queries in unknown}
-    gap = statistics.median(seconds for seconds, _ in known) - statistics.median(seconds for seconds, _ in unknown)
-    assert abs(gap) < 0.005
+    one, other = (statistics.median(seconds for seconds, _ in found) for found in (known, unknown))
+    assert abs(one - other) < max(one, other) / 3, "nearly all of it is the hashing of the password"
 
 
 def test_an_account_without_a_password_is_refused_like_any_other(db: None) -> None:

@@ -142,7 +142,7 @@ def test_a_command_ends_with_exit_code_2(tmp_path: Path, values: dict[str, str],
         env={**os.environ, "AUTOTRADER_STATE_DIR": str(tmp_path), **values},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert result.returncode == 2
