@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from broker.paper_gateway.embedded import EmbeddedGateway
-from tests.broker_ib.desk import CLOSE, TIMEOUT, Desk
+from tests.broker_ib.desk import CLOSE, Desk
 
 
 @pytest.fixture
@@ -45,5 +45,5 @@ def make_desk() -> Iterator[Callable[..., Desk]]:
 def desk(gateway: EmbeddedGateway, make_desk: Callable[..., Desk]) -> Desk:
     """A client that is connected and replayed."""
     made = make_desk(gateway.host, gateway.port)
-    made.client.wait_connected(TIMEOUT)
+    made.wait_synced()
     return made

@@ -14,7 +14,7 @@ from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 
 E = TypeVar("E")
-TIMEOUT = 10.0
+TIMEOUT = 40.0  # longer than a busy machine stands still
 CLOSE = datetime(2019, 6, 3, 20, 0, tzinfo=UTC)  # a Monday's close in New York
 HOUR = timedelta(hours=1)  # still the same day: the broker tells executions of the current day only
 DAY = timedelta(days=1)
@@ -35,7 +35,7 @@ def open_gate() -> None:
 
 def soon() -> datetime:
     """A deadline that no test reaches."""
-    return datetime.now(UTC) + timedelta(seconds=30)
+    return datetime.now(UTC) + timedelta(minutes=10)
 
 
 class Desk:
@@ -56,6 +56,11 @@ class Desk:
             "known_contract": self.contracts.get,
         }
         self.client = IbClient(**(options | changes))
+
+    def wait_synced(self) -> None:
+        """Wait until the replay is done, and what is told of it, too: the state says it first."""
+        self.client.wait_connected(TIMEOUT)
+        self.client.ping(TIMEOUT)
 
     def contract(self, symbol: str = "AAPL") -> types.Contract:
         """The contract of a symbol."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import termios
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -24,6 +26,16 @@ def _framed(*fields: object) -> bytes:
     return struct.pack(">I", len(payload)) + payload
 
 
+def _frame(source: socket.socket) -> bytes:
+    head = _exactly(source, 4)
+    return head + _exactly(source, struct.unpack(">I", head)[0])
+
+
+def _waits(source: socket.socket) -> bool:
+    """Whether bytes have come that nobody has taken yet."""
+    return bool(struct.unpack("i", fcntl.ioctl(source, termios.FIONREAD, bytes(4)))[0])
+
+
 def _hang_up(side: socket.socket) -> None:
     """Close a socket that another thread may be reading."""
     with suppress(OSError):
@@ -42,10 +54,11 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = "127.0.0.1", int(self._listener.getsockname()[1])
         self.connections = 0
-        self.muted = False
+        self._muted = False
         self.rolled_back_id: int | None = None
         self.dropped: frozenset[str] = frozenset()
         self._client: socket.socket | None = None
+        self._gateway: socket.socket | None = None
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -58,6 +71,19 @@ class Proxy:
         _hang_up(self._listener)
         if self._client is not None:
             _hang_up(self._client)
+
+    @property
+    def muted(self) -> bool:
+        """Whether frames to the client are dropped."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, is_muted: bool) -> None:
+        """What the gateway has written before the end of it is dropped, too, however late it is looked at."""
+        with self._lock, suppress(OSError):
+            while not is_muted and self._gateway is not None and _waits(self._gateway):
+                _frame(self._gateway)
+        self._muted = is_muted
 
     def inject(self, *fields: object) -> None:
         """Send the client a frame of our own, between two of the gateway's."""
@@ -83,7 +109,7 @@ class Proxy:
             gateway = socket.create_connection(self._target)
             for side in (client, gateway):
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._client = client
+            self._client, self._gateway = client, gateway
             self.connections += 1
             threading.Thread(target=self._up, args=(client, gateway), daemon=True).start()
             threading.Thread(target=self._down, args=(gateway, client), daemon=True).start()
@@ -100,14 +126,18 @@ class Proxy:
     def _down(self, gateway: socket.socket, client: socket.socket) -> None:
         try:
             while True:
-                head = _exactly(gateway, 4)
-                frame = head + _exactly(gateway, struct.unpack(">I", head)[0])
-                if self.rolled_back_id is not None and frame[4:].startswith(b"9\0"):
-                    frame = _framed(9, 1, self.rolled_back_id)
+                if not gateway.recv(1, socket.MSG_PEEK):
+                    return
                 with self._lock:
-                    if not self.muted and frame[4:].split(b"\0", 1)[0].decode() not in self.dropped:
-                        client.sendall(frame)
+                    if _waits(gateway):
+                        self._pass_on(_frame(gateway), client)
         except OSError:
             pass
         finally:
             _hang_up(client)
+
+    def _pass_on(self, frame: bytes, client: socket.socket) -> None:
+        if self.rolled_back_id is not None and frame[4:].startswith(b"9\0"):
+            frame = _framed(9, 1, self.rolled_back_id)
+        if not self.muted and frame[4:].split(b"\0", 1)[0].decode() not in self.dropped:
+            client.sendall(frame)

@@ -60,7 +60,7 @@ def proxy(gateway: EmbeddedGateway) -> Iterator[Proxy]:
 @pytest.fixture
 def proxied(proxy: Proxy, make_desk: Callable[..., Desk]) -> Desk:
     made = make_desk(proxy.host, proxy.port)
-    made.client.wait_connected(TIMEOUT)
+    made.wait_synced()
     return made
 
 
@@ -212,6 +212,7 @@ def test_a_broken_server_link_closes_and_a_working_farm_opens_again(proxied: Des
         proxied.client.book(TIMEOUT)
     _error(proxy, -1, 2104, "Market data farm connection is OK:usfarm")
     eventually(lambda: _status(proxied).phase == "ready")
+    proxied.wait_synced()
     assert len(proxied.syncs) == 2
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
@@ -16,7 +15,7 @@ from broker.paper_gateway.control import ControlClient
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.broker_ib.desk import TIMEOUT, Desk
 from tests.broker_ib.proxy import Proxy
-from tests.support import eventually
+from tests.support import eventually, free_port
 
 NOW = datetime(2024, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -57,7 +56,7 @@ def test_an_outage_of_tws_is_kept_in_its_own_words(
 ) -> None:
     with Proxy(gateway.host, gateway.port) as proxy:
         desk = make_desk(proxy.host, proxy.port)
-        desk.client.wait_connected(TIMEOUT)
+        desk.wait_synced()
         before = len(notes(desk))
         proxy.inject(4, 2, -1, 1100, "Connectivity is lost <b>", "")
         eventually(lambda: desk.client.state().phase == "broker_lost")
@@ -75,8 +74,8 @@ def test_an_outage_of_tws_is_kept_in_its_own_words(
 def test_a_gateway_at_its_login_is_one_note_however_often_it_is_tried(
     gateway: EmbeddedGateway, make_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, quick: None
 ) -> None:
-    monkeypatch.setattr(session, "HANDSHAKE_LIMIT", 0.2)
-    with ControlClient(gateway.host, gateway.control_port) as control:
+    with ControlClient(gateway.host, gateway.control_port) as control, monkeypatch.context() as patch:
+        patch.setattr(session, "HANDSHAKE_LIMIT", 0.2)
         control.fault("login")
         desk = make_desk(gateway.host, gateway.port)
         eventually(lambda: any(note.kind == "refused" and note.count > 1 for note in notes(desk)))
@@ -86,14 +85,12 @@ def test_a_gateway_at_its_login_is_one_note_however_often_it_is_tried(
         assert repeated.last_at is not None
         assert repeated.last_at > repeated.time
         control.heal()
-    eventually(lambda: desk.client.state().synced)
+    desk.wait_synced()
     assert kinds(desk)[-3:] == ["no_action", "connected", "replayed"]
 
 
 def test_nothing_listens_is_kept_too(make_desk: Callable[..., Desk], quick: None) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    desk = make_desk("127.0.0.1", port)
+    desk = make_desk("127.0.0.1", free_port())
     eventually(lambda: kinds(desk)[-1:] == ["refused"])
     assert kinds(desk) == ["started", "refused"]
 
@@ -101,7 +98,7 @@ def test_nothing_listens_is_kept_too(make_desk: Callable[..., Desk], quick: None
 def test_what_happens_around_the_daily_restart_says_so(
     gateway: EmbeddedGateway, make_desk: Callable[..., Desk]
 ) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=30)
+    soon = datetime.now(UTC) + timedelta(seconds=55)  # the window begins a minute before
     schedule = Schedule(time(soon.hour, soon.minute, soon.second, tzinfo=UTC))
     desk = make_desk(gateway.host, gateway.port, schedule=schedule)
     desk.client.wait_connected(TIMEOUT)

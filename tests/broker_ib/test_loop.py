@@ -14,7 +14,7 @@ from broker.errors import BrokerUnavailable
 from broker.ib.errors import NotBegun
 from broker.ib.fairness import CALLER, DEADLINE
 from broker.ib.loop import LoopThread, SingleFlight
-from tests.support import in_threads
+from tests.support import PATIENCE_S, in_threads
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def thread() -> Iterator[LoopThread]:
     made = LoopThread("ib-test")
     made.start()
     yield made
-    made.stop(5)
+    made.stop(PATIENCE_S)
 
 
 async def _name() -> str:
@@ -34,8 +34,8 @@ async def _fail() -> None:
 
 
 def test_work_runs_in_the_thread(thread: LoopThread) -> None:
-    assert thread.call(_name, 5) == "ib-test"
-    assert set(in_threads([lambda: thread.call(_name, 5)] * 32, threads=8)) == {"ib-test"}
+    assert thread.call(_name, PATIENCE_S) == "ib-test"
+    assert set(in_threads([lambda: thread.call(_name, PATIENCE_S)] * 32, threads=8)) == {"ib-test"}
 
 
 async def _who_and_until() -> tuple[str, float | None]:
@@ -44,11 +44,13 @@ async def _who_and_until() -> tuple[str, float | None]:
 
 def test_the_caller_and_its_deadline_travel_with_the_call(thread: LoopThread) -> None:
     before = time.monotonic()
-    named, until = contextvars.Context().run(lambda: (CALLER.set("worker 7"), thread.call(_who_and_until, 5))[1])
+    asked = contextvars.Context()
+    asked.run(CALLER.set, "worker 7")
+    named, until = asked.run(thread.call, _who_and_until, PATIENCE_S)
     assert named == "worker 7"
     assert until is not None
-    assert before + 5 <= until <= time.monotonic() + 5
-    unnamed = in_threads([lambda: thread.call(_who_and_until, 5)[0]] * 2, threads=2)
+    assert before + PATIENCE_S <= until <= time.monotonic() + PATIENCE_S
+    unnamed = in_threads([lambda: thread.call(_who_and_until, PATIENCE_S)[0]] * 2, threads=2)
     assert "" not in unnamed, "callers without a name are told apart by their threads"
 
 
@@ -60,7 +62,7 @@ async def test_a_shared_request_has_no_caller_s_deadline() -> None:
 
 def test_an_error_of_the_work_arrives_as_it_is(thread: LoopThread) -> None:
     with pytest.raises(TimeoutError, match="of the work itself"):
-        thread.call(_fail, 5)
+        thread.call(_fail, PATIENCE_S)
 
 
 def test_work_that_takes_too_long_is_unavailable_and_ends(thread: LoopThread) -> None:
@@ -75,7 +77,7 @@ def test_work_that_takes_too_long_is_unavailable_and_ends(thread: LoopThread) ->
     with pytest.raises(BrokerUnavailable) as caught:
         thread.call(hang, 0.05)
     assert not isinstance(caught.value, NotBegun)
-    assert ended.wait(5)
+    assert ended.wait(PATIENCE_S)
 
 
 def test_work_that_never_began_is_told_apart_and_never_begins(thread: LoopThread) -> None:
@@ -83,34 +85,34 @@ def test_work_that_never_began_is_told_apart_and_never_begins(thread: LoopThread
 
     async def block() -> None:
         entered.set()
-        release.wait(10)
+        release.wait(PATIENCE_S)
 
     async def note() -> None:
         begun.set()
 
-    blocker = threading.Thread(target=lambda: thread.call(block, 15))
+    blocker = threading.Thread(target=lambda: thread.call(block, 2 * PATIENCE_S))
     blocker.start()
-    assert entered.wait(5)
+    assert entered.wait(PATIENCE_S)
     with pytest.raises(NotBegun):
         thread.call(note, 0.05)
     release.set()
-    blocker.join(5)
-    thread.call(_name, 5)
+    blocker.join(PATIENCE_S)
+    thread.call(_name, PATIENCE_S)
     assert not begun.is_set()
 
 
 def test_a_stopped_thread_refuses(thread: LoopThread) -> None:
-    thread.stop(5)
-    thread.stop(5)
+    thread.stop(PATIENCE_S)
+    thread.stop(PATIENCE_S)
     with pytest.raises(NotBegun):
-        thread.call(_name, 5)
+        thread.call(_name, PATIENCE_S)
 
 
 def test_stop_before_start() -> None:
     made = LoopThread("ib-never")
-    made.stop(5)
+    made.stop(PATIENCE_S)
     with pytest.raises(NotBegun):
-        made.call(_name, 5)
+        made.call(_name, PATIENCE_S)
 
 
 def test_calls_in_flight_end_with_the_thread(thread: LoopThread) -> None:
@@ -129,9 +131,9 @@ def test_calls_in_flight_end_with_the_thread(thread: LoopThread) -> None:
 
     caller = threading.Thread(target=call)
     caller.start()
-    assert begun.wait(5)
-    thread.stop(5)
-    caller.join(5)
+    assert begun.wait(PATIENCE_S)
+    thread.stop(PATIENCE_S)
+    caller.join(PATIENCE_S)
     assert len(caught) == 1
 
 

@@ -17,7 +17,6 @@ from tests.broker_ib.proxy import Proxy
 from tests.support import eventually, in_threads
 
 STEP = timedelta(seconds=5)
-SHORT = 1.0
 BUST = 10225
 MakeDesk = Callable[..., Desk]
 
@@ -106,12 +105,15 @@ def test_a_refusal_is_told_and_the_next_asking_tries_again(desk: Desk, gateway: 
     assert bars(desk)
 
 
-def test_a_market_that_stands_still_is_an_error_within_the_call_s_time(make_desk: MakeDesk) -> None:
+def test_a_market_that_stands_still_is_an_error_within_the_call_s_time(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.ib.real_time.MARGIN", TIMEOUT - 0.5)
     with EmbeddedGateway(set_clock=CLOSE) as gateway:
         desk = make_desk(gateway.host, gateway.port)
         desk.client.wait_connected(TIMEOUT)
         with pytest.raises(MarketDataError) as caught:
-            bars(desk, timeout=SHORT)
+            bars(desk)
         assert caught.value.reason == "NO_BAR_YET"
 
 
