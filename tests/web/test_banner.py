@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -27,6 +29,12 @@ Tell = Callable[[Told], None]
 WELL = Told(status(), replace(summary("1000"), account=ACCOUNT))
 
 
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path: Path, settings: Any) -> None:
+    """Neither processes nor anchors of other tests are seen here."""
+    settings.AUTOTRADER_STATE_DIR, settings.AUTOTRADER_ANCHOR_DIR = tmp_path, str(tmp_path / "anchors")
+
+
 @pytest.fixture
 def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
     """Let the broker say this from now on."""
@@ -41,8 +49,9 @@ def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
 
 
 @pytest.fixture
-def well(tell: Tell) -> Tell:
+def well(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> Tell:
     """Every process lives, and the log has a fresh anchor."""
+    monkeypatch.setattr(beats, "SILENT", 600.0)  # nobody touches their files again
     beats.folder().mkdir(parents=True, exist_ok=True)
     for name in ("web", "work", "now", "broker"):
         life = beats.Life(**asdict(beats._this(name)))
@@ -105,15 +114,14 @@ def test_only_closing_is_said_without_alarm(well: Tell) -> None:
 
 
 def test_what_stands_still_is_for_those_who_may_see_events(tell: Tell) -> None:
-    for file in beats.folder().glob("*.json"):
-        file.unlink()
     assert "The process work is not running." in shown(person("audit.view_event"))
     assert shown(person()) == ""
 
 
 def test_it_is_asked_once_a_second_however_many_look(
-    well: Tell, django_assert_max_num_queries: DjangoAssertNumQueries
+    well: Tell, django_assert_max_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(banner, "KEPT_S", 600.0)  # however long the second look takes to come
     client = person("audit.view_event")
     first = shown(client)
     with django_assert_max_num_queries(6):  # session, user, permissions, the Halt
