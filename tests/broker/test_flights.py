@@ -11,9 +11,9 @@ import pytest
 
 from broker.errors import BrokerUnavailable, MarketDataError
 from broker.service.flights import Flights
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 
-LIMIT = 10.0
+LIMIT = PATIENCE_S
 
 
 class Broker:
@@ -21,12 +21,14 @@ class Broker:
 
     def __init__(self) -> None:
         self.asked = 0
+        self._asking = threading.Lock()
         self.error: Exception | None = None
         self.gate = threading.Event()
 
     def ask(self, timeout: float) -> int:
-        self.asked += 1
-        number = self.asked
+        with self._asking:
+            self.asked += 1
+            number = self.asked
         if not self.gate.wait(min(timeout, LIMIT)):
             raise BrokerUnavailable("too late")
         if self.error is not None:

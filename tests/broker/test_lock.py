@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.service import lock
+from tests.support import PATIENCE_S
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 HOLD = """
@@ -40,7 +41,7 @@ def hold_elsewhere(path: Path) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE_S)
 
 
 def test_the_second_process_is_refused_and_told_who_was_first(path: Path) -> None:

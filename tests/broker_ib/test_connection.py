@@ -124,8 +124,8 @@ def test_a_lost_gateway_is_unavailable_and_said_so(make_desk: Callable[..., Desk
 
 
 def test_a_restarted_gateway_is_replayed_in_full(make_desk: Callable[..., Desk], store: Path) -> None:
-    with EmbeddedGateway(set_clock=CLOSE, store_path=store) as gateway:
-        port = gateway.port
+    port = free_port()
+    with EmbeddedGateway(set_clock=CLOSE, store_path=store, port=port) as gateway:
         desk = make_desk(gateway.host, port)
         desk.client.wait_connected(TIMEOUT)
         contract = desk.contract()

@@ -13,9 +13,10 @@ import pytest
 from pytest_django import Settings
 
 from broker.paper_gateway.embedded import EmbeddedGateway
+from tests.support import PATIENCE_S
 
 Process = subprocess.Popen[str]
-LIMIT = 30.0
+LIMIT = 100.0
 
 # What needs models is imported in the fixtures: this file may be read before Django is set up.
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ def state(settings: Settings, tmp_path: Path, transactional_db: None) -> Path:
     """The state folder of this test."""
     settings.AUTOTRADER_STATE_DIR = tmp_path
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has much else to do is no owner and no gateway that falls silent."""
+    from broker import front, remote
+
+    monkeypatch.setattr(remote, "PING_LIMIT", PATIENCE_S / 2)
+    monkeypatch.setattr(front, "CONNECT_LIMIT", PATIENCE_S)
+    monkeypatch.setattr(front, "READY_LIMIT", PATIENCE_S)
 
 
 @pytest.fixture
@@ -70,7 +81,7 @@ def start(desk: MemoryDesk) -> Iterator[Callable[..., Owner]]:
 
         def begin(place: Place, **options: Any) -> Owner:
             owner = stack.enter_context(serve(place, **{"timing": FAST, **options}))
-            assert owner.broker.settle(10), owner.broker.status()
+            assert owner.broker.settle(PATIENCE_S), owner.broker.status()
             return owner
 
         yield begin

@@ -90,7 +90,7 @@ class MemoryDesk:
 
 def soon() -> datetime:
     """A deadline that no test reaches."""
-    return datetime.now(UTC) + timedelta(seconds=30)
+    return datetime.now(UTC) + timedelta(minutes=4)
 
 
 def resolve(broker: Broker, symbol: str = "SPY") -> types.Contract:

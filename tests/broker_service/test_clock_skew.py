@@ -30,7 +30,7 @@ def test_a_clock_that_is_off_stops_new_orders_at_send_time(
         status = broker.status()
         assert (status.ready, status.clock) == (True, "system")
         assert status.skew_s is not None
-        assert abs(float(status.skew_s) - seconds) < 1
+        assert abs(float(status.skew_s) - seconds) < 2  # half a second, and half of what the answer took
         with pytest.raises(TradingDisabled) as caught:
             broker.place(bracket(cast("Broker", broker)))
         assert caught.value.reason == "CLOCK_SKEW"

@@ -23,7 +23,7 @@ from broker.service import doubles
 from broker.service.owner import Owner, Place, serve
 from broker.service.reconcile import Timing
 from tests.broker_service.house import CLOSE, bracket, filling, placed_frames
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 from trading.models import Fill
 
 pytestmark = pytest.mark.once
@@ -46,6 +46,10 @@ class WatchedDesk(TradingDesk):
 
     def unresolved(self, now: datetime) -> Sequence[types.UnresolvedIntent]:
         return [*super().unresolved(now), *self.intents]
+
+    def connections(self) -> list[types.ConnectionReport]:
+        """What became of the connection so far."""
+        return [event for event in list(self.events) if isinstance(event, types.ConnectionReport)]
 
     def refs(self, kind: type[types.OrderReport | types.OrderMessage]) -> set[str]:
         """The orders of which such an event told."""
@@ -100,7 +104,7 @@ def come_back(owner: Owner) -> None:
             return False
         return owner.broker.settle(1)
 
-    eventually(is_back, 15)
+    eventually(is_back)
 
 
 def fill_later(owner: Owner, gateway: EmbeddedGateway) -> None:
@@ -162,7 +166,7 @@ def test_ids_that_a_restart_offers_again_are_not_cross_credited(
         owner.broker.cancel(types.OrderRef(first.account, leg))
     eventually(lambda: not owner.broker.open_orders())
     gateway.fault("restart", lasts=0.2, back=8)
-    eventually(lambda: not owner.broker.status().ready)
+    eventually(lambda: any(event.state == "LOST" for event in desk.connections()))
     come_back(owner)
     owner.broker.place(second)
     owner.broker.drain()
@@ -385,7 +389,7 @@ def test_an_owner_that_begins_anew_goes_on_ending_a_doubled_entry(
     place: Place, start: Callable[..., Owner], gateway: EmbeddedGateway, desk: WatchedDesk
 ) -> None:
     with serve(place) as first:
-        assert first.broker.settle(10)
+        assert first.broker.settle(PATIENCE_S)
         first.broker.place(bracket(first.broker))
         first.broker.drain()
         (entry,) = [report for report in first.broker.open_orders() if report.order_ref == "G1-E"]
@@ -504,7 +508,7 @@ def test_a_black_hole_is_known_within_fifteen_seconds(
 ) -> None:
     owner = start(Place())
     running.fault("black_hole")
-    eventually(lambda: not owner.broker.status().connected, 15)
+    eventually(lambda: not owner.broker.status().connected)
     with pytest.raises(BrokerUnavailable):
         owner.broker.positions()
     running.heal()

@@ -29,7 +29,7 @@ from broker.service.wishes import Wishes
 from tests.broker_service.conftest import Process
 from tests.broker_service.house import CLOSE, FAST, MemoryDesk, bracket
 from tests.broker_service.test_kill_switch import halt
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 from trading.services import halts as services
 
 SIZE = 4 * 1024 * 1024
@@ -275,7 +275,7 @@ def test_without_an_owner_the_command_ends_them_itself(
     place: Place, state: Path, disk: Disk, gateway: EmbeddedGateway, desk: MemoryDesk
 ) -> None:
     with serve(place, timing=FAST) as first:
-        assert first.broker.settle(10)
+        assert first.broker.settle(PATIENCE_S)
         first.broker.place(bracket(first.broker))
         first.broker.drain()
     disk.fill()

@@ -21,7 +21,7 @@ from broker.models import BrokerMessage
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.broker_service.conftest import Process
 from tests.broker_service.house import CLOSE, bracket, filling, placed_frames
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def test_what_was_heard_and_not_booked_when_the_owner_died_is_booked_by_the_next
         broker.place(filling(broker))
         broker.drain()
         gateway.advance(CLOSE + timedelta(hours=1))
-    assert first.wait(10) == -signal.SIGKILL
+    assert first.wait(PATIENCE_S) == -signal.SIGKILL
     heard = BrokerMessage.objects.filter(kind="ExecutionReport")
     assert not heard.exists()
     become_ready(spawn(), state, settings)

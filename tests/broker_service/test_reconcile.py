@@ -20,7 +20,7 @@ from broker.service import submissions
 from broker.service.owner import Owner, Place, serve
 from broker.service.reconcile import Look, Record, Timing, judge
 from tests.broker_service.house import ACCOUNT, CLOSE, FAST, NOW, MemoryDesk, bracket, filling, placed_frames
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually, free_port
 
 SECOND = timedelta(seconds=1)
 AGO = timedelta(minutes=1)
@@ -106,7 +106,7 @@ def test_an_intent_without_a_submission_becomes_void_and_its_late_sender_loses(
 
 def test_a_young_intent_and_that_of_another_account_are_left_alone(owner: Owner, desk: MemoryDesk) -> None:
     account = owner.broker.status().account
-    desk.intents = [intent(account, "YOUNG", age=SECOND), intent("DUR9", "OTHER"), intent(account, "OLD")]
+    desk.intents = [intent(account, "YOUNG", age=-10 * AGO), intent("DUR9", "OTHER"), intent(account, "OLD")]
     eventually(lambda: desk.all(types.SubmissionReport, "OLD"))
     assert set(Submission.objects.values_list("order_ref", flat=True)) == {"OLD"}
 
@@ -115,7 +115,7 @@ def test_a_crash_between_record_and_frame_is_unknown_first_and_absent_by_proof(
     start: Callable[..., Owner], place: Place, gateway: EmbeddedGateway, desk: MemoryDesk
 ) -> None:
     with serve(place) as first:
-        first.broker.settle(10)
+        first.broker.settle(PATIENCE_S)
         order = bracket(first.broker)
         submissions.claim(submissions.place_rows(order, datetime.now(UTC) - AGO))
     desk.intents = [intent(order.account, leg.order_ref) for leg in order.legs]
@@ -134,8 +134,9 @@ def test_on_its_own_connection_a_lost_order_stays_unknown(owner: Owner, desk: Me
     desk.intents = [intent(order.account, "G1-E")]
     missing = eventually(lambda: desk.all(types.OrderMissing, "G1-E"))
     desk.intents = [intent(order.account, "G1-E", state="UNKNOWN")]
+    look_on(owner)  # one that was under way knew the intent as it was
     seen = BrokerMessage.objects.count()
-    owner.broker.drain()
+    look_on(owner)
     assert not any(report.proven for report in missing)
     assert BrokerMessage.objects.count() == seen
 
@@ -144,7 +145,7 @@ def test_what_was_sent_is_found_and_adopted_by_the_next_owner(
     start: Callable[..., Owner], place: Place, gateway: EmbeddedGateway, desk: MemoryDesk
 ) -> None:
     with serve(place) as first:
-        first.broker.settle(10)
+        first.broker.settle(PATIENCE_S)
         order = bracket(first.broker)
         first.broker.place(order)
     desk.events.clear()
@@ -177,7 +178,7 @@ def test_a_restart_that_tells_nothing_new_is_not_stored_again(place: Place, gate
     kinds = []
     for restart in range(3):
         with serve(place, timing=FAST) as owner:
-            assert owner.broker.settle(10)
+            assert owner.broker.settle(PATIENCE_S)
             if not restart:
                 owner.broker.place(filling(owner.broker))
                 owner.broker.drain()
@@ -190,6 +191,12 @@ def test_a_restart_that_tells_nothing_new_is_not_stored_again(place: Place, gate
     assert kinds[1] == kinds[2]  # the first restart tells of the stop and target without their finished parent
     for kind in ("ExecutionReport", "CommissionReport"):
         assert kinds[0].count(kind) == kinds[1].count(kind) > 0
+
+
+def look_on(owner: Owner) -> None:
+    """Wait until the owner has looked at the book anew, from the beginning to the end."""
+    eventually(partial(_has_looked, owner, owner.broker._reconciler.looks + 2))
+    owner.broker.drain()
 
 
 def _has_looked(owner: Owner, times: int) -> bool:
@@ -209,8 +216,8 @@ def test_a_lost_connection_shuts_the_door_and_the_next_look_opens_it(
     state: Path, start: Callable[..., Owner], desk: MemoryDesk
 ) -> None:
     path = state / "paper.sqlite3"
-    with EmbeddedGateway(set_clock=CLOSE, store_path=path) as gateway:
-        port = gateway.port
+    port = free_port()
+    with EmbeddedGateway(port=port, set_clock=CLOSE, store_path=path):
         owner = start(Place(port=port))
     eventually(lambda: not owner.broker.status().ready)
     assert not owner.broker.status().connected

@@ -24,7 +24,7 @@ from tests.broker.test_heard import FILL, REPORT
 from tests.broker_service.house import ACCOUNT, NOW, MemoryDesk
 from tests.support import eventually
 
-LIMIT = 10.0
+LIMIT = 45.0
 
 
 def message(order_ref: str, code: int = 1) -> types.OrderMessage:
