@@ -21,8 +21,7 @@ from autotrader.core.ops.health import BrokerState
 from autotrader.management.commands import healthcheck
 from autotrader.management.commands.healthcheck import DEGRADED, DOWN, OK
 from autotrader.operations import parts
-from tests.ops.web import free_port
-from tests.support import ROOT, child_environment
+from tests.support import PATIENCE_S, ROOT, child_environment, eventually, free_port
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -88,7 +87,7 @@ def test_the_whole_is_told_as_one_object(transactional_db: None, state: Path) ->
     assert told["clock"]["skew_s"] is None
 
 
-def test_what_speaks_no_http_is_told_apart() -> None:
+def test_what_speaks_no_http_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
 
         def greet() -> None:
@@ -97,6 +96,7 @@ def test_what_speaks_no_http_is_told_apart() -> None:
                 caller.sendall(b"SSH-2.0-stranger\r\n")
                 caller.recv(1)
 
+        monkeypatch.setattr(healthcheck, "WEB_LIMIT", PATIENCE_S)
         threading.Thread(target=greet, daemon=True).start()
         told = healthcheck.web_state(f"http://127.0.0.1:{stranger.getsockname()[1]}")
     assert (told.ok, told.reason) == (False, "what answers there is no AutoTrader")
@@ -121,8 +121,10 @@ def test_what_answers_but_is_no_autotrader_is_told_apart() -> None:
 def test_one_process_can_be_looked_at_alone(state: Path) -> None:
     assert run("--process", "work")[0] == DOWN
     beats.start("work", state / "beats")
-    code, text = run("--process", "work")
-    assert (code, text.strip()) == (OK, "work: runs")
+    # Its file counts for some seconds, and is touched each second: on a machine that stands still in between, again.
+    assert eventually(lambda: [text.strip() for code, text in [run("--process", "work")] if code == OK]) == [
+        "work: runs"
+    ]
     assert json.loads(run("--process", "work", "--json")[1])["pid"] == os.getpid()
 
 
@@ -132,7 +134,7 @@ def test_a_dead_database_is_down_and_everything_else_is_still_told(tmp_path: Pat
         AUTOTRADER_DATABASE_URL=f"postgresql://u@127.0.0.1:{free_port()}/x",
     )
     command = [sys.executable, "manage.py", "healthcheck", "--json", "--url", elsewhere()]
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=40, check=False)
+    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert told.returncode == DOWN, told.stderr
     document = json.loads(told.stdout)
     assert document["health"]["db_ok"] is False

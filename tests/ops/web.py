@@ -18,12 +18,7 @@ from typing import Any
 
 from django.db import connection
 
-from tests.support import ROOT, child_environment, eventually
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+from tests.support import ROOT, child_environment, eventually, free_port
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class Web:
         )
 
     def __enter__(self) -> Web:
-        eventually(self._listens, 40, every=0.1)
+        eventually(self._listens, 100, every=0.1)
         return self
 
     def __exit__(
@@ -64,7 +59,7 @@ class Web:
     def get(self, path: str, method: str = "GET", **headers: str) -> Told:
         """One request on a connection of its own."""
         began = time.monotonic()
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             link.request(method, path, headers=headers)
             answer = link.getresponse()
