@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
 import pytest
 from django.db import connection
+
+from tests.environment import FOLDER
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +49,14 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("no port is free")
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """No other process of this run is within such a block of the same name: for what a machine has only once."""
+    with (Path(os.environ[FOLDER]) / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def gone(pid: int) -> bool:

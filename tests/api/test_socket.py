@@ -12,12 +12,13 @@ import pytest
 from django.test import Client
 
 from autotrader.core.audit.models import AuditHead
+from autotrader.core.live.rules import Rules
 from autotrader.core.users.models import User
 from tests.api.test_stream import web as web
 from tests.live import elsewhere, make_key, until, write
 from tests.load.clients import request
 from tests.load.pages import CLOSE, Frames, PageReader, opening, stuck_page
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def start(web: int, user: User) -> int:
 
 
 def _begins_at(port: int, key: str) -> int:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as found:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as found:
         found.sendall(request("/api/events/stream", key))
         body = b""
         while b"event: start" not in body:
@@ -63,7 +64,7 @@ def _head() -> int:
 def closed_with(port: int, asked: bytes) -> tuple[int, int]:
     """The status of the answer, and the code of the close frame that follows; 0 where none does."""
     frames = Frames()
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as found:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as found:
         found.sendall(asked)
         while more := found.recv(65536):
             for opcode, payload in frames.feed(more):
@@ -82,7 +83,7 @@ def test_a_browser_is_told_why_it_may_not(web: int, cookie: str, start: int) -> 
 
 
 def test_a_plain_request_finds_no_page_there(web: int, cookie: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", web, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", web, timeout=PATIENCE_S)
     connection.request("GET", "/live/", headers={"Cookie": cookie})
     assert connection.getresponse().status == 404
     connection.close()
@@ -109,13 +110,15 @@ def _has_more(page: PageReader, than: int) -> bool:
     return page.last > than
 
 
-async def test_a_logout_closes_it_within_five_seconds(web: int, cookie: str, start: int) -> None:
+async def test_a_logout_closes_it_at_the_next_look(web: int, cookie: str, start: int) -> None:
+    """Every two seconds; and after five without a good look no event leaves in any case."""
     from django.contrib.sessions.models import Session
 
+    assert (Rules().recheck_s, Rules().stale_s) == (2, 5)
     page = PageReader(web, cookie)
     await page.connect()
     await elsewhere(lambda: Session.objects.all().delete())
-    await asyncio.wait_for(page.closed(), 6)
+    await asyncio.wait_for(page.closed(), PATIENCE_S)
     assert page.code == 4401
 
 
@@ -139,7 +142,7 @@ async def test_a_page_that_reads_nothing_is_dropped_and_another_is_told_everythi
 
 def _read_all(silent: socket.socket) -> int | None:
     """The code it was closed with; None where it was cut, since it did not take that either within a second."""
-    silent.settimeout(30)
+    silent.settimeout(PATIENCE_S)
     found, code = Frames(), 0
     try:
         while more := silent.recv(65536):

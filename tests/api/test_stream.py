@@ -19,24 +19,23 @@ from autotrader.core.audit.models import AuditHead
 from autotrader.core.users.models import User
 from tests.live import elsewhere, make_key, until, write
 from tests.load.clients import Reader, stuck
-from tests.support import ROOT, child_environment, eventually
+from tests.support import PATIENCE_S, ROOT, child_environment, eventually, free_port
 
 
 @pytest.fixture(scope="module")
 def web(django_db_setup: None, django_db_blocker: object) -> Iterator[int]:
     """The port of a web process on the test's database."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
+    port = free_port()
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         environment = child_environment(AUTOTRADER_PROCESS_ROLE="web", LOG_LEVEL="error")
     command = [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen([*command, "autotrader.asgi:application"], env=environment, cwd=ROOT)
     try:
-        eventually(lambda: _listens(port), 50)
+        eventually(lambda: _listens(port), 200)
         yield port
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(100)
 
 
 def _listens(port: int) -> bool:
@@ -64,7 +63,7 @@ def start(web: int, key: str) -> int:
     now = _head()
 
     def begins_at() -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", web, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", web, timeout=PATIENCE_S)
         connection.request("GET", "/api/events/stream", headers={"Authorization": f"Bearer {key}"})
         response = connection.getresponse()
         _, line = response.readline(), response.readline()
@@ -76,7 +75,7 @@ def start(web: int, key: str) -> int:
 
 
 def answer(port: int, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request(method, path, headers=headers)
         found = connection.getresponse()
@@ -101,7 +100,7 @@ def test_what_is_no_stream_is_answered_as_everywhere(web: int, key: str) -> None
 def test_a_browsers_session_reads_it_too(web: int, user: User) -> None:
     client = Client()
     client.force_login(user)
-    connection = http.client.HTTPConnection("127.0.0.1", web, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", web, timeout=PATIENCE_S)
     cookie = f"sessionid={client.cookies['sessionid'].value}"
     connection.request("GET", "/api/events/stream?after_id=0", headers={"Cookie": cookie})
     found = connection.getresponse()
@@ -150,7 +149,7 @@ def _write_much() -> None:
 
 
 def _read_all(silent: socket.socket) -> bytes:
-    silent.settimeout(20)
+    silent.settimeout(PATIENCE_S)
     body = b""
     while not body.endswith(b"\r\n0\r\n\r\n"):
         more = silent.recv(65536)

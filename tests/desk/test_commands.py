@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from io import StringIO
@@ -16,7 +15,7 @@ import pytest
 from django.core.management import call_command
 
 from tests.desk.bars_folder import START, trading_days
-from tests.support import REAL_BARS, ROOT, needs_real_bars
+from tests.support import REAL_BARS, ROOT, alone, free_port, needs_real_bars
 from trading.services.demo import demo_seed
 
 
@@ -30,7 +29,7 @@ def manage(state: Path, *words: str, **environment: str) -> subprocess.Completed
         env=clean | settings,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=200,
         check=False,
     )
 
@@ -57,7 +56,8 @@ def as_of(state: Path, day: str, folder: Path, *words: str) -> dict[str, Any]:
 
 
 def test_a_cycle_on_the_embedded_defaults_and_its_audit(state: Path) -> None:
-    done = manage(state, "run_cycle")
+    with alone("usual port"):
+        done = manage(state, "run_cycle")
 
     assert done.returncode == 0, done.stderr
     for symbol in ("SPY", "AAPL", "IBM"):
@@ -67,7 +67,8 @@ def test_a_cycle_on_the_embedded_defaults_and_its_audit(state: Path) -> None:
 
 
 def test_a_dry_run_and_one_symbol(state: Path) -> None:
-    report = json.loads(manage(state, "run_cycle", "--dry-run", "--symbol", "SPY", "--json").stdout)
+    with alone("usual port"):
+        report = json.loads(manage(state, "run_cycle", "--dry-run", "--symbol", "SPY", "--json").stdout)
 
     assert [row["symbol"] for row in report["executions"]] == ["SPY"]
     assert report["orders"] == []
@@ -130,10 +131,7 @@ def test_settings_that_contradict_each_other_exit_2_with_one_sentence(state: Pat
 
 
 def test_a_closed_broker_port_fails_the_cycle_with_the_reason(state: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-
-    done = manage(state, "run_cycle", "--json", AUTOTRADER_BROKER_PORT=str(port))
+    done = manage(state, "run_cycle", "--json", AUTOTRADER_BROKER_PORT=str(free_port()))
 
     report = json.loads(done.stdout)
     assert done.returncode == 1

@@ -68,7 +68,7 @@ def test_a_stop_that_became_two_is_one_again_and_the_row_follows_it(desk: Desk) 
     assert stop.stop_price is not None
     broker, gateway = desk.market.broker, desk.market.gateway
     gateway.fault("connectivity", on="placeOrder", orders="doubled")
-    soon = datetime.now(UTC) + timedelta(seconds=30)
+    soon = datetime.now(UTC) + timedelta(minutes=5)
     price = stop.stop_price - Decimal("0.01")
     broker.modify(types.ModifyOrder(desk.account, stop.order_ref, 1, None, price, reduces=True, deadline=soon))
     eventually(lambda: not broker.status().ready)

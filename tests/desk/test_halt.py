@@ -16,7 +16,7 @@ from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.service.owner import Owner, serve
 from tests.desk.bars_folder import START, trading_days
 from tests.desk.conftest import build_strategy
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 from trading.models import Cycle, Decision, Discrepancy, Order, Strategy
 from trading.services.cycles import cycle_queue
 from trading.services.halts import halt, release
@@ -36,7 +36,7 @@ def gateway(transactional_db: None, tmp_path: Path, bars_folder: Path, settings:
 @pytest.fixture
 def owner(gateway: EmbeddedGateway) -> Iterator[Owner]:
     with serve() as running:
-        assert running.broker.settle(10), running.broker.status()
+        assert running.broker.settle(PATIENCE_S), running.broker.status()
         yield running
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -20,7 +19,7 @@ from typing import Any
 from tests import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_S = 90
+START_S = 300
 ADMIN_SCOPES = ("read", "trade", "halt", "admin")
 
 
@@ -38,7 +37,7 @@ class World:
             f"{self.url}/api/live/positions", headers={"Authorization": f"Bearer {self.admin_key}"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return isinstance(json.load(answer), list)
         except OSError:
             return False
@@ -72,13 +71,15 @@ def world() -> Iterator[World]:
         yield _opened(port, process)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(100)
 
 
 def _configure() -> int:
     environment.prepare()
-    port = _free_port()
-    os.environ |= {"AUTOTRADER_BIND": f"127.0.0.1:{port}", "AUTOTRADER_BROKER_PORT": str(_free_port())}
+    from tests.support import free_port
+
+    port = free_port()
+    os.environ |= {"AUTOTRADER_BIND": f"127.0.0.1:{port}", "AUTOTRADER_BROKER_PORT": str(free_port())}
     return port
 
 
@@ -107,10 +108,3 @@ def make_key(scopes: tuple[str, ...]) -> str:
     terms = Terms("fuzz", scopes, system_now() + timedelta(days=1), requests_per_minute=MOST_PER_MINUTE)
     person = User.objects.filter(is_superuser=True).earliest("pk")
     return key_create(terms, user=person, actor="fuzz")[1]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -13,7 +13,7 @@ from ibapi.contract import Contract
 from ibapi.order import Order
 from ibapi.wrapper import EWrapper
 
-SECONDS = 6.0
+SECONDS = 45.0  # for each answer, on a machine that has much else to do
 
 
 class Client(EWrapper, EClient):

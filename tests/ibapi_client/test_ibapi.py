@@ -25,7 +25,7 @@ def run(port: int) -> dict[str, Any]:
         [str(PYTHON), str(Path(__file__).with_name("script.py")), str(port)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

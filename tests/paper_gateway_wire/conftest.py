@@ -16,6 +16,7 @@ from ib_insync import IB, Contract, Stock
 from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.wire.framing import FrameReader, frame
 from tests.paper_gateway_wire.raw_client import order_fields
+from tests.support import PATIENCE_S
 
 # A Monday, half an hour after the opening in New York.
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -56,7 +57,7 @@ async def connected(
     ib.client.MaxRequests = 0
     client = Client(ib)
     ib.errorEvent += lambda request_id, code, text, contract: client.errors.append((request_id, code, text))
-    await ib.connectAsync(host, port, clientId=client_id, timeout=10)
+    await ib.connectAsync(host, port, clientId=client_id, timeout=PATIENCE_S)
     try:
         yield client
     finally:
@@ -67,7 +68,7 @@ class RawClient:
     """A client that says exactly the bytes it is told to."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self.reader = FrameReader()
         self.next_id = 0
 
@@ -124,7 +125,7 @@ class RawClient:
         return self
 
 
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE_S) -> None:
     """Poll until the condition holds; fails after the deadline."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import struct
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -26,6 +28,7 @@ from tests.paper_gateway_wire.conftest import (
     eventually,
 )
 from tests.paper_gateway_wire.raw_client import encode, order_fields
+from tests.support import PATIENCE_S
 
 
 @pytest.mark.parametrize("version", [157, 163, 169, 176])
@@ -43,14 +46,14 @@ async def test_ib_insync_connects(gateway: EmbeddedGateway, version: int, client
 async def test_connecting_is_quick(gateway: EmbeddedGateway) -> None:
     started = time.perf_counter()
     async with connected(gateway.port):
-        assert time.perf_counter() - started < 0.5
+        assert time.perf_counter() - started < 5
 
 
 async def test_many_small_requests_are_quick(gateway: EmbeddedGateway, client: Client) -> None:
     contract = await client.contract("SPY")
     started = time.perf_counter()
     details = await asyncio.gather(*[client.ib.reqContractDetailsAsync(contract) for _ in range(272)])
-    assert time.perf_counter() - started < 1.5
+    assert time.perf_counter() - started < 8, "no answer waits for the next, as small packets do for 40 ms each"
     assert all(len(one) == 1 for one in details)
 
 
@@ -62,7 +65,7 @@ def test_nothing_is_said_before_start_api(gateway: EmbeddedGateway) -> None:
         raw.socket.settimeout(0.1)
         with pytest.raises(TimeoutError):
             raw.receive()
-        raw.socket.settimeout(5)
+        raw.socket.settimeout(PATIENCE_S)
         raw.message(71, 2, 1, "")
         assert raw.receive() == ["15", "1", ACCOUNT]
         next_id = raw.receive()
@@ -167,23 +170,41 @@ def test_a_slow_reader_keeps_its_order_of_answers(gateway: EmbeddedGateway) -> N
 
 
 async def test_a_busy_client_does_not_hold_up_the_others(gateway: EmbeddedGateway, client: Client) -> None:
-    frames = b"".join(encode(*order_fields(order_id, "BUY", 1, 1.0)) for order_id in range(1, 2001))
+    """It sends without end, so that the others are answered in between or never."""
+    over = threading.Event()
+
+    def send(raw: RawClient) -> None:
+        for first in itertools.count(1, 100):
+            raw.send(b"".join(encode(*order_fields(order_id, "BUY", 1, 1.0)) for order_id in range(first, first + 100)))
+            if over.is_set():
+                raw.socket.shutdown(socket.SHUT_RDWR)
+                return
+
     with RawClient(gateway.port) as raw:
         raw.start(client_id=2)
-        sending = asyncio.create_task(asyncio.to_thread(raw.send, frames))
-        await eventually(lambda: gateway.status()["frames"].get("placeOrder", 0) > 0)
-        before = gateway.status()["frames"]["placeOrder"]
-        await client.fence()
-        assert gateway.status()["frames"]["placeOrder"] - before < 600
-        raw.socket.shutdown(socket.SHUT_RDWR)
-        await asyncio.gather(sending, return_exceptions=True)
+        busy = [asyncio.create_task(asyncio.to_thread(work, raw)) for work in (send, read_on)]
+        try:
+            await eventually(lambda: gateway.status()["frames"].get("placeOrder", 0) > 0)
+            for _ in range(3):
+                before = gateway.status()["frames"]["placeOrder"]
+                await asyncio.wait_for(client.fence(), PATIENCE_S)
+                await eventually(lambda before=before: gateway.status()["frames"]["placeOrder"] > before)
+        finally:
+            over.set()
+            await asyncio.gather(*busy, return_exceptions=True)
+
+
+def read_on(raw: RawClient) -> None:
+    """Take whatever comes until the end, so that nothing the gateway writes is in its way."""
+    while raw.socket.recv(1 << 18):
+        pass
 
 
 def stall(raw: RawClient) -> None:
     """Ask for history until nothing more fits into either direction, and read none of it."""
     fields = [20, 1, 0, "SPY", "STK", "", "0.0", "", "", "SMART", "", "USD", "", "", 0]
     text = "\0".join(str(field) for field in [*fields, "", "1 day", "5 Y", 1, "TRADES", 1, 0, ""]) + "\0"
-    raw.socket.settimeout(0.2)
+    raw.socket.settimeout(1.0)
     with pytest.raises(TimeoutError):
         while True:
             raw.send(frame(text.encode()))
@@ -228,5 +249,5 @@ def clients_of(gateway: EmbeddedGateway) -> list[int]:
 async def test_the_library_sees_a_stopped_gateway() -> None:
     with EmbeddedGateway(set_clock=datetime(2026, 3, 2, 15, tzinfo=UTC)) as gateway:
         ib = IB()
-        await ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=10)
+        await ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=PATIENCE_S)
     await eventually(lambda: not ib.isConnected())

@@ -17,7 +17,7 @@ from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.faults.base import FaultError
 from tests.paper_gateway_wire.conftest import ACCOUNT, NEXT_CLOSE, START, Client, connected
 from tests.paper_gateway_wire.raw_client import SPY
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ async def test_the_ledger_holds_what_is_true(control: ControlClient, client: Cli
     ],
 )
 def test_nonsense_is_answered(gateway: EmbeddedGateway, line: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", gateway.control_port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", gateway.control_port), timeout=PATIENCE_S) as raw:
         raw.sendall(line + b"\n" + b'{"cmd": "status"}\n')
         answers = raw.makefile("rb")
         refused = json.loads(answers.readline())
@@ -173,7 +173,7 @@ def test_nonsense_is_answered(gateway: EmbeddedGateway, line: bytes) -> None:
 
 
 def test_an_endless_line_ends_only_its_own_connection(gateway: EmbeddedGateway, control: ControlClient) -> None:
-    with socket.create_connection(("127.0.0.1", gateway.control_port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", gateway.control_port), timeout=PATIENCE_S) as raw:
         try:
             raw.sendall(b"x" * 1_000_000)
             assert raw.recv(1) == b""

@@ -70,8 +70,10 @@ async def test_an_order_sent_during_1100(
 
 async def test_the_link_breaks_in_the_middle_of_a_burst(gateway: EmbeddedGateway, client: Client) -> None:
     contract = await client.contract("SPY")
-    gateway.fault("connectivity", on="placeOrder", nth=4, lasts=0.2)
+    gateway.fault("connectivity", on="placeOrder", nth=4)
     trades = [client.ib.placeOrder(contract, LimitOrder("BUY", 10, 1.0)) for _ in range(8)]
+    await client.fence()
+    gateway.heal()
     await eventually(lambda: notices(client) == [1100, 1102])
     assert [trade.orderStatus.status for trade in trades] == ["Submitted"] * 3 + ["PendingSubmit"] * 5
     assert len(gateway.truth()["orders"]) == 3

@@ -56,7 +56,7 @@ async def test_only_the_nth_frame_that_fits_is_dropped(gateway: EmbeddedGateway,
 
 
 async def test_delayed_frames_come_later(gateway: EmbeddedGateway, client: Client) -> None:
-    gateway.fault("delay", kinds=["orders"], seconds=0.5)
+    gateway.fault("delay", kinds=["orders"], seconds=3)
     trade = client.ib.placeOrder(await client.contract("SPY"), LimitOrder("BUY", 10, 1.0))
     await client.fence()
     assert trade.orderStatus.status == "PendingSubmit"
@@ -90,7 +90,7 @@ def reordered(seed: int) -> list[str]:
     """The ids of the frames of two orders, as a fresh gateway with that seed delivers them."""
     with EmbeddedGateway(set_clock=START, fault_seed=seed) as gateway, RawClient(gateway.port) as raw:
         raw.start(client_id=3)
-        gateway.fault("reorder", kinds=["acks"], window=4)
+        gateway.fault("reorder", kinds=["acks"], window=4, seconds=60)
         for _ in range(2):
             raw.order("BUY", 10, limit=1.0)
         return [raw.until("5", "3")[0] for _ in range(4)]

@@ -66,7 +66,7 @@ async def test_nobody_is_let_in_before_the_second_factor(gateway: EmbeddedGatewa
     ib = IB()
     with pytest.raises(TimeoutError):
         await ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=AT_ONCE)
-    waiting = asyncio.create_task(ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=10))
+    waiting = asyncio.create_task(ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=45))
     await eventually(lambda: gateway.faults()[0]["acted"] == 2)
     gateway.heal("login")
     await waiting

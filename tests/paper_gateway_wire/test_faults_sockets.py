@@ -120,7 +120,7 @@ async def test_a_restart_closes_everything_and_comes_back(gateway: EmbeddedGatew
     async def comes_back() -> bool:
         ib = IB()
         try:
-            await ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=1)
+            await ib.connectAsync("127.0.0.1", gateway.port, clientId=1, timeout=20)
             return [order.permId for order in ib.orders()] == [trade.order.permId]
         except (OSError, TimeoutError):
             return False
@@ -143,7 +143,7 @@ async def test_a_fault_can_wait_for_a_frame_and_for_a_time(gateway: EmbeddedGate
 
 def test_a_connection_that_never_starts_is_closed() -> None:
     with (
-        EmbeddedGateway(set_clock=START, start_seconds=0.5) as gateway,
+        EmbeddedGateway(set_clock=START, start_seconds=2) as gateway,
         RawClient(gateway.port) as silent,
         RawClient(gateway.port) as greeted,
         RawClient(gateway.port) as started,

@@ -15,6 +15,7 @@ from broker.paper_gateway.wire.framing import frame
 from tests.paper_gateway_wire.conftest import START, RawClient
 
 NOW = str(int(START.timestamp()))
+NO_CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 WORDS = [
     *("", "0", "1", "-1", "7", "756733", "SPY", "STK", "SMART", "USD", "BAG", "BUY", "SELL", "MKT", "LMT", "STP"),
     *("1 day", "2 Y", "TRADES", "NaN", "Infinity", "1e999", "1.7976931348623157E308", "2147483647", "9" * 40),
@@ -58,7 +59,7 @@ def assert_no_surprise(raw: RawClient) -> None:
     assert answer is not None
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=NO_CHECKS)
 @given(data=st.binary(max_size=300), greeted=st.booleans())
 def test_random_bytes(shared: EmbeddedGateway, data: bytes, *, greeted: bool) -> None:
     with RawClient(shared.port) as raw:
@@ -68,7 +69,7 @@ def test_random_bytes(shared: EmbeddedGateway, data: bytes, *, greeted: bool) ->
     assert_still_serves(shared)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=NO_CHECKS)
 @given(messages=MESSAGES)
 def test_random_fields(shared: EmbeddedGateway, messages: list[tuple[str, list[str]]]) -> None:
     with RawClient(shared.port) as raw:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.paper_gateway.dispatch import ROUTES
@@ -17,13 +17,13 @@ from broker.paper_gateway.wire.framing import frame
 from tests.paper_gateway_wire.conftest import START, RawClient
 from tests.paper_gateway_wire.raw_client import encode
 from tests.paper_gateway_wire.recorded import recorded
-from tests.paper_gateway_wire.test_fuzz import FIELDS
+from tests.paper_gateway_wire.test_fuzz import FIELDS, NO_CHECKS
 
 # startApi ends a session that has begun nothing; reqGlobalCancel is meant to cancel the orders of others too.
 LEFT_OUT = {"startApi", "reqGlobalCancel"}
 NOT_OF_THE_LIBRARY = {"cancelWshEventData", "reqWshEventData", "verifyAndAuthMessage", "verifyAndAuthRequest"}
 NOT_OF_THE_LIBRARY |= {"verifyMessage", "verifyRequest"}
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=25, deadline=None, suppress_health_check=NO_CHECKS)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from broker.paper_gateway.embedded import EmbeddedGateway
 from broker.paper_gateway.prices.shapes import HoursMode
 from tests.paper_gateway_wire.conftest import ACCOUNT, START, RawClient, connected
 from tests.paper_gateway_wire.raw_client import encode, order_fields
+from tests.support import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +65,7 @@ async def test_it_serves_until_a_signal(tmp_path: Path, number: signal.Signals) 
         with ControlClient("127.0.0.1", int(said["control"])) as control:
             assert control.status()["clock"] == "set"
         child.send_signal(number)
-        assert child.wait(10) == 0
+        assert child.wait(PATIENCE_S) == 0
         assert child.stderr is not None
         assert child.stderr.read() == ""
     assert store.exists()
@@ -75,7 +76,7 @@ def test_it_ends_with_its_standard_input() -> None:
         assert said["control"] == "none"
         assert child.stdin is not None
         child.stdin.close()
-        assert child.wait(10) == 0
+        assert child.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("option", ["--port", "--control"])
@@ -152,7 +153,7 @@ def test_a_value_that_makes_no_sense_is_one_sentence_and_exit_2(
 )
 def test_bad_arguments_are_exit_2(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "broker.paper_gateway", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
 
 
@@ -165,7 +166,7 @@ async def test_the_management_command_takes_its_defaults_from_the_settings(tmp_p
             assert client.ib.managedAccounts() == [said["account"]]
         assert child.stdin is not None
         child.stdin.close()
-        assert child.wait(10) == 0
+        assert child.wait(PATIENCE_S) == 0
     assert (tmp_path / "paper.sqlite3").exists()
 
 
@@ -175,7 +176,7 @@ async def test_the_management_command_takes_its_defaults_from_the_settings(tmp_p
 def test_importing_it_loads_neither_django_nor_a_client_library(module: str) -> None:
     script = f"import {module}, sys; print(sorted({{'django', 'ib_insync', 'eventkit'}} & set(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.strip() == "[]"
 

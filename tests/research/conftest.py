@@ -9,6 +9,7 @@ import pytest
 
 from research.types import ModelSettings
 from tests.research.openai_server import LoopbackModelServer
+from tests.support import PATIENCE_S
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def model_settings(server: LoopbackModelServer) -> ModelSettings:
         base_url=server.base_url,
         api_key="sk-loopback",
         model="test-model",
-        timeout_s=10.0,
+        timeout_s=PATIENCE_S,
         budget_per_day=Decimal(5),
         price_per_million={"test-model": (Decimal("2.00"), Decimal("8.00"))},
     )

