@@ -27,7 +27,7 @@ def _sent(port: int, how: str) -> bytes:
     """What is answered to a body of MANY megabytes from nobody."""
     chunked = how == "Transfer-Encoding: chunked"
     head = f"POST /api/orders/place HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{how}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as wire:
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as wire:
         wire.sendall(head.encode())
         for _ in range(MANY):
             wire.sendall(b"%x\r\n%b\r\n" % (len(MEGABYTE), MEGABYTE) if chunked else MEGABYTE)
@@ -54,7 +54,7 @@ def test_no_claimed_encoding_fails_inside(web: int, transactional_db: None, enco
 
 
 def _status(port: int, method: str, path: str, kind: str, encoding: str, body: bytes = b"") -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=45)
     # With the cookie the form is read, for its token.
     headers = {"Content-Type": f"{kind}; charset={encoding}", "Cookie": f"csrftoken={'a' * 32}"}
     try:

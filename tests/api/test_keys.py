@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -214,19 +215,21 @@ def test_a_refusal_leaves_one_line_that_names_no_secret(caplog: pytest.LogCaptur
 
 def test_guessing_is_slowed_down_and_a_good_key_at_the_same_address_passes() -> None:
     _, text = key_of(person("ann", VIEW))
-    statuses = [ask(f"at_{number:08d}_{'0' * 43}").status_code for number in range(80)]
+    statuses: list[int] = []
+    while 429 not in statuses and len(statuses) < 2000:  # one a second more is allowed meanwhile
+        statuses.append(ask(f"at_{len(statuses):08d}_{'0' * 43}").status_code)
+    assert len(statuses) > 60
     assert set(statuses) == {401, 429}
-    assert statuses[0] == 401
-    assert statuses[-1] == 429
     RING.clear()
     assert ask(text).status_code == 200
 
 
 def test_fifty_threads_with_one_key(transactional_db: None) -> None:
     _, text = key_of(person("ann", VIEW), requests_per_minute=200)
+    began = time.monotonic()
     statuses = in_threads([lambda: ask(text).status_code] * 300, threads=50)
     assert statuses.count(200) + statuses.count(429) == 300
-    assert 200 <= statuses.count(200) <= 220
+    assert 200 <= statuses.count(200) <= 201 + (time.monotonic() - began) * 200 / 60
 
 
 def asked_by(key: Any) -> Request:

@@ -24,7 +24,7 @@ NAMES = (
 
 def _answer(port: int, path: bytes, *headers: bytes, upgrade: bool = False) -> bytes:
     """The first bytes of what is answered."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+    with socket.create_connection(("127.0.0.1", port), timeout=45) as wire:
         lines = [b"GET %b HTTP/1.1" % path, b"Host: 127.0.0.1", *headers]
         ending = UPGRADE if upgrade else b"Connection: close\r\n"
         wire.sendall(b"\r\n".join(lines) + b"\r\n" + ending + b"\r\n")
@@ -55,7 +55,7 @@ def test_nobody_says_where_the_site_is_mounted(web: int, transactional_db: None)
 
 
 def test_a_method_and_a_path_beyond_ascii_are_refused(web: int, transactional_db: None) -> None:
-    with socket.create_connection(("127.0.0.1", web), timeout=20) as wire:
+    with socket.create_connection(("127.0.0.1", web), timeout=45) as wire:
         wire.sendall(b"G\xc3\xa9T / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert _status(wire.recv(65536)) < 500
     assert _status(_answer(web, b"/\xc3\xa9")) == 400
