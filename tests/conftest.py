@@ -28,6 +28,8 @@ from tests import database  # noqa: E402
 environment.own_state(settings)
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 environment.close_network()
+# Whoever waits for a fact says itself, and before, that it has not come; this ends what would never end.
+os.environ.setdefault("PYTEST_TIMEOUT", "240")
 # How long an example takes tells what else the machine has to do.
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")
