@@ -19,7 +19,7 @@ from pytest_django import Settings
 
 from autotrader.core.clock import system_now
 from autotrader.management.commands.halt import Command
-from broker import get_broker, halts, latch, types
+from broker import get_broker, halts, kill_switch, latch, types
 from broker.gates import HaltState, halt_reading, halt_release, halt_set, halt_state
 from broker.latch import Latch
 from broker.models import Halt
@@ -85,6 +85,8 @@ def state(settings: Settings, disk: Disk, transactional_db: None, monkeypatch: p
     """The state folder of this test, on the small disk."""
     settings.AUTOTRADER_STATE_DIR = disk.folder
     monkeypatch.setenv("AUTOTRADER_TIME_FACTOR", "0.2")
+    # An owner that is taken for silent is killed.
+    monkeypatch.setattr(kill_switch, "SILENCE", 5 * PATIENCE_S)
     return disk.folder
 
 

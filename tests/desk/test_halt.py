@@ -61,7 +61,7 @@ def test_a_halt_ends_the_entry_in_our_rows_and_refuses_the_next(owner: Owner) ->
     cycle_of(owner, strategy)
     assert states() == {"entry": "ACCEPTED", "stop": "ACCEPTED", "target": "ACCEPTED"}
 
-    outcome = halt(actor="ann", reason="strange fills")
+    outcome = halt(actor="ann", reason="strange fills", wait_s=PATIENCE_S)
 
     assert (outcome.asked, outcome.confirmed, outcome.done) == (1, 1, True)
     assert "1 asked to end, 1 confirmed" in outcome.sentence
@@ -81,7 +81,7 @@ def test_a_halt_leaves_the_protection_of_a_position(owner: Owner, gateway: Embed
     owner.broker.drain()
     assert states()["entry"] == "FILLED"
 
-    outcome = halt(actor="ann", reason="strange fills")
+    outcome = halt(actor="ann", reason="strange fills", wait_s=PATIENCE_S)
 
     assert (outcome.asked, len(outcome.kept), outcome.done) == (0, 2, True)
     assert {states()[role] for role in ("stop", "target")} == {"ACCEPTED"}
