@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support import ROOT, eventually
+from tests.support import ROOT
 
 OURS = ROOT / "autotrader" / "static" / "autotrader"
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -53,7 +54,11 @@ def read_frame(stream: BinaryIO) -> tuple[int, bytes]:
 
 class Desk(ThreadingHTTPServer):
     """Answers `/` with `body`, `/panel/<name>` with a count or its `inner` part, and with some of the `rows` where the
-    page names them; keeps every socket of `/live/`."""
+    page names them; keeps every socket of `/live/`.
+
+    What is counted or listed is so after the answer was made: whoever has seen it may change what is answered next. A
+    page that was not greeted in time opens another socket, so all of them are told everything.
+    """
 
     daemon_threads = True
 
@@ -65,6 +70,10 @@ class Desk(ThreadingHTTPServer):
         self.lists: list[str] = []  # whose rows each socket wants
         self.said: list[dict[str, Any]] = []
         self.links: list[Any] = []
+        self.greets = True  # each socket as it opens; else those that wait are greeted by `greet`
+        self.turns_away = 0  # the code with which sockets are closed as they open
+        self.head = 0
+        self.hashes: dict[int, str] = {}  # of the event at whose number a socket begins, where it is told
         self.refuses = False
         self.failing: set[str] = set()
         self.steady: set[str] = set()  # panels whose answer never changes
@@ -73,28 +82,70 @@ class Desk(ThreadingHTTPServer):
         self.is_foreign = False  # its rows come as a proxy would answer
         self.alone: list[list[str]] = []  # the rows that were asked for, request by request
         self.holds: dict[str, threading.Event] = {}  # panels that answer what was true when they were asked, but later
+        self._waiting: list[tuple[Any, int]] = []
+        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/"
 
+    @property
+    def begun(self) -> list[int]:
+        """Where sockets began, without those that began where the one before did."""
+        return [place for place, _ in groupby(list(self.places))]
+
     def tell(self, **told: Any) -> None:
-        """A frame to the newest socket."""
-        self.links[-1].sendall(frame(TEXT, json.dumps(told).encode()))
+        """A frame to the page."""
+        self._send(frame(TEXT, json.dumps(told).encode()))
 
     def lines(self, *lines: dict[str, Any]) -> None:
         """A frame of lines."""
         self.tell(to=lines[-1]["seq"], lines=list(lines))
 
     def hang_up(self, code: int = 1001) -> None:
-        """End the newest socket."""
-        with suppress(OSError):
-            self.links[-1].sendall(frame(CLOSE, struct.pack(">H", code)))
+        """End the page's socket."""
+        self._send(frame(CLOSE, struct.pack(">H", code)))
 
-    def opened(self, times: int = 1) -> None:
-        """Wait for the socket, and greet it."""
-        eventually(lambda: len(self.places) >= times)
-        self.tell(start={"after": self.places[-1], "head": self.places[-1]})
+    def greet(self) -> None:
+        """Greet the sockets that wait for it, and from now on each that comes."""
+        with self._lock:
+            self.greets = True
+            while self._waiting:
+                self._greet(*self._waiting.pop())
+
+    def came(self, link: Any, after: int) -> None:
+        """A socket has opened; a handler says so."""
+        with self._lock:
+            self.links.append(link)
+            self.places.append(after)
+            if self.turns_away:
+                link.sendall(frame(CLOSE, struct.pack(">H", self.turns_away)))
+            elif self.greets:
+                self._greet(link, after)
+            else:
+                self._waiting.append((link, after))
+
+    def _greet(self, link: Any, after: int) -> None:
+        start: dict[str, Any] = {"after": after, "head": max(after, self.head)}
+        if after in self.hashes:
+            start["hash"] = self.hashes[after]
+        with suppress(OSError):
+            link.sendall(frame(TEXT, json.dumps({"start": start}).encode()))
+
+    def _send(self, data: bytes) -> None:
+        with self._lock:
+            for link in self.links:
+                with suppress(OSError):
+                    link.sendall(data)
+
+    def answer_of(self, name: str) -> tuple[bytes, int]:
+        """What a panel that is asked now is answered, and the status; how often it was asked."""
+        with self._lock:
+            number = self.counts[name] + 1
+            told = "" if name in self.steady else f" {number}"
+            answer = self.inner.get(name, f"<p>{name}{told}</p>").encode(), 503 if name in self.failing else 200
+            self.counts[name] = number
+        return answer
 
     @property
     def acked(self) -> list[int]:
@@ -128,16 +179,16 @@ class Handler(BaseHTTPRequestHandler):
     def _panel(self, name: str, only: list[str]) -> None:
         desk = self.server
         if only:
-            desk.alone.append(only)
             kind = FOREIGN if desk.is_foreign else "text/html"
-            self._answer("".join(desk.rows.get(key, "") for key in only).encode(), kind)
+            rows = "".join(desk.rows.get(key, "") for key in only)
+            desk.alone.append(only)
+            self._answer(rows.encode(), kind)
             return
-        desk.counts[name] += 1
-        told = "" if name in desk.steady else f" {desk.counts[name]}"
-        inner = desk.inner.get(name, f"<p>{name}{told}</p>")
-        if name in desk.holds:
-            desk.holds[name].wait(10)
-        self._answer(inner.encode(), "text/html", 503 if name in desk.failing else 200)
+        held = desk.holds.get(name)
+        body, status = desk.answer_of(name)
+        if held is not None:
+            held.wait(240)
+        self._answer(body, "text/html", status)
 
     def _answer(self, body: bytes, kind: str, status: int = 200) -> None:
         self.send_response(status)
@@ -158,9 +209,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.close_connection = True
-        self.server.links.append(self.connection)
-        self.server.places.append(after)
         with suppress(OSError, EOFError):
+            self.server.came(self.connection, after)
             while (got := read_frame(self.rfile))[0] != CLOSE:
                 self.server.said.append(json.loads(got[1]))
 

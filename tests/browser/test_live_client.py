@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from autotrader.core.users.models import User
 from tests.browser.loopback import Desk, desk
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.browser
 
@@ -50,12 +50,15 @@ class Shown:
         self.desk.body = PAGE.format(now=datetime.now(UTC).isoformat(), feed=feed, content=content)
         self.page.goto(self.desk.url, wait_until="load")
         if after is not None:
-            self.desk.opened()
             self.state("live")
 
     def state(self, word: str) -> None:
         """Wait until the badge says it."""
-        self.page.locator("#feed", has_text=word).wait_for(state="visible", timeout=9_000)
+        self.page.locator("#feed", has_text=word).wait_for(state="visible", timeout=1000 * PATIENCE_S)
+
+    def rests(self) -> None:
+        """Wait until the page has done what it was told so far: what is due comes in the order of its time."""
+        self.page.evaluate("new Promise(done => setTimeout(() => requestIdleCallback(() => done()), 1500))")
 
     def texts(self, selector: str = "#all > li") -> list[str]:
         return [str(text) for text in self.page.locator(selector).all_inner_texts()]
@@ -77,15 +80,21 @@ def shown(page: Any) -> Iterator[Shown]:
 
 def test_a_word_pokes_its_panels_soon_and_twice_a_second_at_most(shown: Shown) -> None:
     shown.open(panel("orders", "orders trades") + panel("cycles", "cycles"))
+    began = time.monotonic()
     for seq in range(11, 14):
         shown.desk.lines(line(seq, "orders"))
         eventually(lambda: shown.desk.counts["orders"] == seq - 10)  # noqa: B023 - asked within this round
     third = time.monotonic()
-    for seq in range(14, 41):
-        shown.desk.lines(line(seq, "orders"))
-    eventually(lambda: "orders 4" in shown.page.inner_text("#orders"), 5)
+    shown.desk.lines(*(line(seq, "orders") for seq in range(14, 41)))
+    eventually(lambda: "orders 4" in shown.page.inner_text("#orders"))
     assert time.monotonic() - third > 0.1
+    shown.rests()
     assert shown.desk.counts == {"orders": 4}, "what comes together renews it once"
+    for seq in range(41, 81):
+        shown.desk.lines(line(seq, "orders"))
+        shown.page.evaluate("new Promise(done => setTimeout(done, 20))")
+    eventually(lambda: shown.desk.counts["orders"] > 4)
+    assert shown.desk.counts["orders"] <= 3 + 2 * (time.monotonic() - began)
 
 
 def test_a_panel_about_one_thing_hears_only_of_it(shown: Shown) -> None:
@@ -117,11 +126,12 @@ def test_a_broken_stream_goes_on_from_the_last_line(shown: Shown) -> None:
     shown.desk.lines(line(11), line(12))
     shown.desk.tell(to=15, lines=[])
     eventually(lambda: len(shown.texts()) == 2)
+    shown.desk.greets = False
     shown.desk.hang_up()
     shown.state("stream error")
-    shown.desk.opened(2)
+    shown.desk.greet()
     shown.state("live")
-    assert shown.desk.places == [10, 15]
+    assert shown.desk.begun == [10, 15]
     shown.desk.lines(line(15), line(16))
     eventually(lambda: shown.texts() == ["16", "12", "11"])
 
@@ -131,25 +141,26 @@ def test_panels_are_polled_while_the_socket_is_refused(shown: Shown) -> None:
     shown.desk.refuses = True
     shown.desk.hang_up()
     shown.state("stream error: polling")
-    eventually(lambda: shown.desk.counts["orders"] >= 1, 8)
+    eventually(lambda: shown.desk.counts["orders"] >= 1)
     shown.desk.refuses = False
-    shown.desk.opened(2)
     shown.state("live")
 
 
 def test_without_a_feed_the_panels_are_polled(shown: Shown) -> None:
     shown.open(panel("orders", "orders") + panel("account", "account", 'data-every="1"'), after=None)
     shown.state("polling")
-    eventually(lambda: shown.desk.counts["orders"] >= 1, 8)
-    assert shown.desk.counts["account"] >= 2
+    eventually(lambda: shown.desk.counts["orders"] >= 1)
+    eventually(lambda: shown.desk.counts["account"] > shown.desk.counts["orders"])
     assert shown.desk.places == []
 
 
 def test_a_panel_whose_inside_is_urgent_is_asked_sooner(shown: Shown) -> None:
     shown.open(panel("banner", "halt", 'data-every="60"', inner='<p data-every="1">halted</p>'))
-    eventually(lambda: shown.page.inner_text("#banner") == "banner 1", 5)
+    eventually(lambda: "banner" in shown.page.inner_text("#banner"))
+    shown.rests()
+    known = shown.page.inner_text("#banner")
     shown.desk.lines(line(11, "halt"))
-    eventually(lambda: shown.page.inner_text("#banner") == "banner 2", 5)
+    eventually(lambda: shown.page.inner_text("#banner") not in (known, ""))
 
 
 def test_an_answer_that_says_the_same_leaves_the_panel_alone(shown: Shown) -> None:
@@ -206,7 +217,7 @@ def test_a_row_that_a_fill_changed_comes_by_itself_before_its_panel(shown: Shown
     eventually(lambda: shown.texts(SHOWN_ROWS) == ["new", "filled", "first"])
     assert shown.page.evaluate("kept.isConnected"), "the others are left alone"
     assert shown.desk.alone == ([["R3", "R4", "R2"]] if narrowed else [])
-    assert shown.desk.lists == ["" if narrowed else "orders"]
+    assert set(shown.desk.lists) == {"" if narrowed else "orders"}
     shown.desk.holds["orders"].set()
     eventually(lambda: not shown.page.evaluate("kept.isConnected"))
     assert shown.texts(SHOWN_ROWS) == ["new", "filled", "first"]
@@ -243,9 +254,11 @@ def test_rows_of_another_list_or_story_and_of_a_burst_are_left_to_the_panel(show
     shown.desk.lines(*(filled(seq, seq, cause="cycle-2") for seq in range(11, 41)))
     eventually(lambda: shown.texts(SHOWN_ROWS) == ["renewed"])
     assert shown.desk.alone == []
+    shown.desk.holds["orders"] = threading.Event()
     shown.desk.lines(filled(41, 1, cause="cycle-2"))
     eventually(lambda: shown.texts(SHOWN_ROWS) == ["filled"])
     assert shown.desk.alone == [["R1"]]
+    shown.desk.holds["orders"].set()
 
 
 @pytest.mark.parametrize("is_foreign", [True, False], ids=["a proxy's", "a page of ours"])
@@ -306,7 +319,7 @@ def test_lines_are_acknowledged(shown: Shown) -> None:
     shown.desk.lines(*(line(seq) for seq in range(11, 81)))
     eventually(lambda: shown.desk.acked == [80])
     shown.desk.tell(to=90, lines=[])
-    eventually(lambda: shown.desk.acked == [80, 90], 8)
+    eventually(lambda: shown.desk.acked == [80, 90])
 
 
 def test_after_a_resync_lists_and_panels_are_read_anew(shown: Shown) -> None:
@@ -317,11 +330,11 @@ def test_after_a_resync_lists_and_panels_are_read_anew(shown: Shown) -> None:
     shown.desk.body = restored.replace("</ol>", '<li data-seq="30">30</li></ol>')
     shown.desk.tell(resync={"after": 30, "reason": "restored"})
     shown.desk.hang_up(4408)
-    shown.desk.opened(2)
-    assert shown.desk.places == [50, 30]
+    eventually(lambda: shown.desk.begun == [50, 30])
+    shown.state("live")
     shown.desk.lines(line(31))
     eventually(lambda: shown.texts() == ["31", "30"])
-    assert shown.desk.counts["orders"] >= 1
+    eventually(lambda: shown.desk.counts["orders"] >= 1)
 
 
 def test_the_badge_tells_of_the_database_and_of_the_login(shown: Shown) -> None:
@@ -330,10 +343,10 @@ def test_the_badge_tells_of_the_database_and_of_the_login(shown: Shown) -> None:
     shown.state("database away")
     shown.desk.tell(away=False)
     shown.state("live")
+    shown.desk.turns_away = 4401
     shown.desk.hang_up(4401)  # rights that changed end a feed too, and it may come back
-    eventually(lambda: len(shown.desk.places) == 2, 9)
-    shown.desk.hang_up(4401)
     shown.state("login ended")
+    assert len(shown.desk.places) >= 2
     assert "Your login ended" in shown.page.inner_text("[role=alert]")
 
 
@@ -343,9 +356,12 @@ def test_a_hidden_page_is_poked_once_when_seen_again(shown: Shown) -> None:
     shown.desk.lines(line(11, "orders"))
     shown.desk.lines(line(12, "orders"))
     eventually(lambda: len(shown.texts()) == 2)
+    shown.rests()
     assert shown.desk.counts["orders"] == 0
     shown.hide(hidden=False)
     eventually(lambda: shown.desk.counts["orders"] == 1)
+    shown.rests()
+    assert shown.desk.counts["orders"] == 1
 
 
 def test_a_panel_that_somebody_writes_in_waits(shown: Shown) -> None:
@@ -375,7 +391,7 @@ def test_a_panel_that_fails_says_that_it_is_out_of_date(shown: Shown) -> None:
 
 def test_old_numbers_say_their_age_and_deadlines_count_down(shown: Shown) -> None:
     now = datetime.now(UTC)
-    old, fresh, soon = (now + timedelta(seconds=by) for by in (-40, 0, 100))
+    old, fresh, soon = (now + timedelta(seconds=by) for by in (-40, 20, 115))
     shown.open(
         f'<time id="old" data-age datetime="{old.isoformat()}">then</time>'
         f'<time id="fresh" data-age datetime="{fresh.isoformat()}">now</time>'
@@ -431,4 +447,4 @@ def test_on_a_phone_the_places_are_folded_and_the_kill_switch_is_at_hand(framed:
 def test_the_keyboard_reaches_the_page_past_the_places(framed: Shown) -> None:
     framed.page.keyboard.press("Tab")
     framed.page.keyboard.press("Enter")
-    assert framed.page.evaluate("document.activeElement.id") == "main"
+    eventually(lambda: framed.page.evaluate("document.activeElement.id") == "main")
