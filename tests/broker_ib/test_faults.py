@@ -199,7 +199,7 @@ def test_calls_in_flight_end_when_the_connection_does(make_desk: Callable[..., D
         begun = time.monotonic()
         with pytest.raises(BrokerUnavailable):
             desk.client.read("bars", types.BarsQuery(contract.con_id, "1 day", "1 M"), TIMEOUT, [contract])
-        assert time.monotonic() - begun < TIMEOUT / 2
+        assert time.monotonic() - begun < 10
 
 
 def test_values_that_the_broker_has_not_said_are_none() -> None:

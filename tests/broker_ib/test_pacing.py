@@ -119,7 +119,7 @@ async def test_orders_go_before_the_data_that_wait(pacer: Pacer, clock: Clock, m
     assert not await _leaves_at_once(order)
     assert pacer.use().waiting == 4
     clock.now += SECOND
-    await asyncio.wait_for(asyncio.gather(order, *waiting), 5)
+    await asyncio.wait_for(asyncio.gather(order, *waiting), 45)
     assert left == ["order", "data", "data", "data"]
 
 

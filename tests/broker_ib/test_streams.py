@@ -282,7 +282,8 @@ def test_a_halt_is_told(desk: Desk, gateway: EmbeddedGateway) -> None:
     assert quotes(desk, contract)[0].halted
 
 
-def test_an_index_needs_no_bid_and_no_ask(desk: Desk) -> None:
+def test_an_index_needs_no_bid_and_no_ask(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.ib.streams.FIRST_ANSWER", TIMEOUT)  # so long they would be waited for
     (index,) = desk.client.read("contracts", types.ContractQuery("SPX", "IND"), TIMEOUT)
     begun = time.monotonic()
     (quote,) = quotes(desk, index)

@@ -14,7 +14,7 @@ from autotrader.core.audit.event_types import EventType
 from autotrader.core.audit.models import AuditHead, Event
 from autotrader.core.audit.verify import verify_chain
 from autotrader.core.users.models import User
-from tests.support import in_threads
+from tests.support import PATIENCE_S, in_threads
 
 pytestmark = pytest.mark.postgres
 RECORDINGS = 1000
@@ -61,12 +61,12 @@ def test_the_head_is_the_last_lock_taken(transactional_db: None) -> None:
         with recording():
             record(EventType.STRATEGY_CHANGED, "slow")
             recorded.set()
-            assert go_on.wait(20)
+            assert go_on.wait(PATIENCE_S)
             User.objects.select_for_update().get(username="ann")
 
     def quick() -> None:
         try:
-            assert recorded.wait(20)
+            assert recorded.wait(PATIENCE_S)
             with recording():
                 User.objects.select_for_update().get(username="ann")
                 record(EventType.STRATEGY_CHANGED, "quick")

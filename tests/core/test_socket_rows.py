@@ -18,6 +18,7 @@ from autotrader.core.users.models import User
 from tests.core.test_live_stream import own_session as own_session
 from tests.live import elsewhere, until, write
 from tests.sockets import Shown, login, opened, serving
+from tests.support import PATIENCE_S
 
 Asked = list[tuple[tuple[str, ...], frozenset[str]]]
 
@@ -48,7 +49,7 @@ class Maker:
         if self.fails:
             self.failed += 1
             raise ValueError("a row that is odd")
-        assert self.let_go.wait(30)
+        assert self.let_go.wait(PATIENCE_S)
         AuditHead.objects.get()  # the thread has a connection
         self.asked.append((tuple(keys), frozenset(held)))
         return {key: f"<tr data-row='{key}'></tr>" for key in keys if key != "gone"}
