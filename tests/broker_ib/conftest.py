@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from broker.paper_gateway.embedded import EmbeddedGateway
-from tests.broker_ib.desk import CLOSE, Desk
+from tests.broker_ib.desk import CLOSE, TIMEOUT, Desk
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that begins late on a busy machine is none that hangs."""
+    monkeypatch.setattr("broker.ib.client.STOP_LIMIT", TIMEOUT)
 
 
 @pytest.fixture

@@ -34,6 +34,12 @@ def trade(
     desk.client.fence(TIMEOUT)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a busy machine tells late is not unknown."""
+    monkeypatch.setattr(pnl, "FIRST_ANSWER", 15.0)
+
+
 def test_without_holdings_there_is_the_account_s_result_alone(desk: Desk) -> None:
     found = ask(desk)
     assert (found.daily, found.unrealized, found.realized, found.positions) == (0, 0, 0, ())
