@@ -54,6 +54,8 @@ def _begins_at(port: int, key: str) -> int:
             more = found.recv(4096)
             assert more, body
             body += more
+            if not b"HTTP/1.1 200".startswith(body[:12]):  # busy with the log of before, or with streams that were left
+                return -1
     return int(body.partition(b"\nid: ")[2].partition(b"\n")[0])
 
 

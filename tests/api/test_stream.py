@@ -68,7 +68,8 @@ def start(web: int, key: str) -> int:
         response = connection.getresponse()
         _, line = response.readline(), response.readline()
         connection.close()
-        return int(line.removeprefix(b"id: "))
+        # It may still be busy with the log of before, or with the streams that were left just now.
+        return int(line.removeprefix(b"id: ")) if response.status == 200 else -1
 
     eventually(lambda: begins_at() == now)
     return now

@@ -142,7 +142,6 @@ async def test_a_login_that_ends_closes_its_sockets(ann: User, loss: object) -> 
 
 async def test_no_event_leaves_on_a_login_that_nobody_could_look_at(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """As while the database is away; when it is back, the events come."""
-
     looks: list[object] = []
 
     def away(accesses: object) -> None:
@@ -150,12 +149,13 @@ async def test_no_event_leaves_on_a_login_that_nobody_could_look_at(ann: User, m
         raise OperationalError("away")
 
     headers, looking = await elsewhere(login, ann), doors.still_valid
-    async with serving(stale_s=0.1, recheck_s=0.05) as app, opened(app, headers) as page:
+    async with serving(recheck_s=0.05) as app, opened(app, headers) as page:
         start = (await page.named("start"))["after"]
         monkeypatch.setattr(doors, "still_valid", away)
         (socket,) = app._hall.guests
-        # Until then the answer of a look that began before may still come.
-        await until(lambda: looks and not socket._is_trusted())
+        await until(lambda: looks)  # the answer of a look that began before might still come
+        socket.checked_at -= app._hall.rules.stale_s  # as long ago as that
+        assert not socket._is_trusted()
         await elsewhere(write, 1)
         await until(lambda: app._hall.tailer.seq > start and not socket._bell.is_set())
         assert page.frames.empty()
