@@ -229,18 +229,19 @@ def test_a_stopped_owner_is_noticed_in_a_second_and_remembered(
         broker.positions()
         os.kill(process.pid, signal.SIGSTOP)
         try:
-            monkeypatch.setattr(remote, "PING_LIMIT", IN_LIFE)
-            monkeypatch.setattr(remote, "FRESH", LIMIT)  # so long it is remembered
-            for asked in (1, 50):
-                began = time.monotonic()
-                for _ in range(asked):
-                    with pytest.raises(BrokerUnavailable):
-                        broker.account()
-                assert time.monotonic() - began < 50 * IN_LIFE / 2, "no time-out of the call, and no ping again"
+            with monkeypatch.context() as patch:
+                patch.setattr(remote, "PING_LIMIT", IN_LIFE)
+                patch.setattr(remote, "FRESH", LIMIT)  # so long it is remembered
+                for asked in (1, 50):
+                    began = time.monotonic()
+                    for _ in range(asked):
+                        with pytest.raises(BrokerUnavailable):
+                            broker.account()
+                    assert time.monotonic() - began < 50 * IN_LIFE / 2, "no time-out of the call, and no ping again"
         finally:
             os.kill(process.pid, signal.SIGCONT)
-            for life in remote._lives.values():
-                life.down_until = float("-inf")
+        for life in remote._lives.values():
+            life.down_until = float("-inf")
 
         def answered() -> bool:
             try:
