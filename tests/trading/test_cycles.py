@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -150,13 +150,16 @@ def test_a_cycle_that_cannot_run_fails_with_its_rows(db: None) -> None:
 # Schedules
 
 
+NOW = datetime(2026, 7, 1, 15, tzinfo=UTC)
+
+
 def scheduled(row: Strategy, seconds_ago: float) -> None:
     cycle = queue(row, trigger="schedule")
-    Cycle.objects.filter(pk=cycle.pk).update(created_at=system_now() - timedelta(seconds=seconds_ago))
+    Cycle.objects.filter(pk=cycle.pk).update(created_at=NOW - timedelta(seconds=seconds_ago))
 
 
 def due() -> list[str]:
-    return [row.name for row in due_strategies(system_now())]
+    return [row.name for row in due_strategies(NOW)]
 
 
 @pytest.fixture

@@ -233,7 +233,7 @@ def test_one_dispatch_an_approval_by_the_table_itself(db: None) -> None:
         dispatch_queue(correlation_id="of nothing")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_many_workers_claim_one_dispatch_once(transactional_db: None) -> None:
     say(asked(), person())
 

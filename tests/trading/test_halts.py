@@ -203,7 +203,7 @@ def test_a_halt_on_the_owner_s_host_that_no_row_tells_of_is_not_released_elsewhe
     assert Halt.objects.get().actor == "guard"
 
 
-@pytest.mark.parametrize("grace", [0.0, halts.GRACE])
+@pytest.mark.parametrize("grace", [0.0, 250.0])
 def test_a_newer_halt_in_the_same_words_on_the_owner_s_host_is_not_released_with_the_older(
     state: Path, settings: Settings, grace: float
 ) -> None:

@@ -35,7 +35,7 @@ def test_a_commit_that_refers_to_a_locked_account_does_not_wait(transactional_db
     with transaction.atomic():
         _locked(ACCOUNT)
         other.start()
-        other.join(5)
+        other.join(40)
         has_waited = other.is_alive()
     other.join()
 

@@ -219,7 +219,7 @@ def test_a_key_that_only_proposes_is_told_how_its_own_ended(transactional_db: No
 # Beside its sender
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("round", range(4))
 @pytest.mark.parametrize("by", ["order", "approval"])
 def test_either_the_sender_or_the_withdrawal_wins(transactional_db: None, by: str, round: int) -> None:
@@ -292,7 +292,7 @@ def many(count: int) -> list[Order]:
     return rows
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_many_cancels_are_all_kept_then_told_and_waited_for_once(transactional_db: None) -> None:
     orders = many(5)
     waiting = asked().order
