@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -181,16 +183,22 @@ def test_a_long_cause_is_cut() -> None:
     assert len(line_of(event("EXECUTION_FAILED", subject="execution:1", cause="x" * 20_000)).html) < 1500
 
 
+def fastest(work: Callable[[], object]) -> float:
+    """The processor's seconds that it takes when nothing comes in between."""
+    best = float("inf")
+    for _ in range(20):
+        began = time.thread_time()
+        for _ in range(10):
+            work()
+        best = min(best, (time.thread_time() - began) / 10)
+    return best
+
+
 def test_a_line_takes_no_half_millisecond() -> None:
+    """Where writing and reading the event's document takes 8 µs; on a slower machine as much longer."""
     told = event("FILL_BOOKED", subject="fill:1.01", document={"side": "BUY", "quantity": "1", "price": "2"})
     line_of(told)
-    best = 1.0
-    for _ in range(20):
-        began = time.perf_counter()
-        for _ in range(10):
-            line_of(told)
-        best = min(best, (time.perf_counter() - began) / 10)
-    assert best < 0.0005
+    assert fastest(lambda: line_of(told)) < 60 * fastest(lambda: json.loads(json.dumps(told)))
 
 
 def test_names_stay_bounded() -> None:
