@@ -15,7 +15,7 @@ from autotrader.core.users.models import User
 from tests.house.matrix import ENDS_SESSION, of
 from tests.house.world import World, build
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres, pytest.mark.timeout(600)]
 WORDS = ("AAPL", "10")
 FEW = 3
 

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.django_db,
     # Rights do not depend on the database; once is enough.
     pytest.mark.once,
+    pytest.mark.timeout(600),
 ]
 
 
