@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from autotrader.management.gateways import Replay, replay, replay_times
+from broker import front
 from broker.paper_gateway.control import ControlClient
 from tests.desk.bars_folder import START, trading_days, write_folder
 from tests.research.openai_server import LoopbackModelServer
+from tests.support import PATIENCE_S
 from trading.models import Cycle, Decision, Instrument, Order, RiskProfile, Strategy, Workflow
 from trading.services.cycles import cycle_queue
 from trading.services.demo import TWO_INDICATORS
@@ -82,8 +84,12 @@ def bars_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_desk(transactional_db: None, bars_folder: Path, settings: Any) -> Iterator[Callable[..., Any]]:
+def open_desk(
+    transactional_db: None, bars_folder: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
     """Open a desk on a day of one's choice, on a folder of one's choice."""
+    for limit in ("CONNECT_LIMIT", "READY_LIMIT"):  # a machine that has much else to do is no gateway that is away
+        monkeypatch.setattr(front, limit, PATIENCE_S)
     with ExitStack() as stack:
 
         def open_at(position: int = START, folder: Path = bars_folder, account: str = "DUR0000001") -> Desk:
