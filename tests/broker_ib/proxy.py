@@ -32,8 +32,8 @@ def _frame(source: socket.socket) -> bytes:
 
 
 def _waits(source: socket.socket) -> bool:
-    """Whether bytes have come that nobody has taken yet."""
-    return bool(struct.unpack("i", fcntl.ioctl(source, termios.FIONREAD, bytes(4)))[0])
+    """Whether bytes have come that nobody has taken yet; of a closed one none can be taken."""
+    return source.fileno() >= 0 and bool(struct.unpack("i", fcntl.ioctl(source, termios.FIONREAD, bytes(4)))[0])
 
 
 def _hang_up(side: socket.socket) -> None:
