@@ -19,7 +19,7 @@ from tests.crash.harness.names import OPERATIONS
 from tests.crash.harness.results import ROOT, Results, build, explained, summary, table
 from tests.crash.harness.seeds import story
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 # Operation, role, point, occurrence, fault. The whole matrix runs by `make crash`.
 CUT = [
     "cycle-bracket:worker:place_asking:1:stop",

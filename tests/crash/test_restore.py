@@ -27,7 +27,7 @@ from trading.services.approval_states import ApprovalRefused
 from trading.services.approvals import Word, approval_vote, approvals_expire
 
 __all__ = ["processes"]
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 PROTECTED = {"entry": "FILLED", "stop": "ACCEPTED", "target": "ACCEPTED"}
 
 
@@ -50,15 +50,15 @@ def test_an_older_copy_with_work_on_its_way_to_the_order_does_not_send_it_again(
     older = database.copied()
     expire_lease()
     assert processes.work() == 0
-    eventually(lambda: states() == PROTECTED, 20)
+    eventually(lambda: states() == PROTECTED)
     anchor_take(system_now())
     end(owner)
 
     database.put_back(older)
     assert not Order.objects.exists()
     processes.owner()
-    account = eventually(lambda: Order.objects.filter(role="external").values_list("account", flat=True).first(), 20)
-    eventually(lambda: booked(str(account)) == held(processes), 20)
+    account = eventually(lambda: Order.objects.filter(role="external").values_list("account", flat=True).first())
+    eventually(lambda: booked(str(account)) == held(processes))
     expire_lease()
     assert processes.work() == 0
 
@@ -78,10 +78,10 @@ def looked_twice() -> None:
     """Two more looks at the book were compared: enough for a stop that is missing to be placed again."""
     for _ in range(2):
         last = Reconciliation.objects.get().at
-        eventually(lambda last=last: Reconciliation.objects.get().at > last, 40)
+        eventually(lambda last=last: Reconciliation.objects.get().at > last, 120)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("state", ["PENDING_APPROVAL", "APPROVED", "REFUSED"])
 def test_an_older_copy_in_which_the_order_waits_sends_neither_it_nor_another_stop(
     processes: Processes, state: str
@@ -97,7 +97,7 @@ def test_an_older_copy_in_which_the_order_waits_sends_neither_it_nor_another_sto
     says_yes(approval)
     older = database.copied() if state == "APPROVED" else older
     assert processes.work(lane="now") == 0
-    eventually(lambda: states() == PROTECTED, 20)
+    eventually(lambda: states() == PROTECTED)
     frames = processes.frames()  # with that of the preview
     end(owner)
 
@@ -106,7 +106,7 @@ def test_an_older_copy_in_which_the_order_waits_sends_neither_it_nor_another_sto
         approvals_expire(approval.account_id, approval.expires_at)
     assert set(states().values()) == {state}
     processes.owner()
-    eventually(lambda: booked(approval.account_id) == held(processes), 20)
+    eventually(lambda: booked(approval.account_id) == held(processes))
     looked_twice()
     if state == "APPROVED":
         assert processes.work(lane="now") == 0

@@ -18,7 +18,7 @@ from pytest_django import Settings
 from autotrader.core.audit.verify import verify_chain
 from autotrader.core.clock import system_now
 from autotrader.core.users.models import User
-from broker import gates, get_broker
+from broker import gates, get_broker, remote
 from broker.paper_gateway.embedded import EmbeddedGateway
 from tests.desk.conftest import build_strategy
 from tests.research.openai_server import LoopbackModelServer, agreeable
@@ -27,7 +27,7 @@ from trading.models import Approval, Cycle, Fill, Order, Strategy, Trade, Workfl
 from trading.services.approvals import Word, approval_vote
 from trading.services.cycles import cycle_queue
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(170), needs_real_bars]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900), needs_real_bars]
 CASH = Decimal(1_000_000)
 WORK = "from trading.workflow.lanes import work; work('{lane}')"
 
@@ -69,7 +69,7 @@ class Day:
 
     def work(self, lane: str = "work", crash: str = "") -> int:
         """One worker's pass over a lane; -9 where it was killed."""
-        return self.start("shell", "-v0", "-c", WORK.format(lane=lane), role="worker", crash=crash).wait(60)
+        return self.start("shell", "-v0", "-c", WORK.format(lane=lane), role="worker", crash=crash).wait(240)
 
     def decide(self, kind: str, *strategies: Strategy) -> list[Cycle]:
         """A cycle of each, on a model that says the same to all."""
@@ -84,17 +84,18 @@ class Day:
     def end(self) -> None:
         for process in self.running:
             process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
 
     def settle(self) -> None:
         """Until everything the gateway knows is in our rows, with what it cost."""
         known = set(self.gateway.truth()["executions"])
         booked = Fill.objects.filter(commission__isnull=False)
-        eventually(lambda: known <= set(booked.values_list("exec_id", flat=True)), 20)
+        eventually(lambda: known <= set(booked.values_list("exec_id", flat=True)))
 
 
 @pytest.fixture
-def day(transactional_db: None, tmp_path: Path, settings: Settings) -> Iterator[Day]:
+def day(transactional_db: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Day]:
+    monkeypatch.setattr(remote, "PING_LIMIT", 30.0)  # an owner that is only slow is there
     settings.AUTOTRADER_STATE_DIR = tmp_path
     settings.AUTOTRADER_MAY_OWN_BROKER = False
     gateway = EmbeddedGateway(store_path=tmp_path / "paper.sqlite3", data_folder=REAL_BARS, set_clock=at(14), cash=CASH)
@@ -144,7 +145,8 @@ def test_a_day_of_three_modes_ends_equal_to_the_ledger_to_the_cent(day: Day, set
     assert day.work("now") == 0
     day.play(at(15))
     day.settle()
-    assert states(auto)["entry"] == states(approve)["entry"] == "FILLED"
+    # What an execution is booked by and what an order's state is told by are two messages.
+    eventually(lambda: states(auto)["entry"] == states(approve)["entry"] == "FILLED")
 
     # 11:00: halted; nothing new leaves, and the owner dies while AAPL falls through its stop.
     with get_broker() as broker:
@@ -159,7 +161,7 @@ def test_a_day_of_three_modes_ends_equal_to_the_ledger_to_the_cent(day: Day, set
     assert day.gateway.status()["frames"]["placeOrder"] == frames
     day.owner()
     day.settle()
-    assert states(auto) == {"entry": "FILLED", "stop": "FILLED", "target": "CANCELLED"}
+    eventually(lambda: states(auto) == {"entry": "FILLED", "stop": "FILLED", "target": "CANCELLED"})
     assert held
 
     # 14:00: released; what is left is sold, once by approval.
