@@ -66,7 +66,7 @@ def visitor(browser: Any, live_server: Any, tmp_path: Path, settings: Any) -> It
     settings.AUTOTRADER_STATE_DIR = tmp_path
     User.objects.create_superuser("anna", password=PASSWORD)
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     someone = Visitor(context.new_page(), live_server.url)
     someone.watch()
     yield someone

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import psutil
@@ -32,19 +31,15 @@ from tests.browser import real_seed
 from tests.browser.conftest import Visitor
 from tests.environment import FOLDER, fast_folder
 from tests.research.openai_server import Behaviour, LoopbackModelServer, Question, agreeable
-from tests.support import ROOT, eventually, gone
+from tests.support import ROOT, eventually, free_port, gone
 
-STARTS = 90  # seconds, on a machine that is busy with other tests
-PATIENCE = 30.0  # seconds for a page to say what it must; mostly it takes one
+STARTS = 180  # seconds, on a machine that is busy with other tests
+PATIENCE = 60.0  # seconds for a page to say what it must; mostly it takes one
+ANSWERS = 130  # seconds that a model may be held
 # Made for tests of one process; the desk's processes set what they need.
 NOT_PASSED_ON = ("AUTOTRADER_DATABASE_URL", "AUTOTRADER_LOG_DIR", "AUTOTRADER_PROCESS_ROLE")
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class Model:
@@ -57,7 +52,7 @@ class Model:
         self.server = LoopbackModelServer(self._answer)
 
     def _answer(self, question: Question) -> Behaviour:
-        self._answers.wait(30)
+        self._answers.wait(ANSWERS)
         return self._buys(question)
 
     def hold(self) -> None:
@@ -84,6 +79,7 @@ class Processes:
             "AUTOTRADER_BIND": f"127.0.0.1:{self.port}",
             "AUTOTRADER_BROKER_PORT": str(free_port()),
             "AUTOTRADER_AI_MODEL": "test-model",
+            "AUTOTRADER_AI_TIMEOUT_SECONDS": "140",
             "AUTOTRADER_AI_BUDGET_USD_PER_DAY": "100",
             "OPENAI_API_BASE": model_url,
             "OPENAI_API_KEY": "sk-loopback",
@@ -117,8 +113,7 @@ class Processes:
 
     def kill(self, name: str) -> int:
         """End it with all its descendants at once; the pid that it had."""
-        pid = self.pid(name)
-        assert pid, f"{name} does not run"
+        pid = eventually(lambda: self.pid(name))  # a sign of life may be late
         kill_session(pid)
         eventually(lambda: gone(pid))
         return pid
@@ -144,6 +139,16 @@ class Processes:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
+
+    def answer(self, path: str, body: dict[str, Any] | None = None, key: str = "") -> tuple[int, dict[str, Any]]:
+        """The same where the broker is there: one that is only slow is asked again."""
+
+        def asked() -> tuple[int, dict[str, Any]] | None:
+            status, told = self.ask(path, body, key)
+            is_away = status == 503 and told["error"]["code"] == "BROKER_UNAVAILABLE"
+            return None if is_away else (status, told)
+
+        return cast("tuple[int, dict[str, Any]]", eventually(asked, PATIENCE, every=0.2))
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the database says, read past Django, whose own database is another one here."""
@@ -184,6 +189,13 @@ AWAY = re.compile(
 )
 
 
+# What a page has said is known also after it was loaded anew, which a page may do by itself.
+REMEMBERS = """addEventListener("DOMContentLoaded", () => {
+  for (const said of document.querySelectorAll(".web-message"))
+    sessionStorage.said = `${sessionStorage.said || ""}${said.textContent}\n`;
+});"""
+
+
 @dataclass
 class Viewer(Visitor):
     """Somebody at a page of the desk; a fault of the page is noted, except what belongs to an outage of the site."""
@@ -194,6 +206,7 @@ class Viewer(Visitor):
     def watch(self) -> None:
         """Note faults, and the numbers of the events that came by the live feed."""
         super().watch()
+        self.page.add_init_script(REMEMBERS)
         self.page.on("websocket", self._listen)
 
     def _listen(self, link: Any) -> None:
@@ -219,6 +232,17 @@ class Viewer(Visitor):
         found = self.page.locator(within, has_text=words).first
         found.wait_for(state="visible", timeout=1000 * seconds)
         return found
+
+    def was_told(self, words: str) -> None:
+        """Wait until a page of this window has said so above its content, be it gone by now or not."""
+        eventually(lambda: words in self._told(), PATIENCE, every=0.1)
+
+    def _told(self) -> str:
+        from playwright.sync_api import Error
+
+        with suppress(Error):  # between two pages there is nobody to ask
+            return str(self.page.evaluate("sessionStorage.said || ''"))
+        return ""
 
     def says(self, pattern: str, within: str, *, seconds: float = PATIENCE) -> None:
         """Wait until what is written there fits the pattern; capitals do not count, `.` stands for line ends too."""

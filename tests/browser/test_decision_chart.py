@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from autotrader.core.users.models import User
 from tests.browser.conftest import Visitor
+from tests.support import eventually
 from tests.trading_admin.story import Told, tell
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -51,6 +52,11 @@ def shown(visitor: Visitor, told: Told) -> Any:
     return page.locator("[data-chart]:not([hidden])")
 
 
+def painted(visitor: Visitor) -> None:
+    """Wait until the chart shows what it was told: a key moves it from there."""
+    visitor.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def picture(visitor: Visitor, tmp_path: Path, name: str) -> None:
     visitor.page.screenshot(path=str(Path(PICTURES or tmp_path) / f"decision-{name}.png"), full_page=True)
 
@@ -58,7 +64,7 @@ def picture(visitor: Visitor, tmp_path: Path, name: str) -> None:
 def test_the_chart_is_drawn_from_the_bars(visitor: Visitor, bought: Told, tmp_path: Path) -> None:
     panel = shown(visitor, bought)
     assert panel.get_attribute("data-drawn") == "504"
-    assert panel.locator(".web-chart").evaluate(COLOURS) > 20
+    eventually(lambda: panel.locator(".web-chart").evaluate(COLOURS) > 20)
     legend = panel.locator("p.desk-mono").inner_text()
     for words in ("2020-07-20", "SMA 50", "SuperTrend 10/3", "RSI 14", "MACD 12/26"):
         assert words in legend, words
@@ -92,8 +98,10 @@ def test_buttons_and_keys_move_it(visitor: Visitor, bought: Told) -> None:
     panel.get_by_role("button", name="Fit").click()
     assert 260 <= width() <= 300
     before, box = float(panel.get_attribute("data-from")), panel.locator(".web-chart")
+    painted(visitor)
     box.press("ArrowLeft")
     assert float(panel.get_attribute("data-from")) < before
+    painted(visitor)
     box.press("+")
     assert width() < 270
 
@@ -101,7 +109,7 @@ def test_buttons_and_keys_move_it(visitor: Visitor, bought: Told) -> None:
 def test_it_takes_the_colours_of_the_page(visitor: Visitor, bought: Told, tmp_path: Path) -> None:
     visitor.page.emulate_media(color_scheme="light")
     box = shown(visitor, bought).locator(".web-chart")
-    assert min(box.evaluate(BACKGROUND)) > 200
+    eventually(lambda: min(box.evaluate(BACKGROUND)) > 200)
     visitor.page.locator("[data-theme-toggle]").click()
     visitor.page.wait_for_function(f"box => Math.max(...({BACKGROUND})(box)) < 80", arg=box.element_handle())
     picture(visitor, tmp_path, "dark")
