@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +16,13 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
+from autotrader.core.artifacts.services import artifact_store
 from autotrader.core.users.models import User
 from broker import codec, remote
 from tests.trading.asking import asked
 from tests.trading.builders import status, strategy
 from trading.admin import glances
-from trading.models import Approval, ApprovalVote
+from trading.models import Analysis, Approval, ApprovalVote
 from trading.models.strategy import Mode
 from trading.workflow.approving import glance, sweep
 
@@ -247,6 +249,24 @@ def test_the_page_keeps_itself_fresh_and_loads_anew_when_the_state_changes(peopl
     assert "HX-Refresh" not in client.get(url, {"version": approval.version}).headers
     client.post(reverse("approval", args=[approval.pk]), form(approval, "reject", reason="no", confirmed="1"))
     assert client.get(url, {"version": approval.version}).headers["HX-Refresh"] == "true"
+
+
+def test_its_charts_are_loaded_when_somebody_opens_them(people: Callable[..., Client]) -> None:
+    approval = asked()
+    assert approval.decision is not None
+    analysis = Analysis.objects.create(
+        execution=approval.decision.execution,
+        timeframe=1,
+        direction="up",
+        strength=1.0,
+        decided_by="rules-v1",
+        chart=artifact_store(kind="chart", data=b"a picture", media_type="image/png"),
+    )
+    chart = reverse("approval_chart", args=[approval.pk, analysis.pk])
+    page = people(*MAY_DECIDE).get(reverse("approval", args=[approval.pk])).content.decode()
+    folded = "".join(re.findall(r"<details>.*?</details>", page, re.DOTALL))
+    assert re.findall(rf'<img src="{chart}"[^>]* loading="lazy">', folded)
+    assert page.count(chart) == folded.count(chart)
 
 
 def test_the_list_shows_what_waits_first(people: Callable[..., Client]) -> None:
