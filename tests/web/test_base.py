@@ -13,6 +13,9 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import reverse
 
+from autotrader.core import audit
+from autotrader.core.audit.event_types import EventType
+from autotrader.core.audit.models import AuditHead
 from autotrader.core.users.models import User
 from broker.gates import HaltState, halt_state
 from tests.house import world as house
@@ -90,6 +93,18 @@ def test_the_places_are_those_one_may_see_and_the_current_one_is_marked() -> Non
     assert re.findall(r'class="web-place [^"]*" href="([^"]+)"', everything) == [
         reverse(one.name) for one in kit.PLACES
     ]
+
+
+@pytest.mark.django_db
+def test_a_page_tells_its_place_in_the_log_and_the_hash_of_that_event() -> None:
+    reader, other = person("trading.view_order", kit.FEED), Client()
+    other.force_login(User.objects.create_user("bob", password="x"))
+    assert 'data-after="0" data-seal="" data-feed' in halt_page(reader)
+    with audit.recording():
+        audit.record(EventType.CYCLE_QUEUED, "cycle:1", version=1)
+    head = AuditHead.objects.get()
+    assert f'data-after="{head.seq}" data-seal="{head.hash}" data-feed' in halt_page(reader)
+    assert head.hash not in halt_page(other)
 
 
 @pytest.mark.django_db

@@ -191,7 +191,7 @@ def test_the_page_goes_on_from_the_last_event(tell: Tell) -> None:
     answer = person(*VIEWER).get("/desk/")
     lines = answer.context["lines"]
     assert 0 < len(lines) <= 30
-    assert answer.context["after"] == lines[0].seq
+    assert answer.context["after"].seq == lines[0].seq
     assert lines[0].html in answer.content.decode()
 
 

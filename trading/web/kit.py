@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 
-from autotrader.core.audit.models import AuditHead
+from autotrader.core.audit.models import GENESIS, AuditHead
 
 View = Callable[..., HttpResponseBase]
 FEED = "audit.view_event"
@@ -31,6 +31,13 @@ class Place:
     name: str
     title: str
     permissions: tuple[str, ...] = ()
+
+
+class Head(NamedTuple):
+    """Where the log ended when a page was read: the last event's number and its hash, "" before the first."""
+
+    seq: int
+    seal: str
 
 
 PLACES = (
@@ -72,7 +79,7 @@ def may(request: HttpRequest, *permissions: str) -> bool:
     return not permissions or any(request.user.has_perm(name) for name in permissions)
 
 
-def page(request: HttpRequest, template: str, context: Mapping[str, Any], *, after: int | None = None) -> HttpResponse:
+def page(request: HttpRequest, template: str, context: Mapping[str, Any], *, after: Head | None = None) -> HttpResponse:
     """A whole page. `after` is the event up to which its state was read, from `head()`; None: it has no live feed."""
     places = [place for place in PLACES if may(request, *place.permissions)]
     told = {
@@ -97,9 +104,10 @@ def at_hand(places: Sequence[Place]) -> list[Place]:
     return [shown[name] for name in names[: len(AT_HAND)]]
 
 
-def head() -> int:
-    """The last event's number: read before a page's state, so that what happens meanwhile is told afterwards."""
-    return AuditHead.objects.values_list("seq", flat=True).get(pk=1)
+def head() -> Head:
+    """The last event: read before a page's state, so that what happens meanwhile is told afterwards."""
+    seq, digest = AuditHead.objects.values_list("seq", "hash").get(pk=1)
+    return Head(seq, "" if digest == GENESIS else digest)
 
 
 def _log_in(request: HttpRequest) -> HttpResponse:
