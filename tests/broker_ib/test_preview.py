@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -116,6 +117,12 @@ class Silenced:
             self.request_id = int(control.frames("placeOrder")[0][1])
         return asked
 
+    def end_waiting(self, wait: asyncio.Timeout) -> None:
+        """Let its time be up, once everything that was answered has been heard."""
+        self._desk.client.fence(TIMEOUT)
+        loop = self._desk.client._thread._loop
+        loop.call_soon_threadsafe(wait.reschedule, 0.0)
+
     def error(self, code: int, text: str) -> None:
         """Answer with an error."""
         self._proxy.inject(4, 2, self.request_id, code, text, "")
@@ -159,9 +166,18 @@ def test_a_warning_without_margins_is_not_the_answer(silenced: Silenced) -> None
     assert (found.init_margin_change, found.commission) == (Decimal("12.5"), Decimal("1.25"))
 
 
-def test_margins_that_never_come_are_none(silenced: Silenced) -> None:
-    asked = silenced.ask(timeout=5.0)
+def test_margins_that_never_come_are_none(silenced: Silenced, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[asyncio.Timeout] = []
+    wait = asyncio.timeout
+
+    def noting(seconds: float | None) -> asyncio.Timeout:
+        waits.append(wait(seconds))
+        return waits[-1]
+
+    monkeypatch.setattr(asyncio, "timeout", noting)
+    asked = silenced.ask()
     silenced.answer(UNSET)
+    silenced.end_waiting(max(waits, key=lambda one: one.when() or 0.0))
     found = asked.result(TIMEOUT)
     assert found.init_margin_change is found.init_margin_after is found.equity_before is None
 
