@@ -6,7 +6,7 @@
   const OURS = "X-Correlation-Id"; // each answer of the site has it
   const LONGEST_WAIT_MS = 3000, LATER_MS = 10000, OPENING_MS = 5000, AGAIN_MS = 3000, MOST_LINES = 100, OLD_S = 15;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const { feed, after, now: told } = document.body.dataset;
+  const { feed, after, seal: read, now: told } = document.body.dataset;
   const skew = told ? Date.parse(told) - Date.now() : 0;
   const serverNow = () => Date.now() + skew;
 
@@ -241,11 +241,12 @@
     }
     const fresh = lists(page);
     lists().forEach((list, index) => { if (fresh[index]) list.replaceChildren(...fresh[index].childNodes); });
-    if (page.body.dataset.after) place = Number(page.body.dataset.after);
+    const { after: from, seal: sealed } = page.body.dataset;
+    if (from) { place = Number(from); seal = sealed || ""; }
   }
 
   // -- The socket --------------------------------------------------------------------------------------------------
-  let place = Number(after), seal = "", socket = null, tries = 0, isUp = false, wasUp = false, isOver = false, hasFeed = Boolean(feed);
+  let place = Number(after), seal = read || "", socket = null, tries = 0, isUp = false, wasUp = false, isOver = false, hasFeed = Boolean(feed);
   let unacked = 0, owes = false, ackedAt = 0, heardAt = 0, downAt = performance.now(), pollAt = performance.now(), settles = Promise.resolve();
 
   function connect() {
