@@ -25,7 +25,7 @@ from trading.models import Approval
 from trading.web import kit, numbers
 
 # A dozen pages, each looked through three times, are more than a minute on a busy machine.
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 # Where pictures of the pages go when somebody wants to look at them.
 PICTURES = os.environ.get("SCREENSHOTS")
@@ -45,12 +45,22 @@ FORMS = ("decision", "strategy", "approval")
 # Select2, which Django's admin brings for fields with a search, makes its list and text field itself, in no template.
 OF_SELECT2 = ("label | .select2-search__field |", "list | ul |")
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-# What stands out to the right of a window that can be moved there; asked a frame later, when it has its size.
-WIDER = """() => new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame)).then(() => {
+# The window has this width, and two frames later the page has answered to it: what is too wide is marked as movable.
+HAS_WIDTH = """width => new Promise(done => {
+  const look = () => requestAnimationFrame(innerWidth === width ? () => requestAnimationFrame(done) : look);
+  look(); }).then(() => true)"""
+# The theme is this one, also by the script that hears of the system's: it does before the second frame.
+HAS_THEME = """dark => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))).then(() => {
+  document.documentElement.classList.toggle("dark", dark); })"""
+# No panel is renewed from now on, and what was asked for has come.
+IS_STILL = """() => { if (window.htmx) htmx.trigger = () => {};
+  return !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added"); }"""
+# What stands out to the right of a window that can be moved there.
+WIDER = """() => {
   const { scrollWidth, clientWidth } = document.documentElement;
   const out = one => one.getBoundingClientRect().right > clientWidth + 1 && !one.closest(".desk-scroll");
   return scrollWidth <= clientWidth ? [] : [...document.querySelectorAll("body *")].filter(out)
-    .map(one => `${one.tagName} ${one.className} ${scrollWidth}`); })"""
+    .map(one => `${one.tagName} ${one.className} ${scrollWidth}`); }"""
 # What Tab should reach, in its order; several may say the same, so each has its number.
 NAME = """const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
   const there = [...document.querySelectorAll(kinds)]
@@ -69,7 +79,17 @@ class Reader(Visitor):
     def come_in(self, path: str) -> None:
         """Open it and make axe ready: by the debugger, since the pages' policy lets no foreign script in."""
         self.open(path)
+        self.hold_still()
         self.page.evaluate(AXE)
+
+    def hold_still(self) -> None:
+        """Nothing on the page changes by itself any more: what is looked at stays there while it is looked at."""
+        eventually(lambda: self.page.evaluate(IS_STILL))
+
+    def resize(self, size: dict[str, int]) -> None:
+        """Let the window have this size, and the page know of it."""
+        self.page.set_viewport_size(size)
+        self.page.evaluate(HAS_WIDTH, size["width"])
 
     def findings(self, **options: Any) -> list[str]:
         if PICTURES:
@@ -87,7 +107,7 @@ class Reader(Visitor):
     def _light(self, *, is_on: bool) -> None:
         """As the system says; the admin asks the system only when it is opened, so it is told as well."""
         self.page.emulate_media(color_scheme="light" if is_on else "dark", reduced_motion="reduce")
-        self.page.evaluate("isOn => document.documentElement.classList.toggle('dark', !isOn)", is_on)
+        self.page.evaluate(HAS_THEME, not is_on)
 
     def _picture(self) -> None:
         width = self.page.viewport_size["width"]
@@ -97,11 +117,10 @@ class Reader(Visitor):
 
     def on_a_phone(self) -> list[str]:
         """What is different at 390 pixels, and whether the page stays inside them."""
-        self.page.set_viewport_size(PHONE)
-        # First what waits for the frame in which boxes are marked as movable: axe asks at once.
+        self.resize(PHONE)
         found = [f"phone: wider than the window: {name}" for name in self.page.evaluate(WIDER)]
         found += [f"phone: {line}" for line in self.findings(**NARROW)]
-        self.page.set_viewport_size(WIDE)
+        self.resize(WIDE)
         return found
 
 
@@ -159,6 +178,8 @@ def test_no_empty_page_is_wider_than_a_phone(reader: Reader, client: Client) -> 
     found: list[str] = []
     for address in whole_pages(client, None):
         reader.open(address)
+        reader.resize(PHONE)
+        reader.hold_still()
         found += [f"{address} {name}" for name in reader.page.evaluate(WIDER)]
     assert not found, "\n".join(found)
 
@@ -166,6 +187,7 @@ def test_no_empty_page_is_wider_than_a_phone(reader: Reader, client: Client) -> 
 def test_the_bar_at_the_thumb_is_accessible(reader: Reader) -> None:
     reader.page.set_viewport_size(PHONE)
     reader.come_in(reverse("desk"))
+    reader.resize(PHONE)
     reader.page.get_by_role("button", name="More").click()
     assert reader.themes() == []
 
@@ -220,6 +242,7 @@ def test_tab_reaches_everything_on_the_desk_in_its_order(reader: Reader) -> None
     house.build()
     page = reader.open(reverse("desk"))
     page.locator("#banner p").first.wait_for()
+    reader.hold_still()
     reached, there = stops(page), page.evaluate(STOPS)
     assert reached[0] == "0 #main"
     assert reached == there
@@ -230,9 +253,11 @@ def test_a_wide_table_on_a_phone_is_moved_by_the_arrows(reader: Reader) -> None:
     house.build()
     reader.page.set_viewport_size(PHONE)
     page = reader.open(reverse("orders"))
+    reader.resize(PHONE)
+    reader.hold_still()
     box = page.locator(".desk-scroll")
+    page.locator(".desk-scroll[data-more-right]").wait_for()
     assert box.get_attribute("aria-label") == "The newest orders"
-    assert box.get_attribute("data-more-right") is not None
     box.focus()
     page.keyboard.press("End")
     page.keyboard.press("ArrowRight")
@@ -242,12 +267,14 @@ def test_a_wide_table_on_a_phone_is_moved_by_the_arrows(reader: Reader) -> None:
 def test_the_order_is_answered_by_keys(reader: Reader) -> None:
     approval = house.build().approval
     page = reader.open(reverse("approval", args=[approval.pk]))
+    reader.hold_still()
     page.get_by_role("button", name="Approve…").focus()
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Yes, approve it").focus()
     page.keyboard.press("Enter")
     # No broker runs here, and without the market's time nobody approves.
     assert "broker" in page.get_by_role("alert").inner_text()
+    reader.hold_still()
     page.locator("#reason").focus()
     page.keyboard.type("the price ran away")
     for _ in range(2):  # past "Approve…"
@@ -263,6 +290,7 @@ def test_the_order_is_answered_by_keys(reader: Reader) -> None:
 def test_the_list_of_places_on_a_phone_closes_by_escape(reader: Reader) -> None:
     reader.page.set_viewport_size(PHONE)
     page = reader.open(reverse("desk"))
+    reader.resize(PHONE)
     more, places = page.get_by_role("button", name="More"), page.locator("#places")
     assert [link.inner_text() for link in page.locator(".web-hand a").all()] == [
         "Desk",
