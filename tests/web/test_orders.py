@@ -120,6 +120,14 @@ def test_rows_alone_are_those_that_the_list_would_show() -> None:
     assert person("trading.view_trade").get(path, {"only": entry.order_ref}).status_code == 403
 
 
+def test_a_row_is_read_with_the_names_it_shows_and_nothing_else() -> None:
+    entry = tell("buy").orders[0]
+    with CaptureQueriesContext(connection) as counted:
+        assert selectors.orders_among({}, [entry.order_ref])
+    (query,) = counted
+    assert query["sql"].count(" JOIN ") == 2, "the strategy and the instrument"
+
+
 def test_who_may_not_see_decisions_gets_a_row_without_a_link_to_one() -> None:
     entry = tell("buy").orders[0]
     asked = {"only": entry.order_ref}

@@ -18,7 +18,7 @@ from django.urls import reverse
 from tests.trading.builders import ACCOUNT, NOW, bought, cost, deliver, fill, strategy
 from tests.web.test_orders import EVIL, body, person, reader
 from trading.models import Decision, Strategy, Trade
-from trading.selectors.pages.trades import spell
+from trading.selectors.pages.trades import spell, trades_among
 from trading.services.accounts import account_ensure
 from trading.web.trades import COLUMNS, csv_answer
 
@@ -87,6 +87,18 @@ def test_rows_alone_are_those_that_the_list_would_show(row: Strategy) -> None:
         assert (f'data-row="{closed.pk}"' in body(client.get(f"{path}?{query}&only={closed.pk}"))) is fits, query
     assert body(client.get(path, {"only": [closed.pk, opened.pk]})).count("<tr ") == 2
     assert person("trading.view_order").get(path, {"only": closed.pk}).status_code == 403
+
+
+def test_a_row_alone_is_one_query_and_of_what_has_ended_one_more(row: Strategy) -> None:
+    target = bought(row)[2]
+    key = str(Trade.objects.get().pk)
+    with CaptureQueriesContext(connection) as counted:
+        (found,) = trades_among({}, [key])
+    assert (len(counted), found["result"]) == (1, "open")
+    deliver(fill(target, "10", "110", time=NOW + timedelta(hours=2)))
+    with CaptureQueriesContext(connection) as counted:
+        (found,) = trades_among({}, [key])
+    assert (len(counted), found["result"], found["fees_pending"]) == (2, "commission awaited", 1)
 
 
 def test_a_result_without_all_its_commissions_is_not_told_as_final(row: Strategy) -> None:

@@ -29,9 +29,16 @@ def trades_listed(asked: Mapping[str, Any], cursor: str) -> Listed:
 
 
 def trades_among(asked: Mapping[str, Any], keys: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-    """Those of the trades with these ids that are asked for, newest first, in two queries."""
+    """Those of the trades with these ids that are asked for, newest first, as a list of them shows them.
+
+    One query, and one more for those that have ended: of what is open a list shows no costs, so nobody looks whether
+    more are to come.
+    """
     ids = [int(key) for key in keys if key.isascii() and key.isdecimal() and len(key) < LONGEST_ID]
-    return _all_reckoned(among(Trade, LOOKUPS, asked, {"pk__in": ids}))
+    rows = among(Trade, LOOKUPS, asked, {"pk__in": ids})
+    ended = [row for row in rows if row["closed_at"] is not None]
+    waiting = fees_pending(ended) if ended else {}
+    return [_reckoned(row, waiting.get(row["id"], 0)) for row in rows]
 
 
 def trades_whole(asked: Mapping[str, Any], most: int) -> Iterator[Sequence[Mapping[str, Any]]]:
