@@ -24,7 +24,8 @@ from autotrader.core.ops.lanes import Sorted, SyncSite, favour_answers  # noqa: 
 from autotrader.core.ops.utc_times import read_times_quickly  # noqa: E402
 from autotrader.core.rest.busy import busy  # noqa: E402
 from trading.web.line_kinds import POKES  # noqa: E402
-from trading.web.lines import learn_names, line_of  # noqa: E402
+from trading.web.lines import line_of  # noqa: E402
+from trading.web.warming import warm_up  # noqa: E402
 
 # Method → permission of what is served here and stands in no URL map, for those who list all routes.
 ROUTES = {ROUTE: {"GET": "audit.view_event"}}
@@ -55,5 +56,5 @@ application = ProtocolTypeRouter(
 )
 if os.environ["AUTOTRADER_PROCESS_ROLE"] == "web":
     beats.start("web")
-    threading.Thread(target=learn_names, name="names", daemon=True).start()
+    threading.Thread(target=warm_up, name="warming", daemon=True).start()
     favour_answers()

@@ -1,4 +1,4 @@
-"""What the broker says at this moment, asked once a second for all the pages that look, and never while none does."""
+"""What the broker says at this moment, asked once a second for all the pages that look, and else at the start alone."""
 
 from __future__ import annotations
 
