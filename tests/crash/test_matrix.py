@@ -79,6 +79,22 @@ def test_a_cell_that_was_not_reached_is_played_once_more_and_proves_nothing(
     assert f"not reached: {name}: looked at" in summary(reviewed)
 
 
+@pytest.mark.parametrize(
+    ("passes", "is_cell"),
+    [({}, False), ({"worker": {"gates_passed": 1}}, False), ({"worker": {"place_asking": 1}}, True)],
+)
+def test_a_cell_whose_point_its_operation_no_longer_passes_is_none(
+    tmp_path: Path, passes: dict[str, dict[str, int]], is_cell: bool
+) -> None:
+    results = Results(tmp_path / "results.jsonl", "code")
+    results.add(outcome("cycle-bracket:worker:place_asking:1:stop:sqlite", "unreached"))
+    results.add_probe("probe:cycle-bracket:sqlite", {"worker": {"place_asking": 1}})
+    assert results.unproven()
+    results.add_probe("probe:cycle-bracket:sqlite", {})
+    results.add_probe("probe:cycle-bracket:postgresql", passes)
+    assert bool(results.unproven()) == is_cell
+
+
 def test_what_was_skipped_proves_nothing_unless_that_is_borne(tmp_path: Path) -> None:
     file, name = tmp_path / "results.jsonl", "cycle-bracket:broker:look_completed:1:disk:sqlite"
     Results(file, "code").add(outcome(name, "skipped"))

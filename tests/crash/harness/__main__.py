@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--factor", default=FACTOR, help="of every lease, time-out and pause; 1 is life")
     parser.add_argument("--results", type=Path, default=FILE)
     parser.add_argument("--again", action="store_true", help="play what has passed as well")
+    parser.add_argument("--probe", action="store_true", help="look anew which points each operation passes")
     parser.add_argument("--allow-skipped", action="store_true", help="bear what this machine cannot do")
     parser.add_argument("--keep", action="store_true", help="keep the folders with rows and logs")
     return parser
@@ -92,7 +93,8 @@ def _matrix(arguments: argparse.Namespace, databases: tuple[str, ...], results: 
     """The reachable cells, from a run of each operation without a fault on each database, kept for later parts."""
     operations = arguments.operation or OPERATIONS
     probes = [Task("probe", operation, database) for operation in operations for database in databases]
-    jobs.play([probe for probe in probes if probe.name not in results.probes], results, None, again=True)
+    missing = [probe for probe in probes if arguments.probe or probe.name not in results.probes]
+    jobs.play(missing, results, None, again=True)
     found = [
         cell
         for operation in operations
