@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,16 @@ import pytest
 from autotrader.core.ops.crashpoints import POINTS
 from tests.crash.harness import __main__ as run
 from tests.crash.harness import results as module
-from tests.crash.harness.cells import FAULTS
+from tests.crash.harness import running
+from tests.crash.harness.cells import FAULTS, Outcome
 from tests.crash.harness.databases import Skipped, Sqlite
+from tests.crash.harness.desk import Desk
 from tests.crash.harness.jobs import Jobs, Task
 from tests.crash.harness.matrix import COVERED, ONLY, PAST_THE_LAST_LOOK, cells
 from tests.crash.harness.names import OPERATIONS
 from tests.crash.harness.results import ROOT, Results, build, explained, summary, table
-from tests.crash.harness.seeds import story
+from tests.crash.harness.running import Runner
+from tests.crash.harness.seeds import Story, story
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 # Operation, role, point, occurrence, fault. The whole matrix runs by `make crash`.
@@ -117,6 +122,33 @@ def test_the_run_s_exit_code_says_that_a_cell_proves_nothing(
     monkeypatch.setattr(run, "_run", lambda *_: None)
     monkeypatch.setattr(Jobs, "__enter__", lambda self: self)
     assert run.main() == code
+
+
+def test_a_run_goes_on_where_another_machine_s_ended(tmp_path: Path) -> None:
+    there, packed = tmp_path / "there.jsonl", tmp_path / "run.jsonl.gz"
+    Results(there, build()).add(outcome("seed:1:sqlite", "passed"))
+    packed.write_bytes(gzip.compress(there.read_bytes()))
+    here = tmp_path / "new" / "here.jsonl"
+    run.unpack(packed, here)
+    assert Results(here, build()).passed("seed:1:sqlite")
+
+
+class Untold(Runner):
+    """Finds something wrong while the exchange's day turns, or does not."""
+
+    def _told(self, name: str, story: Story, made: Desk, *, strict: bool) -> Outcome:
+        return Outcome(name, "failed", detail=("I4",))
+
+
+@pytest.mark.parametrize(("days", "state"), [((1, 1), "failed"), ((1, 2), "error")])
+def test_a_cell_in_which_the_exchange_s_day_turned_is_played_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: tuple[int, int], state: str
+) -> None:
+    turned = iter(days)
+    monkeypatch.setattr(running, "_exchange_day", lambda: next(turned))
+    monkeypatch.setattr(running, "desk", lambda *_, **__: nullcontext())
+    told = Untold(None, Sqlite(tmp_path, tmp_path), tmp_path).tell(story(1))  # type: ignore[arg-type]
+    assert (told.state, told.detail[-1]) == (state, "I4")
 
 
 PASSES = {"worker": {"place_asking": 1, "claim_committed": 1}, "broker": {"frame_half": 3, "look_positions": 1}}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import connections
 
+from autotrader.core.clock import system_now
 from autotrader.core.ops.pace import paced
 from broker.paper_gateway.control import ControlError
 from tests.crash.harness.board import Action
@@ -30,6 +33,8 @@ QUIET = 5.0  # seconds, before they are paced: a look in a hurry must have found
 NESTED = ("look_executions", "look_open_orders")
 # After these recovery is run once more, and must change nothing.
 TWICE = frozenset({"kill-all", "nested", "rollback"})
+EXCHANGE = ZoneInfo("America/New_York")
+DAY_TURNED = "The exchange's day turned meanwhile, and the gateway's truth is what was done on one day."
 HARNESS_ERRORS = (NotStarted, TimeoutError, OSError, RuntimeError, ControlError)
 
 
@@ -57,7 +62,7 @@ class Runner:
 
     def _play(self, name: str, story: Story, *, strict: bool = False) -> Outcome:
         """`strict`: a point that is not reached ends it as `unreached`. What the harness could not do is `error`."""
-        began = time.monotonic()
+        began, day = time.monotonic(), _exchange_day()
         folder = self._folder / name.replace(":", "-")
         try:
             with desk(self._zygote, self._database, folder, keep=self._keep) as made:
@@ -66,6 +71,8 @@ class Runner:
             outcome = Outcome(name, "skipped", detail=(str(error),))
         except HARNESS_ERRORS as error:
             outcome = Outcome(name, "error", detail=(f"{type(error).__name__}: {error}",))
+        if outcome.state == "failed" and _exchange_day() != day:
+            outcome = Outcome(name, "error", detail=(DAY_TURNED, *outcome.detail))
         outcome.seconds = round(time.monotonic() - began, 3)
         return outcome
 
@@ -109,6 +116,10 @@ class Runner:
         if not begun:
             made.begin()
         return True
+
+
+def _exchange_day() -> date:
+    return system_now().astimezone(EXCHANGE).date()
 
 
 def _strike(made: Desk, strike: Strike) -> None:
