@@ -25,10 +25,13 @@ from tests.crash.harness.processes import Zygote
 from tests.crash.harness.seeds import Story, Strike
 from tests.crash.harness.verdict import violations
 from tests.crash.harness.world import Rows, rows
+from trading.models import Discrepancy
+from trading.models.discrepancy import DiscrepancyKind
 
 REACH_LIMIT = 20.0
 SETTLE_LIMIT = 40.0
 LOOK_EVERY = 0.1
+BLOCKED_LIMIT = 5.0
 QUIET = 5.0  # seconds, before they are paced: a look in a hurry must have found nothing more
 NESTED = ("look_executions", "look_open_orders")
 # After these recovery is run once more, and must change nothing.
@@ -156,6 +159,7 @@ def _nest(made: Desk) -> None:
 
 def _recover_again(made: Desk) -> Rows:
     """The rows as they are, before everything is started once more and looks at the broker's book again."""
+    wait_for(_nothing_blocked, BLOCKED_LIMIT)
     before = rows()
     connections.close_all()
     for forked in made.processes("broker"):
@@ -164,6 +168,11 @@ def _recover_again(made: Desk) -> Rows:
     made.await_broker()
     time.sleep(paced(QUIET))
     return before
+
+
+def _nothing_blocked() -> bool:
+    """The owner settles what was said to be blocked and was applied since, a little after all is quiet."""
+    return not Discrepancy.objects.filter(state="OPEN", kind=DiscrepancyKind.BLOCKED).exists()
 
 
 def _recover(made: Desk, operation: str, number: int, *, may_ask: bool) -> dict[str, Any]:
