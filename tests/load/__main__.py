@@ -1,11 +1,17 @@
-"""`make load`: every run on SQLite and on PostgreSQL, one table, exit 1 where a bound was missed."""
+"""`make load`: every run on SQLite and on PostgreSQL, one table, exit 1 where a bound was missed each time.
+
+A bound is the program's, and a shared machine has bad minutes: what missed one is measured again, in a new house, twice
+at most. Every time is printed, with what the machine gave just before.
+"""
 
 from __future__ import annotations
 
 import argparse
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,22 +33,45 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", help=f"of {', '.join(name for names in HOUSES for name in names)}")
     parser.add_argument("--on", choices=VENDORS, action="append")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--tries", type=int, default=3, help="how often a run that misses a bound is made in all")
+    parser.add_argument("--missed", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.here:
-        return _measure(arguments.on[0], arguments.runs)
-    codes = []
+    if arguments.missed:
+        missed = _measure(arguments.on[0], arguments.runs)
+        arguments.missed.write_text(" ".join(missed))
+        return 0
+    left = []
     for vendor in arguments.on or VENDORS:
         print(f"\n{vendor}", flush=True)
         for names in HOUSES:
             chosen = [name for name in names if not arguments.runs or name in arguments.runs]
-            command = [sys.executable, "-m", "tests.load", "--here", "--on", vendor, *chosen]
-            codes += [subprocess.run(command, check=False).returncode] if chosen else []
-    return int(any(codes))
+            left += [f"{name} on {vendor}" for name in _tried(vendor, chosen, arguments.tries)]
+    if left:
+        print(f"\nmissed each time: {', '.join(left)}", flush=True)
+    return int(bool(left))
 
 
-def _measure(vendor: str, wanted: list[str]) -> int:
-    from tests.load import answers, console, desk_page, fills, sockets, streams, weights
+def _tried(vendor: str, names: Sequence[str], tries: int) -> Sequence[str]:
+    """The runs that missed a bound as often as they were made."""
+    for number in range(tries):
+        if names and number:
+            print(f"\n  measured again: {', '.join(names)}", flush=True)
+        names = _in_a_house(vendor, names) if names else names
+    return names
+
+
+def _in_a_house(vendor: str, names: Sequence[str]) -> Sequence[str]:
+    """Those of the runs that missed a bound: all of them where their process came to no end."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "missed"
+        command = [sys.executable, "-m", "tests.load", "--missed", str(file), "--on", vendor, *names]
+        done = subprocess.run(command, check=False)
+        return names if done.returncode else file.read_text().split()
+
+
+def _measure(vendor: str, wanted: Sequence[str]) -> list[str]:
+    """Make these runs in one house, and name those that missed a bound."""
+    from tests.load import answers, console, desk_page, fills, machine, sockets, streams, weights
     from tests.load.house import house
 
     runs: dict[str, Callable[[House], Sequence[Told]]] = {
@@ -57,13 +86,13 @@ def _measure(vendor: str, wanted: list[str]) -> int:
         "weights": weights.weights,
         "desk": desk_page.desk_page,
     }
-    failed = 0
+    missed = []
     with house(vendor) as found:
         for name in wanted:
-            for figure in runs[name](found):
-                print(figure.line(), flush=True)
-                failed += not figure.ok
-    return int(failed > 0)
+            figures = [*machine.given(), *runs[name](found)]
+            print("\n".join(figure.line() for figure in figures), flush=True)
+            missed += [] if all(figure.ok for figure in figures) else [name]
+    return missed
 
 
 if __name__ == "__main__":
