@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import difflib
+import logging
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -190,6 +191,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="keep what the site does, for review")
     arguments = parser.parse_args()
     prepare()
+    logging.disable(logging.CRITICAL)  # each refusal would be a line
     began = time.monotonic()
     matrix = Matrix()
     differ = False
