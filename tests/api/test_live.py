@@ -17,17 +17,24 @@ from django.test import Client
 from pytest_django import Settings
 
 from broker.paper_gateway.embedded import EmbeddedGateway
+from tests.api.asking import code_of, someone
 from tests.broker.test_doubles import working
 from tests.core.keys import bearer, key_of, person
 from tests.support import PATIENCE_S, ROOT, child_environment, eventually, free_port
 from trading.api.live import orders_of
+from trading.models import Instrument, RiskProfile
 from trading.services.accounts import account_ensure
+from trading.services.strategies import risk_profile_save
 
 PATHS = (
     "account/summary", "account/positions", "account/pnl", "live/account-summary", "live/positions",
     "live/open-orders", "market/quote?symbol=AAPL", "market/quotes?symbols=AAPL,IBM",
     "market/historical?symbol=AAPL&period=1 W&bar=1 day",
 )  # fmt: skip
+ENTRY = {
+    "symbol": "AAPL", "side": "BUY", "quantity": "1", "order_type": "LMT", "purpose": "entry",
+    "limit_price": "100.00", "stop_price": "95.00", "target_price": "110.00",
+}  # fmt: skip
 HISTORY = ("history/performance", "account/pnl?timeframe=month")
 SEES = ("trading.view_account", "trading.view_order", "trading.view_instrument", "trading.view_accountsnapshot")
 KNOWN = 60  # requests while it is known that the broker is down
@@ -137,6 +144,19 @@ def test_live_is_503_while_the_broker_is_away_and_200_soon_after(house: House) -
     live.assert_down()
     house.owner = house.start_owner()
     assert_back(live)
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(600)
+def test_a_preview_without_the_gateway_is_503_like_all_that_is_live(house: House) -> None:
+    ann = someone("ann", "trading.request_order")
+    Instrument.objects.get_or_create(symbol="AAPL")
+    risk_profile_save(RiskProfile(name="desk", is_desk=True), actor="test")
+    eventually(lambda: ann.post("orders/preview", ENTRY).status_code == 200, every=0.5)
+    house.close_gateway()
+    eventually(lambda: ann.post("orders/preview", ENTRY).status_code != 200, every=0.5)
+    said = ann.post("orders/preview", ENTRY)
+    assert (code_of(said), said["Retry-After"]) == ((503, "BROKER_UNAVAILABLE"), "1")
 
 
 def test_of_a_login_with_several_accounts_only_the_connected_one_s_orders_are_told() -> None:
