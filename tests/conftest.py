@@ -109,9 +109,16 @@ def _differs(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
+def django_db_keepdb(django_db_modify_db_settings: None) -> bool:
+    """True where another process of this run has migrated a file already: this one begins with its copy."""
+    return database.template_laid()
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """pytest-django's test database, with its first rows remembered."""
     with django_db_blocker.unblock():
+        database.template_keep()
         database.remember_baseline()
 
 

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.db import connection, transaction
 
-from tests.environment import fast_folder
+from tests.environment import FOLDER, fast_folder
 
 Rows = list[tuple[Any, ...]]
 _baseline: dict[str, Rows] = {}
+_making: list[IO[str]] = []
+
+
+def template_laid() -> bool:
+    """Put a migrated file in this process's place; False where there is none yet, and this process is to make it.
+
+    The others of the run wait meanwhile, since migrating once is enough for all. A maker that dies lets the next one.
+    """
+    if connection.vendor != "sqlite":
+        return False
+    lock = _template().with_suffix(".lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not _template().exists():
+        _making.append(lock)
+        return False
+    lock.close()
+    shutil.copyfile(_template(), connection.settings_dict["TEST"]["NAME"])
+    return True
+
+
+def template_keep() -> None:
+    """Let the others have what this process has migrated."""
+    if not _making:
+        return
+    part = _template().with_suffix(".part")
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [str(part)])
+    part.replace(_template())
+    _making.pop().close()
+
+
+def _template() -> Path:
+    return Path(os.environ[FOLDER]) / "template.sqlite3"
 
 
 def remember_baseline() -> None:

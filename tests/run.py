@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.environment import CHROMIUM, OURS
+from tests.environment import CHROMIUM, FOLDER, OURS, fast_folder
 from tests.postgres import cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PARALLEL = ("-n", "2", "--dist", "worksteal")
+# Who starts processes mostly waits for them: a third worker fills that time.
+WAITING = ("-n", "3", "--dist", "worksteal")
 CONTRACTS = (str(BIN / "lint-imports"), "--no-logo")
 LINT: tuple[tuple[str, ...], ...] = (
     (str(BIN / "ruff"), "check", "--quiet"),
@@ -77,7 +79,11 @@ def main() -> int:
         _note(report, _lint(LINT))
     else:
         report.stages.append(("set-up", time.time() - arguments.started, True))
-        with tempfile.TemporaryDirectory(prefix="autotrader-run-") as folder, ThreadPoolExecutor(1) as beside:
+        # One folder for all stages: the first test database that is migrated serves them all as a template.
+        with (
+            tempfile.TemporaryDirectory(prefix="autotrader-test-", dir=fast_folder()) as folder,
+            ThreadPoolExecutor(1) as beside,
+        ):
             _test_stages(report, Path(folder), beside.submit(_beside))
     _print(report, None if arguments.lint_only else time.time() - arguments.started)
     return 0 if report.ok else 1
@@ -87,7 +93,7 @@ def _test_stages(report: Report, folder: Path, beside: Future[Lint]) -> None:
     suite = ("not browser", "not crash", "not live_tws", "not live_model")
     on_sqlite = (*PARALLEL, "-m", " and ".join((*suite, "not postgres")))
     on_postgres = (*PARALLEL, "--database-tests-only", "-m", " and ".join(suite))
-    on_processes = (*PARALLEL, "-m", "browser or crash", *_naming("browser", "crash"))
+    on_processes = (*WAITING, "-m", "browser or crash", *_naming("browser", "crash"))
 
     def postgres() -> bool:
         with cluster() as url:
@@ -140,7 +146,7 @@ def _note(report: Report, lint: Lint) -> None:
 def _pytest(report: Report, folder: Path, stage: str, options: Sequence[str], **environment: str) -> bool:
     results = folder / f"{stage}.xml"
     command = (sys.executable, "-m", "pytest", "-q", f"--junitxml={results}", *options)
-    code = _run(command, _environment(**environment))
+    code = _run(command, _environment(**{FOLDER: str(folder)}, **environment))
     if results.exists():
         report.read(results, stage)
     return code == 0

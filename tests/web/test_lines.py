@@ -64,7 +64,10 @@ def test_every_type_says_which_panels_it_touches() -> None:
     assert sum(map(len, (GOOD, BAD, WARN, BUSY))) == len(GOOD | BAD | WARN | BUSY)
 
 
-@pytest.mark.parametrize("kind", [*EventType, "SOMETHING_NEWER"])
+KINDS = [*EventType, "SOMETHING_NEWER"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_document_breaks_a_line_and_all_of_it_is_escaped(kind: str) -> None:
     nested = {"legs": [{"side": NASTY, "quantity": NASTY, "limit_price": NASTY}]}
     documents: list[Any] = [
@@ -78,16 +81,18 @@ def test_no_document_breaks_a_line_and_all_of_it_is_escaped(kind: str) -> None:
         {"terms": {"legs": [NASTY]}},
         NASTY,
     ]
-    for document in documents:
-        for room in ROOMS:
-            told = event(
-                kind, document=document, subject=f"{room}:{NASTY}", cause=NASTY, actor=NASTY, account=NASTY,
-                old_state=NASTY, new_state=NASTY, correlation_id=NASTY,
-            )  # fmt: skip
-            html = line_of(told).html
-            assert "<script" not in html
-            assert html.startswith("<li ")
-            assert html.endswith("</li>")
+    # The template reads the document, the address the room: each of both for a kind, each with each over all kinds.
+    first = KINDS.index(kind)
+    pairs = [(documents[(first + number) % len(documents)], room) for number, room in enumerate(ROOMS)]
+    for document, room in [*pairs, *((document, ROOMS[0]) for document in documents)]:
+        told = event(
+            kind, document=document, subject=f"{room}:{NASTY}", cause=NASTY, actor=NASTY, account=NASTY,
+            old_state=NASTY, new_state=NASTY, correlation_id=NASTY,
+        )  # fmt: skip
+        html = line_of(told).html
+        assert "<script" not in html
+        assert html.startswith("<li ")
+        assert html.endswith("</li>")
     assert line_of(event(kind)).html.count("<li ") == 1
     assert line_of({"type": kind}).seq == 0
 
