@@ -15,6 +15,7 @@ django.setup(set_prefix=False)
 
 # Imported late: they need the apps, which the line above loads.
 from autotrader.core.live.app import ROUTE, EventStream  # noqa: E402
+from autotrader.core.live.buffers import spare_colours  # noqa: E402
 from autotrader.core.live.hall import Hall  # noqa: E402
 from autotrader.core.live.socket_app import PageSockets  # noqa: E402
 from autotrader.core.ops import beats  # noqa: E402
@@ -43,6 +44,7 @@ HALTS = frozenset(
 )
 bound_bodies()
 drop_headers()
+spare_colours()
 read_times_quickly()
 line_of({})  # loads the map of addresses, which would hold up every client if the first event did
 _site = SyncSite()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from autotrader.core.audit.tail import TailBroken
-from autotrader.core.live.buffers import held_by
+from autotrader.core.live.buffers import held_by, takes_all, write_at_once
 from autotrader.core.live.frames import Frame
 from autotrader.core.live.lines import Lines
 from autotrader.core.live.reader import DatabaseAway
@@ -47,6 +47,8 @@ class Socket:
         self._wanted: Mapping[str, frozenset[str]] = {}
         self._last_words = ""
         self._gone = self._has_asked = self._is_abreast = False
+        self._is_taken_at_once = takes_all(send)
+        write_at_once(send)
 
     def want(self, rows: Rows, names: Iterable[str]) -> None:
         """Be told the rows of these lists, too, as far as its reader may see them."""
@@ -73,7 +75,6 @@ class Socket:
                 await self._say_last()
         finally:
             watcher.cancel()
-            self._count()
 
     def news(self) -> None:
         """There are events after those that were there before."""
@@ -113,11 +114,11 @@ class Socket:
             self._remark(SIGN)
         elif self._at < self._tailer.seq:
             self._bell.set()
-        self._count()
 
-    def _count(self) -> None:
-        measures.sent(self.events - self._counted)
-        self._counted = self.events
+    def uncounted(self) -> int:
+        """Events that were sent since this was asked last."""
+        fresh, self._counted = self.events - self._counted, self.events
+        return fresh
 
     def _remark(self, told: dict[str, Any]) -> None:
         self._remarks.append(json.dumps(told))
@@ -207,7 +208,8 @@ class Socket:
         self._ask_rows(texts)
         if await self._say(body):
             self.events += len(texts)
-        await asyncio.sleep(0)  # daphne takes everything at once: the others have their turn now
+        if self._at < self._tailer.seq:
+            await asyncio.sleep(0)  # daphne takes everything at once: the others have their turn now
         return True
 
     def _owe(self, body: str) -> None:
@@ -246,9 +248,13 @@ class Socket:
 
     async def _say(self, text: str) -> bool:
         """False where the page did not take it in time."""
+        message = {"type": "websocket.send", "text": text}
         try:
-            async with asyncio.timeout(self._rules.owed_s):
-                await self._send({"type": "websocket.send", "text": text})
+            if self._is_taken_at_once:
+                await self._send(message)
+            else:
+                async with asyncio.timeout(self._rules.owed_s):
+                    await self._send(message)
         except TimeoutError:
             self._resync(self._tailer.seq, SLOW)
             return False

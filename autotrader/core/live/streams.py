@@ -71,7 +71,6 @@ class Stream:
                 await self._say_last()
         finally:
             watcher.cancel()
-            self._count()
 
     def news(self) -> None:
         """There are events after those that were there before."""
@@ -112,12 +111,11 @@ class Stream:
             self._remark(AWAY if self._is_away else SIGN)
         elif self._at < self._tailer.seq:
             self._bell.set()
-        self._count()
 
-    def _count(self) -> None:
-        """Each second, since a counter that is shared with other processes costs more than to send an event."""
-        measures.sent(self.events - self._counted)
-        self._counted = self.events
+    def uncounted(self) -> int:
+        """Events that were sent since this was asked last."""
+        fresh, self._counted = self.events - self._counted, self.events
+        return fresh
 
     def _remark(self, body: bytes) -> None:
         self._remarks.append(body)
