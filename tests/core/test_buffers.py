@@ -72,6 +72,13 @@ def test_a_frame_is_with_the_kernel_once_it_is_sent(line: Line) -> None:
     assert (line.asked.count, held_by(line.send)) == (0, 0)
 
 
+def test_a_connection_is_prepared_once(line: Line) -> None:
+    write_at_once(line.send)
+    prepared = line.transport.startWriting
+    write_at_once(line.send)
+    assert line.transport.startWriting is prepared
+
+
 def test_before_that_the_loop_asks_whether_there_is_room(line: Line) -> None:
     line.transport.write(b"a frame")
     assert (line.asked.count, held_by(line.send)) == (1, 7)

@@ -23,10 +23,11 @@ def write_at_once(send: Any) -> None:
     """Hand each frame to the kernel as it is sent; what that does not take waits as it always did.
 
     Twisted has the loop ask the kernel first: two more calls of epoll and a turn of the loop for each frame, which was
-    a quarter of the process's time with a thousand pages. Another server and an encrypted socket stay as they are.
+    a quarter of the process's time with a thousand pages. Another server and an encrypted socket stay as they are; a
+    connection that serves one response after the other is prepared once.
     """
     transport = _transport(send)
-    if not takes_all(send) or getattr(transport, "TLS", False):
+    if not takes_all(send) or getattr(transport, "TLS", False) or "startWriting" in vars(transport):
         return
     ask_first = transport.startWriting
 

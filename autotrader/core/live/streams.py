@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from autotrader.core.audit.tail import TailBroken
+from autotrader.core.live.buffers import write_at_once
 from autotrader.core.live.frames import (
     AWAY,
     BACK,
@@ -52,6 +53,7 @@ class Stream:
         self._gone = self._is_away = False
         self._taking_since: int | None = None
         self._patience = asyncio.timeout(None)
+        write_at_once(send)
 
     async def run(self, receive: Receive, *, after: int, head: int, digest: str | None) -> None:
         """Everything after `after`, until the client goes or a bound is met. The response's head has been sent.
