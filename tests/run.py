@@ -23,8 +23,6 @@ from tests.postgres import cluster
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PARALLEL = ("-n", "2", "--dist", "worksteal")
-# Who starts processes mostly waits for them: a third worker fills that time.
-WAITING = ("-n", "3", "--dist", "worksteal")
 CONTRACTS = (str(BIN / "lint-imports"), "--no-logo")
 LINT: tuple[tuple[str, ...], ...] = (
     (str(BIN / "ruff"), "check", "--quiet"),
@@ -93,7 +91,7 @@ def _test_stages(report: Report, folder: Path, beside: Future[Lint]) -> None:
     suite = ("not browser", "not crash", "not live_tws", "not live_model")
     on_sqlite = (*PARALLEL, "-m", " and ".join((*suite, "not postgres")))
     on_postgres = (*PARALLEL, "--database-tests-only", "-m", " and ".join(suite))
-    on_processes = (*WAITING, "-m", "browser or crash", *_naming("browser", "crash"))
+    on_processes = (*PARALLEL, "-m", "browser or crash", *_naming("browser", "crash"))
 
     def postgres() -> bool:
         with cluster() as url:
