@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.load.house import House
 
 VENDORS = ("sqlite", "postgresql")
+ENDING_S = 60
 # The rows of `history` and of `console` chain nothing, so each has a database of its own.
 HOUSES = (
     ("fan_out", "stop_reading", "reconnect", "live", "sockets"),
@@ -65,8 +66,16 @@ def _in_a_house(vendor: str, names: Sequence[str]) -> Sequence[str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "missed"
         command = [sys.executable, "-m", "tests.load", "--missed", str(file), "--on", vendor, *names]
-        done = subprocess.run(command, check=False)
-        return names if done.returncode else file.read_text().split()
+        return names if _ended(subprocess.Popen(command)) else file.read_text().split()
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    """Its exit code. Told to stop, as by Ctrl-C, it ends what it has started before we go."""
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        child.wait(ENDING_S)
+        raise
 
 
 def _measure(vendor: str, wanted: Sequence[str]) -> list[str]:
