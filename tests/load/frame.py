@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+TIMES = ("ms", "s")
+
 
 class Told(Protocol):
     """A row of the table."""
@@ -14,6 +16,10 @@ class Told(Protocol):
     @property
     def ok(self) -> bool:
         """True where its bound holds."""
+
+    @property
+    def is_late(self) -> bool:
+        """True where it took too long, which a busy machine may have done; what was lost or doubled never is that."""
 
     def line(self) -> str:
         """The row."""
@@ -32,6 +38,11 @@ class Figure:
     def ok(self) -> bool:
         """True where the bound holds."""
         return self.most is None or self.value <= self.most
+
+    @property
+    def is_late(self) -> bool:
+        """True where a time misses its bound."""
+        return self.unit in TIMES and not self.ok
 
     def line(self) -> str:
         """One row of the table."""
@@ -52,6 +63,11 @@ class Spread:
     def ok(self) -> bool:
         """False where nothing was measured, too."""
         return bool(self.values) and (self.most is None or percentile(self.values, 0.95) <= self.most)
+
+    @property
+    def is_late(self) -> bool:
+        """True where times miss their bound; where nothing was measured they do not."""
+        return bool(self.values) and not self.ok
 
     def line(self) -> str:
         """One row: the number of values, the median, 95 % and 99 %."""
