@@ -7,6 +7,7 @@ import threading
 
 import django
 from channels.routing import ProtocolTypeRouter
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotrader.settings")
 os.environ.setdefault("AUTOTRADER_PROCESS_ROLE", "web")
@@ -21,7 +22,7 @@ from autotrader.core.live.socket_app import PageSockets  # noqa: E402
 from autotrader.core.ops import beats  # noqa: E402
 from autotrader.core.ops.bodies import bound_bodies, drop_headers  # noqa: E402
 from autotrader.core.ops.database_away import InFlightGuard  # noqa: E402
-from autotrader.core.ops.lanes import Sorted, SyncSite, favour_answers  # noqa: E402
+from autotrader.core.ops.lanes import Files, Sorted, SyncSite, favour_answers  # noqa: E402
 from autotrader.core.ops.utc_times import read_times_quickly  # noqa: E402
 from autotrader.core.rest.busy import busy  # noqa: E402
 from trading.web.line_kinds import POKES  # noqa: E402
@@ -49,10 +50,11 @@ read_times_quickly()
 line_of({})  # loads the map of addresses, which would hold up every client if the first event did
 _site = SyncSite()
 _lanes = Sorted(_site, busy, OWN_ROWS, LOOKS, ROWS, LOGINS, sure=HALTS)
+_files = Files(_site, busy, settings.STATIC_URL, InFlightGuard(_lanes, plain=_site))
 _hall = Hall()
 application = ProtocolTypeRouter(
     {
-        "http": EventStream(InFlightGuard(_lanes, plain=_site), hall=_hall),
+        "http": EventStream(_files, hall=_hall),
         "websocket": PageSockets(line_of, _hall, sorted({word for words in POKES.values() for word in words})),
     }
 )

@@ -276,6 +276,7 @@ def _known(web: Web, key: dict[str, str]) -> None:
     assert told[4] < AT_ONCE
     health = web.get("/health", Cookie=f"sessionid={'x' * 32}")
     assert (health.status, health.json["status"], health.seconds < 20) == (503, "down", True)
+    assert web.get("/static/autotrader/icons.svg").status == 200, "a page that stands there keeps its icons"
 
 
 def test_only_the_web_watches_its_database_and_knows_within_a_second() -> None:

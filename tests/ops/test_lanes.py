@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.urls import reverse
 
 from autotrader.core.ops import lanes
-from autotrader.core.ops.lanes import LANES, MOST_OWN, Lanes, Sorted, SyncSite
+from autotrader.core.ops.lanes import LANES, MOST_OWN, Files, Lanes, Sorted, SyncSite
 from autotrader.core.rest.busy import busy
 from tests.live import until
 from tests.support import PATIENCE_S as PATIENCE
@@ -41,7 +41,7 @@ class Site:
             assert self.let_go.wait(2 * PATIENCE)
 
 
-async def ask(lanes: Lanes | Sorted, path: str) -> list[Any]:
+async def ask(lanes: Lanes | Sorted | Files, path: str) -> list[Any]:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -159,6 +159,19 @@ async def test_what_our_own_rows_answer_waits_for_nobody_who_asks_the_broker() -
     assert not site.threads[-1].startswith("lane-own"), "it waited for none that was held up"
     site.let_go.set()
     await asyncio.gather(*slow)
+
+
+async def test_files_wait_for_nobody_and_pass_by_what_would_refuse_the_rest() -> None:
+    site, refused = Site(), []
+
+    async def refuses(scope: Any, receive: Any, send: Any) -> None:
+        refused.append(scope["path"])
+
+    shared = Files(site, busy, "/static/", refuses)
+    assert await asyncio.gather(*(ask(shared, f"/static/{number}.svg") for number in range(12))) == [[]] * 12
+    assert set(site.threads) == {"lane-0_0"}, "one thread serves them all"
+    await ask(shared, "/desk/")
+    assert refused == ["/desk/"]
 
 
 HALTING = frozenset({"/halt", "/halt/slow"})

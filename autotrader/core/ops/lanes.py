@@ -39,6 +39,8 @@ PATIENCE_S = 0.5
 # Threads beyond the lanes, for those that find them stuck. Each may keep a connection to the database for as long as
 # the broker is silent, and PostgreSQL has a hundred for all processes.
 MOST_OWN = 16
+# Nothing can hold up who reads a file, and a page asks for a dozen at once: they come one after the other.
+FILE_PATIENCE_S = 30.0
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 TRUSTED_S = 1.0
 STEADY_S = 5.0
@@ -255,6 +257,23 @@ class Sorted:
         if path in self._sure:
             return self._sure_lanes
         return next((found for beginnings, found in self._kinds if path.startswith(beginnings)), self._other)
+
+
+class Files:
+    """Style sheets, scripts and pictures, told by the beginning of their path, pass by what stands before the rest.
+
+    They need neither the database nor the broker. So nobody's page loses its icons to a moment in which the database
+    is slow, or waits for lanes that others hold.
+    """
+
+    def __init__(self, application: Application, busy: Application, beginning: str, rest: Application) -> None:
+        self._lanes = Lanes(application, busy, 1, patience_s=FILE_PATIENCE_S)
+        self._beginning, self._rest = beginning, rest
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer the request."""
+        answer = self._lanes if scope["path"].startswith(self._beginning) else self._rest
+        await answer(scope, receive, send)
 
 
 def _has_thread(lane: ThreadPoolExecutor) -> bool:
