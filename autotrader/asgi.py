@@ -20,7 +20,7 @@ from autotrader.core.live.buffers import spare_colours  # noqa: E402
 from autotrader.core.live.hall import Hall  # noqa: E402
 from autotrader.core.live.socket_app import PageSockets  # noqa: E402
 from autotrader.core.ops import beats  # noqa: E402
-from autotrader.core.ops.bodies import bound_bodies, drop_headers  # noqa: E402
+from autotrader.core.ops.bodies import bound_bodies, drop_headers, spare_lines  # noqa: E402
 from autotrader.core.ops.database_away import InFlightGuard  # noqa: E402
 from autotrader.core.ops.lanes import Files, Sorted, SyncSite, favour_answers  # noqa: E402
 from autotrader.core.ops.utc_times import read_times_quickly  # noqa: E402
@@ -45,6 +45,7 @@ HALTS = frozenset(
 )
 bound_bodies()
 drop_headers()
+spare_lines()
 spare_colours()
 read_times_quickly()
 line_of({})  # loads the map of addresses, which would hold up every client if the first event did

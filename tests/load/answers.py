@@ -11,6 +11,8 @@ from tests.load.frame import Figure, percentile
 from tests.load.house import House, Web, keys
 
 RATE, CONNECTIONS, SECONDS = 150, 16, 20
+# Events a second that are recorded meanwhile: an answer cannot stay the same for longer than between two of them.
+CHANGES = 5
 EVENTS, ORDERS = 200_000, 20_000
 HISTORY = (
     "/api/history/events?limit=50",
@@ -36,17 +38,20 @@ class Answers:
 
 
 def history(house: House) -> list[Figure]:
-    """150 requests a second, each due at its time: an answer that keeps others waiting is counted for them too."""
+    """150 requests a second, each due at its time: an answer that keeps others waiting is counted for them too.
+
+    The log grows meanwhile, as on a desk that trades.
+    """
     from tests.bench.history_rows import fill
 
     fill(EVENTS, ORDERS)
-    with house.web() as web:
+    with house.web() as web, house.writing("--rate", str(CHANGES)):
         names = keys(1)
         asyncio.run(_at_a_rate(web, names[0], 3))
         cpu, threads = web.cpu_s(), web.threads()
         answers = asyncio.run(_at_a_rate(web, names[0], SECONDS))
         return [
-            Figure(f"history at {RATE} requests/s: median", percentile(answers.late_ms, 0.5), "ms"),
+            Figure(f"history at {RATE} requests/s, {CHANGES} events/s: median", percentile(answers.late_ms, 0.5), "ms"),
             Figure("  99 % of them", percentile(answers.late_ms, 0.99), "ms", 250),
             Figure("  the latest", max(answers.late_ms), "ms"),
             Figure("  not answered 200", sum(answers.other.values()), "", 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from autotrader.core.rest.limits import limits_of
 from autotrader.core.rest.lists import ListEndpoint
 from autotrader.core.rest.paging import Page, Place
 from autotrader.core.rest.permissions import may
+from autotrader.core.rest.unchanged import told_again
 from autotrader.core.rest.views import Endpoint
 from trading.api.filters import DecisionFilters, EventFilters, OrderFilters, TradeFilters
 from trading.models import Decision, Order, Trade
@@ -71,6 +73,11 @@ class HistoryEndpoint(ListEndpoint):
 
     def is_by_time(self, asked: Mapping[str, str]) -> bool:
         return self.lookups.is_by_time(asked)
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        answer = partial(super().get, request, *args, **kwargs)
+        # What a limited key is shown hangs on its limits too.
+        return answer() if limits_of(request).is_limited else told_again(request.get_full_path(), answer)
 
     def page(self, rows: QuerySet[Any, Any], asked: Mapping[str, str], place: Place | None, limit: int) -> Page:
         is_limited = limits_of(self.request).is_limited

@@ -1,4 +1,4 @@
-"""Bounds what the web server takes of a request: of its body, which daphne holds in memory, and of its headers."""
+"""Bounds what the web server takes of a request, of its body and its headers, and what it does for each beside."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ def drop_headers() -> None:
     protocol = sys.modules.get("daphne.http_protocol")
     if protocol is not None:
         protocol.WebRequest.requestReceived = _begin
+
+
+def spare_lines() -> None:
+    """Let Twisted write no line for each request into a log of its own, which nobody reads; ours has one."""
+    protocol = sys.modules.get("daphne.http_protocol")
+    if protocol is not None:
+        protocol.HTTPFactory.log = _say_nothing
+
+
+def _say_nothing(factory: Any, request: Any) -> None:
+    """In place of Twisted's own."""
 
 
 def _keep(request: Any, data: bytes) -> None:
