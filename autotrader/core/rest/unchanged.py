@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
@@ -16,45 +17,85 @@ from rest_framework.response import Response
 
 from autotrader.core.rest.renderers import ExactJsonRenderer
 
-# SQLite's number changes with every commit of another connection, in this process or not. PostgreSQL's text names the
-# newest transaction that has ended and those that are under way: two that are alike show the same rows.
-STATES = {"sqlite": "PRAGMA data_version", "postgresql": "SELECT pg_current_snapshot()::text"}
-# Of each thread that answers.
-MOST_BYTES = 2 * 1024 * 1024
+# The number that one connection is told changes with every commit of another, in this process or not.
+SQLITE = "PRAGMA data_version"
+# The text names the newest transaction that has ended and those that are under way: where it is the same, the same rows
+# are seen. A server that was started with an older copy of them counts anew.
+POSTGRESQL = "SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text"
+MOST_BYTES = 4 * 1024 * 1024
 State = tuple[Any, ...]
 
 
 def database_state() -> State | None:
-    """Equal to an earlier one where this thread's connection sees the same rows. None within a transaction."""
-    ask = STATES.get(connection.vendor)
-    if ask is None or connection.in_atomic_block:
+    """Equal to an earlier one where the same rows are seen. None within a transaction, which sees more than others."""
+    if connection.in_atomic_block:
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(ask)
-        (version,) = cursor.fetchone()
-    # The connection itself, since versions of two cannot be compared; and what was written by it.
-    raw = connection.connection
-    return raw, version, getattr(raw, "total_changes", 0)
+    if connection.vendor == "sqlite":
+        return _watch.state()
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    raw: Any = connection.connection
+    with connection.wrap_database_errors:
+        return tuple(raw.execute(POSTGRESQL).fetchone())
 
 
-class _Told(threading.local):
-    """What this thread has answered in one state of the database."""
+class _Watch:
+    """A connection to SQLite that writes nothing: what any other commits, this thread's own too, changes its number."""
 
     def __init__(self) -> None:
-        self.state: State | None = None
-        self.answers: dict[str, bytes] = {}
-        self.bytes = 0
+        self._lock = threading.Lock()
+        self._watching: Any = None
+        self._file: tuple[str, int] | None = None
+        self._number = 0
 
-    def begin(self, state: State) -> None:
-        if state != self.state or self.bytes > MOST_BYTES:
-            self.state, self.answers, self.bytes = state, {}, 0
+    def state(self) -> State | None:
+        """None where the database is no file."""
+        path = str(connection.settings_dict["NAME"])
+        with self._lock:
+            try:
+                file = path, Path(path).stat().st_ino
+            except FileNotFoundError:
+                return None
+            if file != self._file:
+                self._open(file)
+            self._watching.ensure_connection()
+            with self._watching.wrap_database_errors:
+                return self._number, self._watching.connection.execute(SQLITE).fetchone()[0]
 
-    def keep(self, name: str, body: bytes) -> None:
-        self.answers[name] = body
-        self.bytes += len(body)
+    def _open(self, file: tuple[str, int]) -> None:
+        if self._watching is not None:
+            self._watching.close()
+        # Asked by whichever thread comes, one at a time.
+        self._watching = connection.copy()
+        self._watching.inc_thread_sharing()
+        self._file, self._number = file, self._number + 1
 
 
-_told = _Told()
+class Told:
+    """The answers in one state of the database; for any thread."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes, self._bytes = most_bytes, 0
+        self._state: State | None = None
+        self._answers: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def find(self, state: State, name: str) -> bytes | None:
+        """The answer of this name, if there was one in this very state."""
+        with self._lock:
+            return self._answers.get(name) if state == self._state else None
+
+    def keep(self, state: State, name: str, body: bytes) -> None:
+        """For who asks next; those of another state are forgotten, or of too many."""
+        with self._lock:
+            if state != self._state or self._bytes + len(body) > self._most_bytes:
+                self._state, self._answers, self._bytes = state, {}, 0
+            self._bytes += len(body) - len(self._answers.get(name, b""))
+            self._answers[name] = body
+
+
+_watch = _Watch()
+_told = Told()
 
 
 def told_again(name: str, make: Callable[[], Response]) -> Response | HttpResponse:
@@ -66,9 +107,8 @@ def told_again(name: str, make: Callable[[], Response]) -> Response | HttpRespon
     state = database_state()
     if state is None:
         return make()
-    _told.begin(state)
-    body = _told.answers.get(name)
+    body = _told.find(state, name)
     if body is None:
         body = ExactJsonRenderer().render(make().data)
-        _told.keep(name, body)
+        _told.keep(state, name, body)
     return HttpResponse(body, content_type=ExactJsonRenderer.media_type)
