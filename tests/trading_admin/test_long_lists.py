@@ -222,6 +222,28 @@ def test_a_part_of_the_log_s_time_is_read_in_the_order_of_its_index(boss: Client
     assert boss.get(path, {**AN_HOUR, "older": MANY + 5})["Location"].endswith("?e=1")
 
 
+def test_some_days_of_orders_are_read_in_the_order_of_their_time(boss: Client, many_orders: list[int]) -> None:
+    day = BORN + timedelta(days=3)
+    asked = {"created_at__gte": day, "created_at__lt": day + timedelta(days=1)}
+    path = changelist("trading_order")
+    [page] = [sql for sql in read(boss, f"{path}?{urlencode(asked)}", "trading_order") if "LIMIT 51" in sql]
+    plan = plan_of(page)
+    assert "order_by_time" in plan, plan
+    assert not any(word in plan for word in ("TEMP B-TREE", "Sort")), plan
+    first = boss.get(path, asked)
+    second = boss.get(path + first.context["cl"].older_url)
+    seen = [row.created_at for answer in (first, second) for row in answer.context["cl"].result_list]
+    assert seen == [day + timedelta(days=1) - timedelta(minutes=number) for number in range(1, 101)]
+
+
+def test_every_list_of_a_time_has_the_index_of_that_time() -> None:
+    timed = {model: listed.timed for model, listed in site._registry.items() if getattr(listed, "timed", "")}
+    assert {model.__name__ for model in timed} == {"Event", "Decision", "Order", "Trade"}
+    for model, time in timed.items():
+        assert model._meta.pk is not None
+        assert [time, model._meta.pk.name] in [list(index.fields) for index in model._meta.indexes], model
+
+
 def test_pages_of_a_time_lose_no_row_where_the_clock_went_back_or_stood(boss: Client) -> None:
     log(120, lambda number: BORN + timedelta(seconds=number * 7 % 20))
     path, seen = changelist("audit_event"), []

@@ -64,6 +64,7 @@ class DecisionAdmin(BigHistoryAdmin):
         "account",
     )
     list_filter = (("at", DateFilter), "type", "state", "strategy", ("account", LedgerFilter))
+    timed = "at"
     search_help_text = "Symbol, order ref, group or correlation id"
     finders = (by_symbol(), by_execution(), by_decision)
     list_select_related = (

@@ -51,6 +51,7 @@ class OrderAdmin(BigHistoryAdmin):
         "decision_link",
     )
     list_filter = (("created_at", DateFilter), "state", "role", ("account", LedgerFilter), "strategy")
+    timed = "created_at"
     search_help_text = "Symbol, order ref, group, perm id or correlation id"
     finders = (
         by_field("order_ref"),
@@ -232,6 +233,7 @@ class TradeAdmin(BigHistoryAdmin):
         "decision_link",
     )
     list_filter = (("opened_at", DateFilter), "state", ("account", LedgerFilter), "strategy")
+    timed = "opened_at"
     search_help_text = "Symbol, order ref, group or exec id of the opening fill"
     finders = (by_symbol(), by_field_in_accounts("opening_exec_id"), by_trade_of_order)
     list_select_related = ("instrument", "strategy", "account", "decision__instrument")
