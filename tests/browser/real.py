@@ -150,6 +150,17 @@ class Processes:
 
         return cast("tuple[int, dict[str, Any]]", eventually(asked, PATIENCE, every=0.2))
 
+    def refused_for_its_database(self) -> float:
+        """How often the site has said so far that its database does not answer."""
+        request = urllib.request.Request(f"{self.base}/api/metrics", headers={"Authorization": f"Bearer {self.key}"})
+
+        def asked() -> str:
+            with suppress(OSError), urllib.request.urlopen(request, timeout=30) as answer:
+                return str(answer.read().decode())
+            return ""
+
+        return sum(float(found) for found in REFUSALS.findall(eventually(asked, PATIENCE, every=0.2)))
+
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the database says, read past Django, whose own database is another one here."""
         with closing(sqlite3.connect(f"file:{self.state}/autotrader.sqlite3?mode=ro", uri=True)) as database:
@@ -187,6 +198,11 @@ AWAY = re.compile(
     r"net::ERR_(CONNECTION_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED|SOCKET_NOT_CONNECTED)|^console: WebSocket |"
     r"^console: htmx:(afterRequest|sendError),"
 )
+
+
+# A machine that stands still for half a second makes the site say that its database is away, and its pages ask again.
+REFUSALS = re.compile(r"^autotrader_database_refusals_total\{[^}]*\} (\S+)$", re.MULTILINE)
+REFUSED = re.compile(r"^503 |^console: .*\b503\b")
 
 
 # What a page has said is known also after it was loaded anew, which a page may do by itself.
@@ -276,6 +292,7 @@ class Real:
     browser: Any
     logins: dict[str, Any] = field(default_factory=dict)
     viewers: list[Viewer] = field(default_factory=list)
+    refusals: float = 0.0
 
     def viewer(self, who: str = real_seed.ADMINISTRATOR, path: str = "/desk/", **window: Any) -> Viewer:
         """A new window of that person, at that page, with its feed live."""
@@ -289,12 +306,13 @@ class Real:
         return viewer
 
     def close_windows(self) -> list[str]:
-        """End every window; what went wrong in them."""
+        """End every window; what went wrong in them, but for what was refused while the database did not answer."""
         for viewer in self.viewers:
             viewer.page.context.close()
         faults = sorted({fault for viewer in self.viewers for fault in viewer.faults})
         self.viewers.clear()
-        return faults
+        refusals, self.refusals = self.refusals, self.processes.refused_for_its_database()
+        return [fault for fault in faults if self.refusals == refusals or not REFUSED.search(fault)]
 
     def _login(self, who: str) -> Any:
         if who not in self.logins:

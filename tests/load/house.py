@@ -94,7 +94,8 @@ class Web:
             return sum(file.path.endswith(".sqlite3") for file in self.process.open_files())
         from django.db import connection
 
-        mine = "datname = current_database() AND pid <> pg_backend_pid()"
+        # The server's own workers, such as one that cleans up, are nobody's connections.
+        mine = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {mine}")
             count: int = cursor.fetchone()[0]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -159,6 +161,46 @@ async def test_what_our_own_rows_answer_waits_for_nobody_who_asks_the_broker() -
     assert not site.threads[-1].startswith("lane-own"), "it waited for none that was held up"
     site.let_go.set()
     await asyncio.gather(*slow)
+
+
+async def test_what_a_lane_has_done_or_failed_at_comes_back_to_who_waits() -> None:
+    said: contextvars.ContextVar[str] = contextvars.ContextVar("said")
+    said.set("here")
+    lane = ThreadPoolExecutor(1)
+
+    def work() -> tuple[str, bool]:
+        return said.get(), threading.current_thread() is threading.main_thread()
+
+    def fail() -> None:
+        raise KeyError("there")
+
+    assert await lanes._run_on(lane, work) == ("here", False)
+    assert await lanes._run_on(lane, lambda: said.set("there")), "what a thread says stays there"
+    assert said.get() == "here"
+    with pytest.raises(KeyError, match="there"):
+        await lanes._run_on(lane, fail)
+    lane.shutdown()
+    with pytest.raises(RuntimeError):
+        await lanes._run_on(lane, fail)
+
+
+async def test_who_has_left_is_told_nothing_and_the_lane_goes_on() -> None:
+    lane, begun, let_go = ThreadPoolExecutor(1), threading.Event(), threading.Event()
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+
+    def work() -> bool:
+        begun.set()
+        return let_go.wait(PATIENCE)
+
+    left = asyncio.create_task(lanes._run_on(lane, work))
+    await until(begun.is_set)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    let_go.set()
+    assert await lanes._run_on(lane, lambda: 7) == 7
+    assert (left.cancelled(), told) == (True, [])
+    lane.shutdown()
 
 
 async def test_files_wait_for_nobody_and_pass_by_what_would_refuse_the_rest() -> None:
