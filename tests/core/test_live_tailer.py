@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import datetime
 
 import pytest
+from django.db import connection
 
 from autotrader.core.audit.models import AuditHead
 from autotrader.core.clock import system_now
 from autotrader.core.live import reader
 from autotrader.core.live.pages import BLOCK
-from autotrader.core.live.tailer import tailer_state
+from autotrader.core.live.tailer import SIDES, tailer_state
 from autotrader.core.users.models import User
 from tests.live import calling, elsewhere, make_key, serving, until, write
 from tests.support import PATIENCE_S
@@ -71,3 +73,17 @@ async def test_who_has_more_to_read_has_not_looked_to_the_end(
         finally:
             going_on.set()
         await until(lambda: (tailer_state().looked_at or read_at[0]) > read_at[0])
+
+
+@pytest.mark.both
+async def test_what_pages_show_beside_the_log_is_read_by_as_many_as_have_a_connection(transactional_db: None) -> None:
+    """On PostgreSQL by two, on SQLite by one; the one that has nothing to do is asked first."""
+    key = await elsewhere(lambda: make_key(User.objects.create_superuser("boss", password="x")))
+    count = SIDES.get(connection.vendor, 1)
+    all_read = threading.Barrier(count)
+
+    async with serving() as app, calling(app, key) as caller:
+        await caller.named("start")
+        for _ in range(2):
+            read = [app._tailer.read(lambda: all_read.wait(PATIENCE_S)) for _ in range(count)]
+            assert sorted(await asyncio.gather(*read)) == list(range(count))

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 # Between two publications, so that a burst leaves the process time to answer others.
 BREATH_S_PER_CLIENT = 0.00005
+# Two pages that show what one fill changed need not wait for each other where connections are many.
+SIDES = {"postgresql": 2}
 
 
 class Client(Protocol):
@@ -73,7 +75,7 @@ class Tailer:
 
     pages: Pages
     _reader: Reader
-    _side: Reader  # for what pages are shown beside the log
+    _sides: list[Reader]  # for what pages are shown beside the log
     _known: asyncio.Event  # the first look has been answered, or was not
     _wake: asyncio.Event
 
@@ -137,7 +139,7 @@ class Tailer:
 
         Raises DatabaseAway.
         """
-        return await self._side.ask(work)
+        return await min(self._sides, key=lambda reader: reader.waiting).ask(work)
 
     async def close(self) -> None:
         """End at once; clients hear nothing more."""
@@ -149,7 +151,8 @@ class Tailer:
             await self._ending
 
     def _start(self) -> None:
-        self._reader, self._side = Reader(self._rules.answer_s), Reader(self._rules.answer_s)
+        self._reader = Reader(self._rules.answer_s)
+        self._sides = [Reader(self._rules.answer_s) for _ in range(SIDES.get(connection.vendor, 1))]
         self.pages = Pages(self._reader, self._rules.cached)
         self._known, self._wake = asyncio.Event(), asyncio.Event()
         self._place = self._problem = self._looked_at = None
@@ -173,7 +176,7 @@ class Tailer:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        return _ended(tasks, self._reader, self._side)
+        return _ended(tasks, self._reader, *self._sides)
 
     async def _follow(self) -> None:
         while True:
