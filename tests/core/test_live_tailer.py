@@ -77,13 +77,14 @@ async def test_who_has_more_to_read_has_not_looked_to_the_end(
 
 @pytest.mark.both
 async def test_what_pages_show_beside_the_log_is_read_by_as_many_as_have_a_connection(transactional_db: None) -> None:
-    """On PostgreSQL by two, on SQLite by one; the one that has nothing to do is asked first."""
+    """On PostgreSQL by two, on SQLite by one; what has the same turn is read one after the other."""
     key = await elsewhere(lambda: make_key(User.objects.create_superuser("boss", password="x")))
     count = SIDES.get(connection.vendor, 1)
     all_read = threading.Barrier(count)
-
     async with serving() as app, calling(app, key) as caller:
         await caller.named("start")
-        for _ in range(2):
-            read = [app._tailer.read(lambda: all_read.wait(PATIENCE_S)) for _ in range(count)]
-            assert sorted(await asyncio.gather(*read)) == list(range(count))
+        read = app._tailer.read
+        both = [read(lambda: all_read.wait(PATIENCE_S), turn) for turn in range(count)]
+        assert sorted(await asyncio.gather(*both)) == list(range(count))
+        threads = await asyncio.gather(*(read(threading.get_ident, 1) for _ in range(9)))
+        assert len(set(threads)) == 1

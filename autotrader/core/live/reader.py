@@ -40,14 +40,10 @@ class News:
 
 
 class Reader:
-    """Ask from one event loop; each question waits for its turn and at most `answer_s` seconds.
-
-    `waiting`: the questions that have no answer yet.
-    """
+    """Ask from one event loop; each question waits for its turn and at most `answer_s` seconds."""
 
     def __init__(self, answer_s: float) -> None:
         self._answer_s = answer_s
-        self.waiting = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="events")
 
     async def head(self) -> Place:
@@ -77,13 +73,6 @@ class Reader:
 
     async def ask(self, work: Callable[[], T]) -> T:
         """What `work` finds, in the thread that has the connection."""
-        self.waiting += 1
-        try:
-            return await self._answered(work)
-        finally:
-            self.waiting -= 1
-
-    async def _answered(self, work: Callable[[], T]) -> T:
         answer = asyncio.get_running_loop().run_in_executor(self._pool, _asked, work)
         try:
             # Not wait_for, which before Python 3.12 forgets that it was cancelled where the answer came just then.

@@ -20,7 +20,7 @@ WAITING = 8  # frames that are being made or wait for it; pages that come in lat
 MOST = 20  # rows of one frame; a page asks for its list as a whole where more have changed
 Made = Mapping[str, str]
 Make = Callable[[Sequence[str], Collection[str]], Made]
-Read = Callable[[Callable[[], Made]], Awaitable[Made]]
+Read = Callable[[Callable[[], Made], int], Awaitable[Made]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class KnowsRows(Protocol):
 
 @dataclass(slots=True)
 class Rows:
-    """`read` runs something in a thread that has a connection to the database."""
+    """`read` runs something in a thread that has a connection to the database: what has the same number, one after the
+    other. Each list has a number of its own, as a row that was read earlier must not be told after a newer one."""
 
     lists: Mapping[str, RowList]
     read: Read
@@ -89,7 +90,7 @@ class Rows:
 
     async def _made(self, name: str, keys: tuple[str, ...], held: frozenset[str]) -> str:
         try:
-            made = await self.read(partial(self.lists[name].make, keys, held))
+            made = await self.read(partial(self.lists[name].make, keys, held), list(self.lists).index(name))
         except DatabaseAway:
             return ""
         except Exception:
