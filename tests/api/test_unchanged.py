@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.response import Response
 
 from autotrader.core.rest import unchanged
-from autotrader.core.rest.unchanged import Told, database_state, told_again
+from autotrader.core.rest.unchanged import ENTRY_BYTES, Told, database_state, told_again
 from autotrader.core.users.models import User
 from tests.api.asking import program
 from tests.support import PATIENCE_S, eventually
@@ -128,13 +128,14 @@ def test_within_a_transaction_nothing_is_kept() -> None:
     assert said(make) == '{"symbols":[]}'
 
 
-def test_no_more_bytes_than_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = Told(most_bytes=100)
-    monkeypatch.setattr(unchanged, "_told", few)
-    make = Making()
+def test_no_more_bytes_than_so_many_are_kept_names_counted() -> None:
+    few = Told(most_bytes=4 * ENTRY_BYTES)
     for number in range(40):
-        assert bytes(told_again(f"/{number % 20}", make).content) == b'{"symbols":[]}'
-    assert few._bytes == sum(map(len, few._answers.values())) <= 100
+        name = f"/{number % 20}?subject={'x' * 100}"
+        few.keep((1,), name, b"{}")
+        assert few.find((1,), name) == b"{}"
+        assert 0 < len(few._answers) <= 3
+    assert few.find((2,), name) is None
 
 
 def test_a_list_asked_again_costs_the_look_alone_and_tells_what_has_changed() -> None:

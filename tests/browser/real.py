@@ -338,7 +338,7 @@ def running(browser: Any) -> Iterator[Real]:
         processes = Processes(state, model.server.base_url)
         try:
             processes.await_ready()
-            yield Real(processes, model, browser)
+            yield Real(processes, model, browser, refusals=processes.refused_for_its_database())
         finally:
             processes.stop()
             shutil.rmtree(state, ignore_errors=True)

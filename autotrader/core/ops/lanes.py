@@ -50,7 +50,7 @@ STEADY_S = 5.0
 # sets off has to get it back a dozen times, after each word of the database and between the loop and its threads.
 SWITCH_S = 0.002
 _used = threading.local()
-_lane: contextvars.ContextVar[ThreadPoolExecutor | None] = contextvars.ContextVar("lane", default=None)
+_held: contextvars.ContextVar[ThreadPoolExecutor | None] = contextvars.ContextVar("held lane", default=None)
 T = TypeVar("T")
 
 
@@ -95,7 +95,7 @@ class SyncSite(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        work, lane = partial(self._read_and_answer, scope, body), _lane.get()
+        work, lane = partial(self._read_and_answer, scope, body), _held.get()
         response = await (sync_to_async(work, thread_sensitive=True)() if lane is None else _run_on(lane, work))
         try:
             await self.send_response(response, send)
@@ -203,13 +203,13 @@ class Lanes:
             if lane is None:
                 await self._busy(scope, receive, send)
                 return
-            token = _lane.set(lane)
+            token = _held.set(lane)
             try:
                 # What an answer still runs in steps, such as a list that is written while it is sent, stays here too.
                 async with ThreadSensitiveContext(executor=lane):
                     await self._application(scope, receive, send)
             finally:
-                _lane.reset(token)
+                _held.reset(token)
 
     @asynccontextmanager
     async def _lane(self) -> AsyncIterator[ThreadPoolExecutor | None]:

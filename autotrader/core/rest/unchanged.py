@@ -23,6 +23,8 @@ SQLITE = "PRAGMA data_version"
 # are seen. A server that was started with an older copy of them counts anew.
 POSTGRESQL = "SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text"
 MOST_BYTES = 4 * 1024 * 1024
+# Beside a name and its answer; many short ones may be long in their names.
+ENTRY_BYTES = 200
 State = tuple[Any, ...]
 
 
@@ -87,11 +89,13 @@ class Told:
 
     def keep(self, state: State, name: str, body: bytes) -> None:
         """For who asks next; those of another state are forgotten, or of too many."""
+        size = ENTRY_BYTES + len(name) + len(body)
         with self._lock:
-            if state != self._state or self._bytes + len(body) > self._most_bytes:
+            if state != self._state or self._bytes + size > self._most_bytes:
                 self._state, self._answers, self._bytes = state, {}, 0
-            self._bytes += len(body) - len(self._answers.get(name, b""))
-            self._answers[name] = body
+            if name not in self._answers:  # else another thread has made the same
+                self._answers[name] = body
+                self._bytes += size
 
 
 _watch = _Watch()
