@@ -144,9 +144,9 @@ def fresh_callers() -> None:
 def nothing_told() -> None:
     """What the broker told the pages of one test is no news for the next, and a busy machine is no silent broker."""
     from trading.admin import glances
-    from trading.web import banner, numbers
+    from trading.web import banner, desk, numbers
 
-    numbers.WAIT_S = glances.WAIT_S = LONGEST_ANSWER_S
+    numbers.WAIT_S = glances.WAIT_S = desk.SOON_S = LONGEST_ANSWER_S
     for shared in (numbers.NUMBERS, numbers.HISTORY):
         shared._asked, shared._until = None, float("-inf")
     numbers.PRICES._shared.clear()

@@ -316,7 +316,7 @@ def test_the_list_of_places_on_a_phone_closes_by_escape(reader: Reader) -> None:
 def test_who_wants_no_motion_gets_none(reader: Reader) -> None:
     page = reader.open(reverse("desk"))
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p class=\"web-line web-new\" id=\"new\">x</p>')")
-    lasts = "parseFloat(getComputedStyle(document.getElementById('new')).animationDuration)"
+    lasts = "parseFloat(getComputedStyle(document.getElementById('new'), '::before').animationDuration)"
     assert page.evaluate(lasts) < 0.01
     page.emulate_media(reduced_motion="no-preference")
     assert page.evaluate(lasts) > 1

@@ -223,6 +223,18 @@ def test_a_row_that_a_fill_changed_comes_by_itself_before_its_panel(shown: Shown
     assert shown.texts(SHOWN_ROWS) == ["new", "filled", "first"]
 
 
+def test_a_list_that_begins_is_asked_for_at_once(shown: Shown) -> None:
+    """By the row's own frame: no line says here that the panel shows something else now."""
+    shown.desk.inner["orders"] = table((1, "first"))
+    shown.open(orders("<p>No orders yet.</p>", narrowed=False))
+    shown.desk.tell(of="orders", rows={"R2": ""})
+    shown.rests()
+    assert shown.desk.counts["orders"] == 0, "none that is gone"
+    shown.desk.tell(of="orders", rows={"R1": rows((1, "first"))})
+    eventually(lambda: shown.texts(SHOWN_ROWS) == ["first"])
+    assert shown.desk.counts["orders"] == 1
+
+
 def test_a_renewal_that_was_asked_before_a_row_does_not_take_it_back(shown: Shown) -> None:
     held = shown.desk.holds["orders"] = threading.Event()
     shown.desk.inner["orders"] = table((2, "sent"), (1, "as it was"))

@@ -34,8 +34,10 @@ class Maker:
         self.let_go.set()
 
     def __call__(self, document: Mapping[str, Any]) -> Line:
-        named = document["document"].get("rows", [])
-        return Shown(document["correlation_id"], '<li>,"rows":[</li>', rows=tuple(named))
+        return Shown(document["correlation_id"], '<li>,"rows":[</li>', rows=self.rows_of(document))
+
+    def rows_of(self, document: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(document["document"].get("rows", []))
 
     @property
     def lists(self) -> Mapping[str, RowList]:

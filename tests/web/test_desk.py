@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -160,6 +161,25 @@ def test_without_a_broker_live_numbers_are_unavailable_and_the_rest_is_there(tel
     assert "Trading is ACTIVE" in text
     assert "1 of 1" not in text  # the cycle's execution has not ended
     assert "0 of 1" in text
+
+
+def test_a_page_does_not_wait_for_a_slow_broker(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(numbers, "_ask", lambda: told(position()) if let_go.wait(60) else Told(problem="never"))
+    monkeypatch.setattr(numbers.NUMBERS, "_until", float("-inf"))
+    monkeypatch.setattr("trading.web.desk.SOON_S", 0.01)
+    viewer = person(*VIEWER)
+    page = viewer.get("/desk/")
+    text = text_of(page)
+    assert text.count("The broker is being asked; its answer appears here by itself.") == 4
+    assert not re.search(r"unavailable|History, by our records|112\.34|The account holds nothing|No order works", text)
+    asks_again = set(re.findall(r'id="desk-(\w+)"[^>]*hx-trigger="load, poke"', page.content.decode()))
+    assert asks_again == {"account", "gateway", "positions", "orders", "approvals"}
+    let_go.set()
+    assert "112.34" in text_of(viewer.get("/desk/positions/", headers={"HX-Request": "true"}))
+    again = viewer.get("/desk/")
+    assert "112.34" in text_of(again)
+    assert not re.search(r'id="desk-\w+"[^>]*hx-trigger="load', again.content.decode())
 
 
 def test_a_gateway_that_is_not_ready_says_why(tell: Tell) -> None:

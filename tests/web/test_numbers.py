@@ -119,6 +119,40 @@ def test_a_slow_answer_is_told_to_who_still_looks(monkeypatch: pytest.MonkeyPatc
     assert shared.get() is answer
 
 
+def test_who_asks_soon_is_not_held_up_and_the_answer_is_nobody_else_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go, asked = threading.Event(), []
+
+    def ask() -> Told:
+        asked.append(1)
+        assert let_go.wait(60)
+        return Told()
+
+    monkeypatch.setattr(numbers, "_ask", ask)
+    kept_for_long(monkeypatch)
+    shared = Numbers()
+    assert shared.soon(0.01) is None
+    assert shared.soon(0.01) is None
+    let_go.set()
+    answer = shared.soon(LONG)
+    assert answer is not None
+    assert answer.is_live
+    assert shared.soon(0.01) is shared.get() is answer, "kept like any other"
+    assert len(asked) == 1
+
+
+def test_who_asks_soon_is_told_that_a_broker_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(numbers, "_ask", lambda: Told(problem="" if let_go.wait(60) else "never"))
+    shared = Numbers()
+    assert shared.soon(0.01) is None
+    gives_up_soon(monkeypatch)
+    shared._asked_at -= LONG
+    told = shared.soon(0.01)
+    assert told is not None
+    assert "has not answered for" in told.problem
+    let_go.set()
+
+
 def test_tabs_that_show_a_price_ask_for_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: Counter[int] = Counter()
 

@@ -24,6 +24,9 @@ from trading.web.numbers import NUMBERS, Told
 SEES_ACCOUNT = "trading.view_account"
 SEES_ORDERS = "trading.view_order"
 CANCELS = "trading.request_order"
+# The broker may take longer than a person likes to wait for a page: what it has not told by then comes by itself.
+SOON_S = 0.1
+ON_ITS_WAY = Told(is_asked=True)
 Ask = Callable[[], Told]
 Context = dict[str, Any]
 
@@ -80,12 +83,13 @@ def cycles(request: HttpRequest, ask: Ask) -> Context:
 
 def approvals(request: HttpRequest, ask: Ask) -> Context:
     """Orders that wait for a person, with the time that is left by the market's clock."""
-    status = ask().status
+    told = ask()
+    status = told.status
     waiting = reads.approvals_waiting(status.market_now if status else None)
     # Only a clock that runs as this machine's does can be counted down on a page.
     now = system_now() if status is not None and status.clock == "system" else None
     ends = [now + timedelta(seconds=line.seconds_left or 0) if now else None for line in waiting.lines]
-    return {"waiting": waiting, "waiting_lines": list(zip(waiting.lines, ends, strict=True))}
+    return {"told": told, "waiting": waiting, "waiting_lines": list(zip(waiting.lines, ends, strict=True))}
 
 
 def discrepancies(request: HttpRequest, ask: Ask) -> Context:
@@ -95,12 +99,16 @@ def discrepancies(request: HttpRequest, ask: Ask) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of the page: who sees it, what it shows, and which events (`words`) or seconds (`every`) renew it."""
+    """A part of the page: who sees it, what it shows, and which events (`words`) or seconds (`every`) renew it.
+
+    One that `asks` shows what the broker says, and asks once more by itself where that was on its way.
+    """
 
     read: Callable[[HttpRequest, Ask], Context]
     permissions: tuple[str, ...]
     words: str
     every: int = 0
+    asks: bool = False
 
     @property
     def name(self) -> str:
@@ -118,12 +126,12 @@ class Panel:
 
 PANELS = (
     Panel(halt, (), "halt"),
-    Panel(account, (SEES_ACCOUNT,), "account gateway", 2),
-    Panel(gateway, (SEES_ACCOUNT,), "gateway", 5),
-    Panel(positions, (SEES_ACCOUNT,), "positions gateway trades", 2),
-    Panel(orders, (SEES_ORDERS,), "orders gateway", 5),
+    Panel(account, (SEES_ACCOUNT,), "account gateway", 2, asks=True),
+    Panel(gateway, (SEES_ACCOUNT,), "gateway", 5, asks=True),
+    Panel(positions, (SEES_ACCOUNT,), "positions gateway trades", 2, asks=True),
+    Panel(orders, (SEES_ORDERS,), "orders gateway", 5, asks=True),
     Panel(cycles, ("trading.view_cycle",), "cycles executions"),
-    Panel(approvals, ("trading.view_approval", "trading.approve_order"), "approvals", 5),
+    Panel(approvals, ("trading.view_approval", "trading.approve_order"), "approvals", 5, asks=True),
     Panel(discrepancies, ("trading.view_discrepancy",), "discrepancies"),
 )
 SHOWN_LINES = 30
@@ -136,7 +144,7 @@ def desk_page(request: HttpRequest) -> HttpResponse:
     """The page with every panel that the person may see; the broker is asked once for them all."""
     after = kit.head()
     shown = [panel for panel in PANELS if kit.may(request, *panel.permissions)]
-    told = NUMBERS.get()
+    told = NUMBERS.soon(SOON_S) or ON_ITS_WAY
     context: Context = {"panels": {panel.name: panel for panel in shown}}
     for panel in shown:
         context |= panel.read(request, lambda: told)

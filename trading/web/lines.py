@@ -60,12 +60,16 @@ class LineMaker:
 
     lists: Mapping[str, RowList] = {"orders": ORDER_ROWS, "trades": TRADE_ROWS}
 
+    def rows_of(self, document: Mapping[str, Any]) -> tuple[str, ...]:
+        """The rows that a fill or what it sets off names, none of another event."""
+        return _rows(document) if document.get("type") in FILLS else ()
+
     def __call__(self, document: Mapping[str, Any]) -> Line:
         """The line of an event document. Asks no database, and no document is too odd for it."""
         kind = str(document.get("type") or "")
         cause = str(document.get("correlation_id") or "")
         html = _template(kind).render(Context(_told(document, kind)))
-        rows = _rows(document) if kind in FILLS else ()
+        rows = self.rows_of(document)
         return Line(int(document.get("seq") or 0), cause, SafeString(html.strip()), POKES.get(kind, ()), rows)
 
 

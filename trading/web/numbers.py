@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -46,6 +46,8 @@ class Stamp:
 class Told:
     """The broker's answer. Where `problem` says why there is none, nothing else is set but perhaps `status`.
 
+    `is_asked`: there is none yet, it is on its way.
+
     `orders` are those of the connected account only. `pnl` is None where the broker tells no results. `asked_at` is
     when the answer came; the numbers that the broker sends by itself may be older: see the stamps.
     """
@@ -56,12 +58,13 @@ class Told:
     orders: tuple[types.OrderReport, ...] = ()
     pnl: types.ProfitAndLoss | None = None
     problem: str = ""
+    is_asked: bool = False
     asked_at: datetime = field(default_factory=system_now)
 
     @property
     def is_live(self) -> bool:
         """Whether the numbers are the broker's, of this second."""
-        return not self.problem
+        return not self.problem and not self.is_asked
 
     @property
     def account_stamps(self) -> list[Stamp]:
@@ -127,14 +130,9 @@ class Shared(Generic[T]):
 
     def get(self) -> T:
         """The broker's answer, or why there is none. Never raises."""
-        with self._lock:
-            self._drop_old()
-            if self._asked is None:
-                if time.monotonic() < self._until:
-                    return self._told
-                self._asked_at = time.monotonic()
-                self._asked = self._pool.submit(self._timed)
-            asked, asked_at = self._asked, self._asked_at
+        told, asked, asked_at = self._question()
+        if asked is None:
+            return told
         try:
             told = asked.result(max(0.0, asked_at + WAIT_S - time.monotonic()))
         except Exception as error:
@@ -147,6 +145,24 @@ class Shared(Generic[T]):
             if self._asked is asked:
                 self._told, self._asked, self._until = told, None, time.monotonic() + KEPT_S
         return told  # our own answer, however long this thread was held up since
+
+    def soon(self, within: float) -> T | None:
+        """The same where it is known within so many seconds; None where the answer is on its way. Never raises."""
+        _, asked, asked_at = self._question()
+        if asked is not None:
+            wait([asked], within)
+            if not asked.done() and time.monotonic() < asked_at + WAIT_S:
+                return None
+        return self.get()
+
+    def _question(self) -> tuple[T, Future[T] | None, float]:
+        """The last answer where it is kept, else also the question that is asked now, and since when."""
+        with self._lock:
+            self._drop_old()
+            if self._asked is None and time.monotonic() >= self._until:
+                self._asked_at = time.monotonic()
+                self._asked = self._pool.submit(self._timed)
+            return self._told, self._asked, self._asked_at
 
     def _drop_old(self) -> None:
         """An answer that nobody fetched while it was new is none of now: who looks later asks anew."""

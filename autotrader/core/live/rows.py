@@ -9,12 +9,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from autotrader.core.live.frames import Frame, document_of
 from autotrader.core.live.reader import DatabaseAway
 from autotrader.core.users.access import Access
 
 logger = logging.getLogger(__name__)
+KNOWN = 512  # events of which is known what rows they name
 KEPT = 16  # frames with rows, for those who read a little later
 WAITING = 8  # frames that are being made or wait for it; pages that come in late leave what is more to their renewal
 MOST = 20  # rows of one frame; a page asks for its list as a whole where more have changed
@@ -40,9 +42,22 @@ class RowList:
 class KnowsRows(Protocol):
     """A renderer of lines that makes rows as well."""
 
+    def rows_of(self, document: Mapping[str, Any]) -> Sequence[str]:
+        """The rows that the event names, each "<list>:<key>": known before its line is made."""
+
     @property
     def lists(self) -> Mapping[str, RowList]:
         """By the name that a line's `rows` begin with."""
+
+
+class NoRows:
+    """For lines of which none names a row."""
+
+    lists: Mapping[str, RowList] = {}
+
+    def rows_of(self, document: Mapping[str, Any]) -> Sequence[str]:
+        """None."""
+        return ()
 
 
 @dataclass(slots=True)
@@ -50,31 +65,35 @@ class Rows:
     """`read` runs something in a thread that has a connection to the database: what has the same number, one after the
     other. Each list has a number of its own, as a row that was read earlier must not be told after a newer one."""
 
-    lists: Mapping[str, RowList]
+    maker: KnowsRows
     read: Read
+    _names: OrderedDict[tuple[int, str], Sequence[str]] = field(default_factory=OrderedDict)
     _asked: OrderedDict[tuple[object, ...], asyncio.Task[str]] = field(default_factory=OrderedDict)
 
     def wanted(self, names: Iterable[str], access: Access) -> dict[str, frozenset[str]]:
         """Of the lists that a page names those that its reader may see, with what decides how their rows look."""
-        found = {name: self.lists[name] for name in names if name in self.lists}
+        lists = self.maker.lists
+        found = {name: lists[name] for name in names if name in lists}
         return {
             name: frozenset(filter(access.may, told.shows))
             for name, told in found.items()
             if access.may(told.permission)
         }
 
-    def of(self, texts: Sequence[str], to: int, wanted: Mapping[str, frozenset[str]]) -> Iterator[asyncio.Task[str]]:
-        """The frames for these lines, the last of them number `to`; a frame is "" where nothing can be told.
+    def of(self, events: Sequence[Frame], wanted: Mapping[str, frozenset[str]]) -> Iterator[asyncio.Task[str]]:
+        """The frames for these events; a frame is "" where nothing can be told.
 
         Where many wait to be made already, none.
         """
         keys: dict[str, dict[str, None]] = {}
-        for text in texts:
-            for row in _named(text):
+        for event in events:
+            for row in self._named(event):
                 name, _, key = row.partition(":")
                 keys.setdefault(name, {})[key] = None
         for name, held in wanted.items():
-            if 0 < len(keys.get(name, ())) <= MOST and (frame := self._frame(name, tuple(keys[name]), held, to)):
+            if 0 < len(keys.get(name, ())) <= MOST and (
+                frame := self._frame(name, tuple(keys[name]), held, events[-1].seq)
+            ):
                 yield frame
 
     def _frame(self, name: str, keys: tuple[str, ...], held: frozenset[str], to: int) -> asyncio.Task[str] | None:
@@ -90,7 +109,8 @@ class Rows:
 
     async def _made(self, name: str, keys: tuple[str, ...], held: frozenset[str]) -> str:
         try:
-            made = await self.read(partial(self.lists[name].make, keys, held), list(self.lists).index(name))
+            lists = self.maker.lists
+            made = await self.read(partial(lists[name].make, keys, held), list(lists).index(name))
         except DatabaseAway:
             return ""
         except Exception:
@@ -98,9 +118,15 @@ class Rows:
             return ""
         return json.dumps({"of": name, "rows": {key: made.get(key, "") for key in keys}})
 
-
-def _named(text: str) -> list[str]:
-    """The rows that a line names, which come last in it; within a text of JSON no quotation mark stands by itself."""
-    _, found, rest = text.rpartition(',"rows":')
-    rows: list[str] = json.loads(rest[:-1]) if found else []
-    return rows
+    def _named(self, event: Frame) -> Sequence[str]:
+        """Nothing where the document is so odd that its line is a plain one."""
+        found = self._names.get((event.seq, event.hash))
+        if found is None:
+            try:
+                found = self.maker.rows_of(document_of(event))
+            except Exception:
+                found = ()
+            self._names[event.seq, event.hash] = found
+            while len(self._names) > KNOWN:
+                self._names.popitem(last=False)
+        return found

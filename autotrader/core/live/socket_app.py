@@ -30,7 +30,7 @@ from autotrader.core.live.asking import (
 from autotrader.core.live.hall import Hall
 from autotrader.core.live.lines import Lines, Render
 from autotrader.core.live.reader import DatabaseAway
-from autotrader.core.live.rows import KnowsRows, Rows
+from autotrader.core.live.rows import KnowsRows, NoRows, Rows
 from autotrader.core.live.sockets import LOG_BROKEN, MALFORMED, Socket
 from autotrader.core.live.streams import Receive, Send
 from autotrader.core.ops import measures
@@ -66,7 +66,7 @@ class PageSockets:
     def __init__(self, render: Render, hall: Hall, every_poke: Sequence[str] = ()) -> None:
         self._hall = hall
         self._lines = Lines(render, hall.rules.lines_cached, every_poke)
-        self._rows = Rows(render.lists if isinstance(render, KnowsRows) else {}, hall.tailer.read)
+        self._rows = Rows(render if isinstance(render, KnowsRows) else NoRows(), hall.tailer.read)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # that it wants to connect

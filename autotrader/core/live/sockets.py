@@ -197,15 +197,17 @@ class Socket:
         except TailBroken as error:
             self.broken(error)
             return False
+        frames = frames[: min(self._rules.lines, self._rules.waiting - (self._at - self._acked))]
+        self._ask_rows(frames)
         texts = self._chosen(frames)
         if not texts:
             return False
         to = self._at + len(texts)
         body = f'{{"to":{to},"hash":"{frames[len(texts) - 1].hash}","lines":[{",".join(texts)}]}}'
         self._at = to
+        self._is_abreast = self._is_abreast or to >= self._tailer.seq
         # Before it is sent: the page may acknowledge it while a server still waits for the rest to be taken.
         self._owe(body)
-        self._ask_rows(texts)
         if await self._say(body):
             self.events += len(texts)
         if self._at < self._tailer.seq:
@@ -216,14 +218,13 @@ class Socket:
         self._owed.append((self._at, len(body), asyncio.get_running_loop().time()))
         self._owed_bytes += len(body)
 
-    def _ask_rows(self, texts: Sequence[str]) -> None:
-        """They are read while their lines are sent, and follow by themselves: nothing waits for them.
+    def _ask_rows(self, frames: Sequence[Frame]) -> None:
+        """They are read while their lines are made and sent, and follow by themselves: nothing waits for them.
 
         None for a page that still catches up: each would ask for rows of its own, and its panels are renewed anyway.
         """
-        was_abreast, self._is_abreast = self._is_abreast, self._is_abreast or self._at >= self._tailer.seq
-        if self._rows is not None and self._wanted and was_abreast:
-            for frame in self._rows.of(texts, self._at, self._wanted):
+        if self._rows is not None and self._wanted and self._is_abreast and frames:
+            for frame in self._rows.of(frames, self._wanted):
                 frame.add_done_callback(self._tell_rows)
 
     def _tell_rows(self, frame: asyncio.Task[str]) -> None:
@@ -237,8 +238,8 @@ class Socket:
     def _chosen(self, frames: Sequence[Frame]) -> list[str]:
         """The lines of the next frame: numbers have no gap, and every event is for every page."""
         texts: list[str] = []
-        size, most = 0, min(self._rules.lines, self._rules.waiting - (self._at - self._acked))
-        for frame in frames[:most]:
+        size = 0
+        for frame in frames:
             text = self._lines.text(frame)
             size += len(text) + 1
             if texts and size > self._rules.chunk:

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const POLL_MS = 5000, POKE_MS = 500, CREDIT = 3, IDLE_MS = 50, ACK_LINES = 64, ACK_MS = 5000, SILENCE_MS = 40000;
-  const REST_MS = 150, LATEST_MS = 500, ROWS_MS = 50, MOST_ROWS = 20;
+  const REST_MS = 250, LATEST_MS = 1000, ROWS_MS = 50, MOST_ROWS = 20;
   const OURS = "X-Correlation-Id"; // each answer of the site has it
   const LONGEST_WAIT_MS = 3000, LATER_MS = 10000, OPENING_MS = 5000, AGAIN_MS = 3000, MOST_LINES = 100, OLD_S = 15;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -76,8 +76,8 @@
   // and neither a line nor a row that comes meanwhile waits for panels, here or at the server.
   const idle = window.requestIdleCallback || ((work) => setTimeout(work)), due = new Set();
   let rest = 0, firstAt = 0;
-  function pokeFor(line) {
-    for (const panel of panels()) {
+  function pokeFor(line, shown) {
+    for (const panel of shown) {
       if (!isAbout(panel, line.cause) || !panel.dataset.panel.split(/\s+/).some((word) => line.pokes.includes(word))) continue;
       if (!due.size) firstAt = performance.now();
       due.add(panel);
@@ -156,9 +156,9 @@
   // -- Rows that a fill changed: sent with its line, asked for at once where a list is narrowed; its panel comes after --
   const rowsOf = (panel) => (panel.dataset.rows ? panel.querySelector("tbody") : null);
   const isSent = (panel) => panel.dataset.rows && !panel.dataset.about && !panel.getAttribute("hx-get").includes("?");
-  function rowsFor(line) {
+  function rowsFor(line, shown) {
     if (!line.rows) return;
-    for (const panel of panels()) {
+    for (const panel of shown) {
       if (!rowsOf(panel) || isSent(panel) || !isAbout(panel, line.cause)) continue;
       for (const row of line.rows) {
         const [of, ...key] = row.split(":");
@@ -187,8 +187,8 @@
     maker.innerHTML = html;
     return [...maker.content.childNodes].every((one) => one.matches?.("tr[data-row]") || (one.nodeName === "#text" && !one.data.trim()));
   }
-  // Each in its place; one that no longer fits the list goes. Where a list begins or an old row comes to it, its renewal
-  // shows that. What a renewal was asked before is put again after it.
+  // Each in its place; one that no longer fits the list goes. Where an old row comes to a list, its renewal shows
+  // that, and where a list begins, one that is asked for at once. What a renewal was asked before is put again after it.
   function putRows(panel, answer) {
     const kept = memory(panel), list = rowsOf(panel), place = (row) => Number(row.dataset.place);
     if (!list || answer.at <= kept.shownAt || document.hidden || isEdited(panel)) return;
@@ -211,17 +211,22 @@
   // -- Feed lists: newest on top, nothing twice --------------------------------------------------------------------
   const number = (item) => Number(item.dataset.seq);
   function put(list, line) {
-    const items = all(":scope > [data-seq]", list);
-    if (items.some((item) => number(item) === line.seq)) return;
+    const newest = list.querySelector(":scope > [data-seq]");
+    let next = newest;
+    if (newest && number(newest) >= line.seq) { // seldom: lines come in their order
+      const items = all(":scope > [data-seq]", list);
+      if (items.some((item) => number(item) === line.seq)) return;
+      next = items.find((other) => number(other) < line.seq) || null;
+    }
     const maker = document.createElement("template");
     maker.innerHTML = line.html; // written and escaped by the server
     const item = maker.content.firstElementChild;
     if (!item) return;
     item.dataset.seq = line.seq;
     item.classList.add("web-new");
-    all(":scope > .desk-empty", list).forEach((empty) => empty.remove());
-    list.insertBefore(item, items.find((other) => number(other) < line.seq) || null);
-    all(":scope > [data-seq]", list).slice(MOST_LINES).forEach((old) => old.remove());
+    if (!newest) all(":scope > .desk-empty", list).forEach((empty) => empty.remove());
+    list.insertBefore(item, next);
+    while (list.childElementCount > MOST_LINES) list.lastElementChild.remove();
   }
   const lists = (within = document) => all("[data-lines]", within);
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -278,18 +283,22 @@
     if (frame.resync) anew(frame.resync.after);
     if (frame.rows) {
       const answer = { at: performance.now(), keys: Object.keys(frame.rows), html: Object.values(frame.rows).join("") };
-      panels().filter((panel) => isSent(panel) && panel.dataset.rows === frame.of).forEach((panel) => putRows(panel, answer));
+      for (const panel of panels().filter((one) => isSent(one) && one.dataset.rows === frame.of)) {
+        if (rowsOf(panel)) putRows(panel, answer);
+        else if (answer.html) poke(panel); // the first of an empty list: there is no table yet
+      }
       owes = true;
     }
     if (!("to" in frame)) return;
+    const shown = panels(), feeds = lists();
     for (const line of frame.lines) {
       if (line.seq <= place) continue;
-      lists().filter((list) => isAbout(list, line.cause)).forEach((list) => put(list, line));
-      rowsFor(line);
-      pokeFor(line);
+      feeds.filter((list) => isAbout(list, line.cause)).forEach((list) => put(list, line));
+      rowsFor(line, shown);
+      pokeFor(line, shown);
       unacked += 1;
     }
-    panels().forEach(askRows);
+    shown.forEach(askRows);
     place = Math.max(place, frame.to);
     seal = frame.hash || seal;
     owes = true;
