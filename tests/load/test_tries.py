@@ -1,4 +1,4 @@
-"""What `make load` may measure again: what took too long, and nothing else."""
+"""What `make load` may measure again, and how often: what took too long, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from tests.load import __main__ as load
+from tests.load.__main__ import DISTURBED, LATE, LOST
 from tests.load.frame import Figure, Spread
 
 
@@ -28,19 +29,26 @@ def test_only_a_time_is_late() -> None:
     ("answers", "left", "asked"),
     [
         ([{}], [], [["a", "b"]]),
-        ([{"a": True}, {}], [], [["a", "b"], ["a"]]),
-        ([{"a": True}] * 3, ["a"], [["a", "b"], ["a"], ["a"]]),
-        ([{"b": False}], ["b"], [["a", "b"]]),
-        ([{"a": True, "b": False}, {"a": False}], ["b", "a"], [["a", "b"], ["a"]]),
+        ([{"a": LATE}, {}], [], [["a", "b"], ["a"]]),
+        ([{"a": LATE}] * 3, ["a"], [["a", "b"], ["a"], ["a"]]),
+        ([{"b": LOST}], ["b"], [["a", "b"]]),
+        ([{"a": LATE, "b": LOST}, {"a": LOST}], ["b", "a"], [["a", "b"], ["a"]]),
+        (
+            [{"a": DISTURBED, "b": LATE}, {"a": LATE, "b": LATE}, {"a": LATE, "b": LATE}, {}],
+            ["b"],
+            [["a", "b"], ["a", "b"], ["a", "b"], ["a"]],
+        ),
+        ([{"a": DISTURBED}] * 5 + [{"a": LATE}] * 2 + [{}], [], [["a", "b"]] + [["a"]] * 7),
+        ([{"a": DISTURBED}] * 8, ["a"], [["a", "b"]] + [["a"]] * 7),
     ],
 )
 def test_what_is_lost_once_stays_missed(
-    monkeypatch: pytest.MonkeyPatch, answers: Sequence[Mapping[str, bool]], left: list[str], asked: list[list[str]]
+    monkeypatch: pytest.MonkeyPatch, answers: Sequence[Mapping[str, str]], left: list[str], asked: list[list[str]]
 ) -> None:
-    coming: Iterator[Mapping[str, bool]] = iter(answers)
+    coming: Iterator[Mapping[str, str]] = iter(answers)
     houses: list[list[str]] = []
 
-    def house(vendor: str, names: Sequence[str]) -> Mapping[str, bool]:
+    def house(vendor: str, names: Sequence[str]) -> Mapping[str, str]:
         houses.append(list(names))
         return next(coming)
 
