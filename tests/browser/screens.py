@@ -16,7 +16,13 @@ from tests.support import ROOT
 FOLDER = ROOT / "docs" / "screens"
 PLACES = ("desk", "orders", "trades", "portfolio", "performance", "decisions", "cycles", "strategies", "approvals")
 # The first link of a list, and the name of the picture it leads to.
-BELOW = {"orders": "order", "decisions": "decision", "cycles": "cycle", "strategies": "strategy"}
+BELOW = {
+    "orders": "order",
+    "decisions": "decision",
+    "cycles": "cycle",
+    "strategies": "strategy",
+    "approvals": "approval",
+}
 ADMIN = {"admin": "/admin/", "admin-events": "/admin/audit/event/", "admin-orders": "/admin/trading/order/"}
 WINDOWS: dict[str, Any] = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 TALLEST = 2400  # pixels
