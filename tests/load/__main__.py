@@ -4,7 +4,7 @@ A bound is the program's, and a shared machine has bad minutes: a run waits a wh
 what took too long is measured again, in a new house, twice at most; where others took the processors meanwhile that is
 no time of ours, and it is measured once more, five times at most. Every time is printed, with what the machine gave.
 What was lost or doubled, what costs too much memory or too many connections, and a run that came to no end are measured
-once.
+once. A run that held on this very code and machine is told, not made again, but with `--again`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.load import kept
 
 if TYPE_CHECKING:
     from tests.load.frame import Told
@@ -42,16 +44,22 @@ def main() -> int:
     parser.add_argument("runs", nargs="*", help=f"of {', '.join(name for names in HOUSES for name in names)}")
     parser.add_argument("--on", choices=VENDORS, action="append")
     parser.add_argument("--tries", type=int, default=3, help="how often a run that takes too long is made in all")
+    parser.add_argument("--again", action="store_true", help="also what held on this code before")
     parser.add_argument("--missed", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.missed:
-        arguments.missed.write_text(json.dumps(_measure(arguments.on[0], arguments.runs)))
+        missed, lines = _measure(arguments.on[0], arguments.runs)
+        arguments.missed.write_text(json.dumps({"missed": missed, "lines": lines}))
         return 0
     left = []
     for vendor in arguments.on or VENDORS:
         print(f"\n{vendor}", flush=True)
         for names in HOUSES:
             chosen = [name for name in names if not arguments.runs or name in arguments.runs]
+            held = {} if arguments.again else kept.held(vendor)
+            for name in (name for name in chosen if name in held):
+                print(held[name].text(), flush=True)
+            chosen = [name for name in chosen if name not in held]
             left += [f"{name} on {vendor}" for name in _tried(vendor, chosen, arguments.tries)]
     if left:
         print(f"\nmissed: {', '.join(left)}", flush=True)
@@ -82,8 +90,11 @@ def _in_a_house(vendor: str, names: Sequence[str]) -> Mapping[str, str]:
         command = [sys.executable, "-m", "tests.load", "--missed", str(file), "--on", vendor, *names]
         if _ended(subprocess.Popen(command)):
             return dict.fromkeys(names, LOST)
-        found: dict[str, str] = json.loads(file.read_text())
-        return found
+        measured = json.loads(file.read_text())
+    missed: dict[str, str] = measured["missed"]
+    for name in (name for name in names if name not in missed):
+        kept.keep(vendor, name, measured["lines"][name])
+    return missed
 
 
 def _ended(child: subprocess.Popen[bytes]) -> int:
@@ -95,8 +106,8 @@ def _ended(child: subprocess.Popen[bytes]) -> int:
         raise
 
 
-def _measure(vendor: str, wanted: Sequence[str]) -> dict[str, str]:
-    """Make these runs in one house; those that missed a bound, and how."""
+def _measure(vendor: str, wanted: Sequence[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Make these runs in one house; those that missed a bound, and how; the lines of each."""
     from tests.load import answers, console, desk_page, fills, machine, sockets, streams, weights
     from tests.load.frame import Figure
     from tests.load.house import house
@@ -113,7 +124,8 @@ def _measure(vendor: str, wanted: Sequence[str]) -> dict[str, str]:
         "weights": weights.weights,
         "desk": desk_page.desk_page,
     }
-    missed = {}
+    missed: dict[str, str] = {}
+    lines: dict[str, list[str]] = {}
     with house(vendor) as found:
         for name in wanted:
             before: list[Told] = [machine.waited(), *machine.given()]
@@ -121,12 +133,13 @@ def _measure(vendor: str, wanted: Sequence[str]) -> dict[str, str]:
             figures = [*before, *runs[name](found)]
             taken = others.share()
             figures.append(Figure("taken by other machines meanwhile", taken, "%"))
-            print("\n".join(figure.line() for figure in figures), flush=True)
+            lines[name] = [figure.line() for figure in figures]
+            print("\n".join(lines[name]), flush=True)
             bad = [figure for figure in figures if not figure.ok]
             if bad:
                 late = DISTURBED if taken > machine.DISTURBED else LATE
                 missed[name] = late if all(figure.is_late for figure in bad) else LOST
-    return missed
+    return missed, lines
 
 
 if __name__ == "__main__":
