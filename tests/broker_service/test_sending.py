@@ -202,7 +202,8 @@ def test_a_price_is_changed_once_a_revision(owner: Owner, gateway: EmbeddedGatew
     assert placed_frames(gateway) == 4
     report = desk.all(types.SubmissionReport, "G1-T")[-1]
     assert (report.revision, report.limit_price) == (1, change.limit_price)
-    assert desk.all(types.OrderReport, "G1-T")[-1].limit_price == change.limit_price
+    # Not the last of them: a look at the book that was taken before may be told after it.
+    assert change.limit_price in {told.limit_price for told in desk.all(types.OrderReport, "G1-T")}
     with pytest.raises(OrderInvalid) as refused:
         owner.broker.modify(replace(change, limit_price=target))
     assert refused.value.reason == "DIFFERENT_TERMS"
