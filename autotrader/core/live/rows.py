@@ -119,7 +119,7 @@ class Rows:
         return json.dumps({"of": name, "rows": {key: made.get(key, "") for key in keys}})
 
     def _named(self, event: Frame) -> Sequence[str]:
-        """Nothing where the document is so odd that its line is a plain one."""
+        """Nothing where the document is so odd that its line is a plain one, which is logged where that is made."""
         found = self._names.get((event.seq, event.hash))
         if found is None:
             try:
