@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 
 from autotrader.core.admin_filters import NewestDateFilter as NewestDateFilter
 from autotrader.core.admin_filters import NewestFilter as NewestFilter
-from autotrader.core.admin_lists import BigHistoryAdmin as BigHistoryAdmin
+from autotrader.core.admin_lists import BigHistoryAdmin as UnfoldHistoryAdmin
+from trading.admin.kit_table import TableList
 from trading.models.account import AccountKind
 
 if TYPE_CHECKING:
@@ -19,6 +21,15 @@ else:
 
 DateFilter = admin.DateFieldListFilter
 SHOWN_REPLAYS = 20
+
+
+class BigHistoryAdmin(UnfoldHistoryAdmin):
+    """History of any length, in a table that draws its own rows."""
+
+    actions: Any = UnfoldHistoryAdmin.actions
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return TableList
 
 
 class LedgerFilter(RelatedFilter):
