@@ -29,19 +29,25 @@ ENDING_S = 60
 SPARE = 5  # houses of a vendor's row of runs beyond its tries, where others took the machine
 # How a run missed a bound.
 LATE, DISTURBED, LOST = "late", "late, on a machine that others took", "lost"
-# The rows of `history` and of `console` chain nothing, so each has a database of its own.
+# The rows of `history` and of `console` chain nothing, so each has a database of its own; so has each page that fills
+# come to, since their booking costs more as the ledger grows.
 HOUSES = (
     ("fan_out", "stop_reading", "reconnect", "live", "sockets"),
     ("history",),
     ("console",),
-    ("fills", "weights", "desk"),
+    ("desk_line",),
+    ("trade_row",),
+    ("order_row",),
+    ("weights", "desk"),
 )
+ASKED = (("fills",),)  # made where it is named
+MADE = [name for names in HOUSES for name in names]
 
 
 def main() -> int:
     """Each house in a process of its own, since Django knows one database."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="*", help=f"of {', '.join(name for names in HOUSES for name in names)}")
+    parser.add_argument("runs", nargs="*", help=f"of {', '.join(name for names in HOUSES + ASKED for name in names)}")
     parser.add_argument("--on", choices=VENDORS, action="append")
     parser.add_argument("--tries", type=int, default=3, help="how often a run that takes too long is made in all")
     parser.add_argument("--again", action="store_true", help="also what held on this code before")
@@ -54,8 +60,8 @@ def main() -> int:
     left = []
     for vendor in arguments.on or VENDORS:
         print(f"\n{vendor}", flush=True)
-        for names in HOUSES:
-            chosen = [name for name in names if not arguments.runs or name in arguments.runs]
+        for names in HOUSES + ASKED:
+            chosen = [name for name in names if name in (arguments.runs or MADE)]
             held = {} if arguments.again else kept.held(vendor)
             for name in (name for name in chosen if name in held):
                 print(held[name].text(), flush=True)
@@ -120,7 +126,10 @@ def _measure(vendor: str, wanted: Sequence[str]) -> tuple[dict[str, str], dict[s
         "history": answers.history,
         "sockets": sockets.sockets,
         "console": console.console,
-        "fills": fills.fills,
+        "desk_line": fills.looked_at("desk"),
+        "trade_row": fills.looked_at("trades"),
+        "order_row": fills.looked_at("orders"),
+        "fills": fills.all_at_once,
         "weights": weights.weights,
         "desk": desk_page.desk_page,
     }

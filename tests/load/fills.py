@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,7 @@ WATCH = """
 }
 """.replace("NEWEST", "8")
 PAGES = {"desk": "/desk/", "trades": "/trades/", "orders": "/orders/"}
+PLACES = {"desk": "the Desk's line", "trades": "the trade's row", "orders": "the order's row"}
 TIMES = """
 () => performance.getEntriesByType("resource").filter((entry) => entry.initiatorType === "xmlhttprequest")
   .map((entry) => entry.responseEnd - entry.startTime)
@@ -65,18 +66,28 @@ class Booked:
     written_ms: float
 
 
-def fills(house: House) -> list[Told]:
-    """Orders of a program, one after the other, filled at once or after a rest, while three pages are open."""
+def looked_at(name: str) -> Callable[[House], list[Told]]:
+    """The run in which a person looks at one of the pages, which has to show a fill in time."""
+    return lambda house: _run(house, (name,), MOST_MS[house.vendor])
+
+
+def all_at_once(house: House) -> list[Told]:
+    """The three pages in three windows, all drawn by the processors that the desk has: no bound, it is printed."""
+    return _run(house, tuple(PAGES), None)
+
+
+def _run(house: House, names: Sequence[str], most: int | None) -> list[Told]:
+    """Orders of a program, one after the other, filled at once or after a rest, while these pages are open."""
     with desk(house) as running:
-        seen = _watched(running, cookies(1)[0])
+        seen = _watched(running, cookies(1)[0], names)
         at_gateway = {exec_id: at / 1e6 for exec_id, at in running.executions().items()}
     booked = [fill for fill in _booked() if fill.exec_id in at_gateway]
-    return _figures(house.vendor, booked, at_gateway, seen)
+    return _figures(most, booked, at_gateway, seen)
 
 
-def _watched(running: Desk, cookie: str) -> dict[str, Seen]:
+def _watched(running: Desk, cookie: str, names: Sequence[str]) -> dict[str, Seen]:
     with chromium() as browser:
-        pages = {name: _open(browser, running.web.port, cookie, path) for name, path in PAGES.items()}
+        pages = {name: _open(browser, running.web.port, cookie, PAGES[name]) for name in names}
         with running.trading(str(ROUNDS), str(running.control_port)) as trader:
             said, _ = trader.communicate(timeout=60 + 20 * ROUNDS)
         if said.split() != [str(ROUNDS)]:
@@ -116,19 +127,19 @@ def _booked() -> list[Booked]:
     return found
 
 
-def _figures(vendor: str, booked: list[Booked], gateway: dict[str, float], seen: dict[str, Seen]) -> list[Told]:
+def _figures(most: int | None, booked: list[Booked], gateway: dict[str, float], seen: dict[str, Seen]) -> list[Told]:
     found: list[Told] = [
         Figure(f"{len(gateway)} fills at the gateway: not on record", len(gateway) - len(booked), "", 0)
     ]
     for side, kind in KINDS.items():
         mine = [fill for fill in booked if fill.side == side]
-        found += [*_rows(kind, MOST_MS[vendor], mine, gateway, seen), *_parts(mine, gateway, seen)]
+        found += [*_rows(kind, most, mine, gateway, seen), *_parts(mine, gateway, seen)]
     asked = [Spread(f"a panel of {PAGES[name]}, asked to answered", page.asked) for name, page in seen.items()]
     return found + asked
 
 
 def _rows(
-    kind: str, most: int, booked: list[Booked], gateway: dict[str, float], seen: dict[str, Seen]
+    kind: str, most: int | None, booked: list[Booked], gateway: dict[str, float], seen: dict[str, Seen]
 ) -> Iterator[Told]:
     for name, rows in _shown(booked, seen).items():
         late = [at - gateway[exec_id] for exec_id, at in rows.items()]
@@ -137,14 +148,15 @@ def _rows(
 
 
 def _shown(booked: list[Booked], seen: dict[str, Seen]) -> dict[str, dict[str, float]]:
-    """When each fill was first there, by its exec id, in each of its three places."""
-    places: dict[str, Callable[[Booked], float | None]] = {
-        "the Desk's line": lambda fill: seen["desk"].rows.get(str(fill.seq)),
-        "the trade's row": lambda fill: _first(seen["trades"].rows, _is_trade(fill)),
-        "the order's row": lambda fill: _first(seen["orders"].rows, _is_order(fill)),
+    """When each fill was first there, by its exec id, in its place on each page."""
+    found: dict[str, Callable[[Booked, dict[str, float]], float | None]] = {
+        "desk": lambda fill, rows: rows.get(str(fill.seq)),
+        "trades": lambda fill, rows: _first(rows, _is_trade(fill)),
+        "orders": lambda fill, rows: _first(rows, _is_order(fill)),
     }
     return {
-        name: {fill.exec_id: at for fill in booked if (at := found(fill)) is not None} for name, found in places.items()
+        PLACES[name]: {fill.exec_id: at for fill in booked if (at := found[name](fill, page.rows)) is not None}
+        for name, page in seen.items()
     }
 
 
