@@ -18,6 +18,7 @@ from tests.support import ROOT
 
 FILE = ROOT / ".make" / "load.jsonl"
 CODE = ("autotrader", "broker", "research", "trading", "templates", "tests/load", "requirements.txt")
+SKIPPED = {"__pycache__", "node_modules"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def held(vendor: str) -> dict[str, Held]:
 
 @cache
 def code() -> str:
-    """A digest of what is measured and of what measures it, as short as it was asked to be."""
+    """A digest of what is measured, of what measures it, and of how short it was asked to be."""
     shorter = sorted(item for item in os.environ.items() if item[0].startswith("AUTOTRADER_LOAD_"))
     digest = hashlib.sha256(repr(shorter).encode())
     for path in sorted(path for name in CODE for path in _files(ROOT / name)):
@@ -63,9 +64,7 @@ def code() -> str:
 
 def _files(path: Path) -> list[Path]:
     found = [path] if path.is_file() else path.rglob("*")
-    return [
-        one for one in found if one.is_file() and "__pycache__" not in one.parts and "node_modules" not in one.parts
-    ]
+    return [one for one in found if one.is_file() and not SKIPPED & {*one.parts} and not one.name.startswith("test_")]
 
 
 def machine() -> str:
