@@ -135,9 +135,9 @@ def _measure(vendor: str, wanted: Sequence[str]) -> tuple[dict[str, str], dict[s
     }
     missed: dict[str, str] = {}
     lines: dict[str, list[str]] = {}
-    with house(vendor) as found:
+    with machine.awake() as kept_awake, house(vendor) as found:
         for name in wanted:
-            before: list[Told] = [machine.waited(), *machine.given()]
+            before: list[Told] = [kept_awake, machine.waited(), *machine.given()]
             others = machine.Others.now()
             figures = [*before, *runs[name](found)]
             taken = others.share()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -14,6 +19,35 @@ SUMS, SLEEPS, NAP_S = 2_000_000, 200, 0.005
 # late while they took more than the second tells more of them than of us.
 QUIET, DISTURBED = 2.0, 3.0
 LOOK_S, PAUSE_S, PATIENCE_S = 2.0, 5.0, 60.0
+
+
+# Does nothing on one processor, after everything else that wants it, for as long as its parent lives.
+SPIN = """
+import os, sys
+cpu, parent = map(int, sys.argv[1:])
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+os.sched_setaffinity(0, {cpu})
+while os.getppid() == parent:
+    for _ in range(1_000_000):
+        pass
+"""
+
+
+@contextmanager
+def awake() -> Iterator[Figure]:
+    """No processor goes to sleep in it, where the system can be told to.
+
+    A virtual processor that sleeps is given away, and comes back late: that is no time of the desk's, and on a machine
+    that others share it was two fifths of all. Whatever else wants a processor has it at once.
+    """
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "SCHED_IDLE") else []
+    spinning = [subprocess.Popen([sys.executable, "-c", SPIN, str(cpu), str(os.getpid())]) for cpu in cpus]
+    try:
+        yield Figure("processors kept awake", len(spinning), "")
+    finally:
+        for one in spinning:
+            one.terminate()
+            one.wait()
 
 
 @dataclass
