@@ -21,7 +21,8 @@ from unfold.utils import display_for_field, display_for_value
 
 from autotrader.core.admin_lists import KeysetList
 
-KEY = "key-of-the-row"  # what stands for a row's key in what is made once; nothing in it is quoted in an address
+# Stands for a row's key in what is made once: nothing in it is quoted in an address, nor in a key, which is a number.
+KEY = "key-of-the-row"
 CHECKBOX = "action_checkbox"
 Cell = Callable[[Model], str]
 
@@ -84,4 +85,4 @@ def _wrapped(tag: str, classes: Sequence[str], label: object, content: object) -
 
 
 def _keyed(text: str, row: Model) -> str:
-    return text.replace(KEY, str(conditional_escape(row.pk)))
+    return text.replace(KEY, f"{row.pk:d}")
