@@ -68,7 +68,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def machine() -> str:
-    """The processor by its name and number, and the interpreter: one of a distribution is half as fast again."""
+    """The processor by its name and number, and the interpreter: a distribution builds a faster one."""
     names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
     return f"{name}, {psutil.cpu_count()} cores, Python {platform.python_version()} of {platform.python_build()[1]}"
