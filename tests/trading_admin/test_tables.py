@@ -37,3 +37,8 @@ def test_the_story_fills_most_of_the_lists(boss: Client, bought: Told) -> None:
     addresses = [reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") for model in LISTS]
     filled = [address for address in addresses if "data-row" in _table(boss, address)]
     assert len(filled) >= len(LISTS) / 2
+
+
+def test_the_rows_are_those_of_the_list_itself(boss: Client, bought: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TableList, "table_rows", lambda self: ["<td>drawn here</td>"])
+    assert "drawn here" in _table(boss, reverse("admin:trading_order_changelist"))
