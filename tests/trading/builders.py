@@ -102,8 +102,9 @@ def published(steps: list[dict[str, Any]] | None = None, name: str = "workflow")
 
 
 def instrument(symbol: str = "AAPL") -> Instrument:
+    """The row that names its exchange: a fill by somebody else may have left another of the same symbol."""
     row, _ = Instrument.objects.get_or_create(
-        symbol=symbol, defaults={"con_id": CON_IDS.get(symbol), "tick": D("0.01"), "lot": D(1)}
+        symbol=symbol, exchange="SMART", defaults={"con_id": CON_IDS.get(symbol), "tick": D("0.01"), "lot": D(1)}
     )
     return row
 
